@@ -1,0 +1,102 @@
+"""The command `mnist-bench`: its group of commands, and the one door through which errors become exit codes."""
+
+import os
+import sys
+import traceback
+from typing import NoReturn
+
+import click
+
+import mnist_bench
+from mnist_bench import cli
+from mnist_bench.core import plugins
+from mnist_bench.core.errors import MnistBenchError
+
+PROGRAM = "mnist-bench"
+USAGE_ERROR, BUG, CTRL_C = 2, 70, 130
+SHOWN_VERSIONS = ("torch", "torchvision", "onnx", "onnxruntime")
+
+
+class PluginGroup(click.Group):
+    """A group whose commands are the modules of the folder `cli/`."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        """Return the command names."""
+        return list(plugins.names(cli))
+
+    def get_command(self, _context: click.Context, name: str) -> click.Command | None:
+        """Import one command's module."""
+        if name not in plugins.names(cli):
+            return None
+        command: click.Command = plugins.load(cli, name).command
+        return command
+
+
+def _print_versions(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if not wanted:
+        return
+    from importlib import metadata
+
+    click.echo(f"{PROGRAM} {mnist_bench.__version__}")
+    installed = {str(found.name).lower(): found.version for found in metadata.distributions() if found.name}
+    for name in SHOWN_VERSIONS:
+        click.echo(f"{name} {installed.get(name, 'not installed')}")
+    context.exit()
+
+
+@click.group(cls=PluginGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_versions, help="Show versions."
+)
+def group() -> None:
+    """Does my exported model still give the same answers, and how fast is it really?
+
+    \b
+    Examples:
+      mnist-bench train --dataset digits               offline, in seconds
+      mnist-bench train --activation both              real MNIST, ReLU and Sigmoid
+      mnist-bench report --run mnist-relu --figures    the tables again, and pictures
+
+    \b
+    Exit codes: 0 done, 1 a check failed, 2 bad usage or input, 3 this machine lacks something,
+    70 a bug of ours, 130 Ctrl-C, 143 SIGTERM.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line; say what went wrong in one line on stderr; return the exit code."""
+    try:
+        status = group.main(arguments, prog_name=PROGRAM, standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    except MnistBenchError as error:
+        return _complain(str(error), error.exit_code)
+    except click.ClickException as error:
+        return _complain(_usage(error), USAGE_ERROR)
+    except (KeyboardInterrupt, click.Abort):
+        return _complain("stopped", CTRL_C)
+    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # noqa: BLE001 the last door: whatever comes here is a bug of ours
+        if os.environ.get("MNIST_BENCH_DEBUG"):
+            traceback.print_exc()
+        return _complain(
+            f"bug: {type(error).__name__}: {error} (MNIST_BENCH_DEBUG=1 shows where; please report it)", BUG
+        )
+
+
+def _complain(message: str, exit_code: int) -> int:
+    line = " ".join(message.split())
+    click.echo(f"{PROGRAM}: {line}", err=True)
+    return exit_code
+
+
+def _usage(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    hint = f" (see {context.command_path} --help)" if context else ""
+    return error.format_message() + hint

@@ -1,0 +1,126 @@
+"""How training shows that it goes on: a live display on a terminal, a line per epoch elsewhere, all on stderr."""
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+
+import click
+
+from mnist_bench.core.types import EpochMetrics, Record
+from mnist_bench.training import Observer
+
+REFRESH_S = 0.1
+
+
+class Quiet:
+    """Says nothing."""
+
+    def started(self, record: Record) -> None:
+        """See `Observer`."""
+
+    def advanced(self, epoch: int, images: int) -> None:
+        """See `Observer`."""
+
+    def epoch_done(self, record: Record) -> None:
+        """See `Observer`."""
+
+
+class Lines(Quiet):
+    """Prints a line when training starts and one after every epoch."""
+
+    def started(self, record: Record) -> None:
+        """See `Observer`."""
+        click.echo(_headline(record), err=True)
+
+    def epoch_done(self, record: Record) -> None:
+        """See `Observer`."""
+        metrics = record.epochs[-1]
+        click.echo(
+            f"epoch {metrics.epoch}/{record.config.epochs}: {_accuracies(metrics)}, "
+            f"validation loss {metrics.validation.loss:.4f}, "
+            f"{metrics.train_s:.2f} s + {metrics.evaluation_s:.2f} s, "
+            f"{metrics.train.images / metrics.train_s:,.0f} images/s",
+            err=True,
+        )
+
+
+class Live(Quiet):
+    """A bar over all images of all epochs, with the last epoch's numbers, the speed and the time left."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.percentage:3.0f}%"),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[numbers]}", style="dim"),
+            console=Console(stderr=True),
+        )
+        self._task = self._progress.add_task("loading", total=None, speed="", numbers="")
+        self._epochs, self._pending, self._shown_at = 0, 0, 0.0
+
+    def __enter__(self) -> "Live":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def started(self, record: Record) -> None:
+        """See `Observer`."""
+        self._progress.console.print(_headline(record), highlight=False, markup=False)
+        self._epochs = record.config.epochs
+        self._progress.reset(self._task, total=record.dataset.train_images * self._epochs)
+        partial = record.checkpoint and record.checkpoint.partial
+        done = record.dataset.train_images * len(record.epochs) + (partial.train.images if partial else 0)
+        self._progress.update(self._task, completed=done, description=f"epoch {len(record.epochs) + 1}/{self._epochs}")
+
+    def advanced(self, epoch: int, images: int) -> None:
+        """See `Observer`."""
+        self._pending += images
+        if time.monotonic() - self._shown_at < REFRESH_S:  # redrawing at every step would slow training down
+            return
+        speed = self._progress.tasks[0].speed
+        self._progress.update(
+            self._task,
+            advance=self._pending,
+            description=f"epoch {epoch}/{self._epochs}",
+            speed=f"{speed:,.0f} images/s" if speed else "",
+        )
+        self._pending, self._shown_at = 0, time.monotonic()
+
+    def epoch_done(self, record: Record) -> None:
+        """See `Observer`."""
+        self._progress.update(self._task, numbers=_accuracies(record.epochs[-1]))
+
+
+@contextlib.contextmanager
+def training_display(quiet: bool) -> Iterator[Observer]:
+    """Choose the display that fits where stderr goes."""
+    if quiet:
+        yield Quiet()
+    elif sys.stderr.isatty():
+        with Live() as live:
+            yield live
+    else:
+        yield Lines()
+
+
+def _headline(record: Record) -> str:
+    config, images = record.config, record.dataset
+    return (
+        f"{record.name}: {config.activation}, {images.train_images:,} images of {images.name}, "
+        f"{config.epochs} epochs on {record.environment.gpu or config.device}, {config.threads} thread(s)"
+    )
+
+
+def _accuracies(metrics: EpochMetrics) -> str:
+    return (
+        f"loss {metrics.train.loss:.4f}, train {metrics.train.accuracy:.2%}, "
+        f"validation {metrics.validation.accuracy:.2%}"
+    )

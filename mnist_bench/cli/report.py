@@ -1,0 +1,72 @@
+"""`mnist-bench report`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mnist_bench.cli import _options
+
+if TYPE_CHECKING:
+    from mnist_bench.core.types import Record
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  mnist-bench report                                         the newest run
+  mnist-bench report --run mnist-relu --run mnist-sigmoid    two runs compared
+  mnist-bench report --table misclassified --format csv      every mistake, raw
+  mnist-bench report --figures                               PNG and SVG into the run folder
+"""
+)
+@click.option("--run", "names", multiple=True, metavar="NAME", help="A run; several compare.  [default: the newest]")
+@_options.out
+@click.option(
+    "--format", "renderer", type=click.Choice(["rich", "markdown", "csv", "json"]), default="rich", show_default=True
+)
+@click.option(
+    "--table",
+    "only",
+    multiple=True,
+    metavar="NAME",
+    help="Only this table: run, epochs, overfitting, convergence, classes, confusions or misclassified.",
+)
+@_options.convergence_at
+@click.option("--figures", is_flag=True, help="Draw the figures into the run folders instead.")
+@_options.data_dir
+def command(
+    names: tuple[str, ...],
+    out: Path,
+    renderer: str,
+    only: tuple[str, ...],
+    convergence_at: float,
+    figures: bool,
+    data_dir: Path | None,
+) -> None:
+    """Show saved runs: nothing is trained and nothing is measured."""
+    from mnist_bench import report
+    from mnist_bench.cli._output import print_tables
+
+    records = _records(out, names)
+    if figures:
+        _draw(records, out, data_dir)
+    else:
+        print_tables(renderer, report.tables(records, report.ViewOptions(convergence_at), only))
+
+
+def _records(out: Path, names: tuple[str, ...]) -> "list[Record]":
+    from mnist_bench import store
+    from mnist_bench.core.errors import RunNotFound
+
+    chosen = names or store.run_names(out)[:1]
+    if not chosen:
+        raise RunNotFound(f"there is no run in {out}: train one with mnist-bench train, or give --out")
+    return [store.load_record(store.run_folder(out, name)) for name in dict.fromkeys(chosen)]
+
+
+def _draw(records: "list[Record]", out: Path, data_dir: Path | None) -> None:
+    from mnist_bench import data, report
+
+    for drawn in report.draw_figures(records, out, lambda: data.load(records[0].dataset.name, data_dir)):
+        click.echo(str(drawn))

@@ -1,0 +1,174 @@
+"""`mnist-bench train`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mnist_bench.cli import _options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mnist_bench.core.types import Record, TrainConfig
+
+FIXED_ON_RESUME = ("dataset", "validation", "activation", "device", "threads", "batch_size", "learning_rate", "seed")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  mnist-bench train --dataset digits                  offline, in seconds
+  mnist-bench train --activation both                 ReLU and Sigmoid, compared
+  mnist-bench train --run mine --epochs 30 --resume   go on, or for longer
+  mnist-bench train --json - | python -m json.tool    the record, for a program
+"""
+)
+@click.option("--dataset", default="mnist", show_default=True, metavar="NAME", help="mnist, digits, fashion or kmnist.")
+@_options.data_dir
+@click.option(
+    "--validation",
+    type=click.Choice(["test", "holdout"]),
+    default="test",
+    show_default=True,
+    help="What is watched each epoch: the test set, or 5,000 training images.",
+)
+@click.option("--activation", type=click.Choice(["relu", "sigmoid", "both"]), default="relu", show_default=True)
+@click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N.")
+@click.option("--engine", default="eager", show_default=True, metavar="NAME", help="How steps are executed.")
+@click.option("--epochs", type=click.IntRange(min=1), default=15, show_default=True)
+@click.option("--batch-size", type=click.IntRange(min=1), default=128, show_default=True)
+@click.option("--lr", "learning_rate", type=click.FloatRange(min=0, min_open=True), default=1e-3, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0, max=2**63 - 1), default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: all cores]")
+@click.option("--run", "name", metavar="NAME", help="Name of the run.  [default: DATASET-ACTIVATION]")
+@_options.out
+@click.option("--resume", is_flag=True, help="Go on where a run stopped; start it where there is none.")
+@click.option("--overwrite", is_flag=True, help="Replace a run of the same name.")
+@click.option(
+    "--require-accuracy", type=click.FloatRange(0, 1), metavar="SHARE", help="Exit 1 below this test accuracy."
+)
+@_options.convergence_at
+@_options.json_output
+@_options.quiet
+@click.pass_context
+def command(context: click.Context, /, **given: Any) -> None:
+    """Train 784-512-256-10 and show accuracy, overfitting, convergence and errors.
+
+    The protocol: Adam 1e-3, cross-entropy, dropout 0.2, batch 128, 15 epochs. Every epoch is saved; Ctrl-C finishes
+    the step, saves and exits 130, SIGTERM likewise with 143, and --resume goes on with the very next image.
+    """
+    if given["resume"] and given["overwrite"]:
+        raise click.UsageError("--resume and --overwrite exclude each other", context)
+    explicit = {name for name in given if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT}
+    records = [_train_one(activation, given, explicit) for activation in _activations(given["activation"])]
+    _show(records, given)
+    _require_accuracy(records, given["require_accuracy"])
+
+
+def _activations(choice: str) -> tuple[str, ...]:
+    return ("relu", "sigmoid") if choice == "both" else (choice,)
+
+
+def _train_one(activation: str, given: dict[str, Any], explicit: set[str]) -> "Record":
+    from mnist_bench import data, store, training
+    from mnist_bench.cli._progress import training_display
+    from mnist_bench.cli._signals import stop_on_signal
+
+    folder = store.run_folder(given["out"], _run_name(activation, given))
+    if not (given["resume"] or given["overwrite"]):
+        store.refuse_existing(folder)
+    saved = store.load_record(folder) if given["resume"] and store.exists(folder) else None
+    config = _resumed(saved, activation, given, explicit) if saved else _config(activation, given)
+    dataset = data.load(config.dataset, given["data_dir"])
+    with store.locked(folder), training_display(given["quiet"]) as observer, stop_on_signal() as stop:
+        record = _going_on(saved, config) if saved else training.new_record(folder.name, config, dataset)
+        return training.train(record, dataset, folder, observer, stop)
+
+
+def _run_name(activation: str, given: dict[str, Any]) -> str:
+    if not given["name"]:
+        return f"{given['dataset']}-{activation}"
+    return f"{given['name']}-{activation}" if given["activation"] == "both" else str(given["name"])
+
+
+def _config(activation: str, given: dict[str, Any]) -> "TrainConfig":
+    """Turn options into a configuration for this machine."""
+    from mnist_bench import environment
+    from mnist_bench.core import plugins
+    from mnist_bench.core.errors import BadInput
+    from mnist_bench.core.types import TrainConfig
+    from mnist_bench.training import engines
+
+    cores = environment.available_cores()
+    threads = given["threads"] or cores
+    if threads > cores:
+        raise BadInput(f"--threads {threads} is more than the {cores} cores that this process may use")
+    plugins.load(engines, given["engine"])
+    same = {
+        name: given[name]
+        for name in ("dataset", "validation", "engine", "epochs", "batch_size", "learning_rate", "seed")
+    }
+    return TrainConfig(
+        activation=activation,  # type: ignore[arg-type]
+        device=environment.resolve_device(given["device"]),
+        threads=threads,
+        **same,
+    )
+
+
+def _resumed(saved: "Record", activation: str, given: dict[str, Any], explicit: set[str]) -> "TrainConfig":
+    """Return the saved configuration, with more epochs where asked for; refuse any other change."""
+    from msgspec.structs import replace
+
+    from mnist_bench import environment
+    from mnist_bench.core.errors import BadInput
+
+    wanted = given | {"activation": activation}
+    if "device" in explicit:
+        wanted["device"] = environment.resolve_device(given["device"])
+    changed = [name for name in FIXED_ON_RESUME if name in explicit and wanted[name] != getattr(saved.config, name)]
+    if changed:
+        facts = ", ".join(f"{name} was {getattr(saved.config, name)}, not {wanted[name]}" for name in changed)
+        raise BadInput(
+            f"run {saved.name!r} cannot be resumed with other settings ({facts}): omit them, or use another --run"
+        )
+    environment.resolve_device(saved.config.device)
+    epochs = given["epochs"] if "epochs" in explicit else saved.config.epochs
+    if epochs < len(saved.epochs):
+        raise BadInput(f"run {saved.name!r} has {len(saved.epochs)} epochs already, more than --epochs {epochs}")
+    return replace(saved.config, epochs=epochs)
+
+
+def _going_on(saved: "Record", config: "TrainConfig") -> "Record":
+    from msgspec.structs import replace
+
+    from mnist_bench import environment
+
+    if saved.final is not None and len(saved.epochs) == config.epochs:
+        return saved
+    return replace(saved, config=config, resumed_at=(*saved.resumed_at, environment.now()))
+
+
+def _show(records: "Sequence[Record]", given: dict[str, Any]) -> None:
+    """Print the tables, or the record, or both, as asked for."""
+    from mnist_bench import report
+    from mnist_bench.cli._output import print_tables, write_json
+
+    if given["json_path"]:
+        write_json(records, given["json_path"])
+    if not given["quiet"] and given["json_path"] != Path("-"):
+        print_tables("rich", report.tables(records, report.ViewOptions(given["convergence_at"])))
+        names = " ".join(f"--run {record.name}" for record in records)
+        click.echo(f"Saved in {given['out']}. These tables again: mnist-bench report {names}")
+
+
+def _require_accuracy(records: "Sequence[Record]", required: float | None) -> None:
+    from mnist_bench.core.errors import AccuracyTooLow
+
+    for record in records:
+        if required is not None and record.final and record.final.test.accuracy < required:
+            raise AccuracyTooLow(
+                f"run {record.name!r} reached {record.final.test.accuracy:.2%} on the test set, less than the "
+                f"{required:.2%} required: train for more --epochs, or look at its tables with report"
+            )

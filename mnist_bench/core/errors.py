@@ -1,0 +1,87 @@
+"""Every error that mnist-bench raises on purpose.
+
+    MnistBenchError
+    ├── CheckFailed             exit 1: something was measured and is not as required
+    │   ├── TrainingDiverged
+    │   └── AccuracyTooLow
+    ├── BadInput                exit 2: what was asked for, or given, is wrong
+    │   ├── DataDamaged
+    │   ├── RecordDamaged
+    │   ├── RunExists
+    │   └── RunNotFound
+    ├── EnvironmentProblem      exit 3: this machine lacks something (network, disk, device)
+    │   ├── DataUnavailable
+    │   ├── DeviceUnavailable
+    │   └── OutputUnwritable
+    └── Interrupted             exit 130 (Ctrl-C) or 143 (SIGTERM)
+
+A message is one line that says what happened, to what, and what to do next.
+"""
+
+
+class MnistBenchError(Exception):
+    """Base of all errors raised on purpose; `exit_code` is what the command ends with."""
+
+    exit_code = 70
+
+
+class CheckFailed(MnistBenchError):
+    """Something was measured and is not as required."""
+
+    exit_code = 1
+
+
+class TrainingDiverged(CheckFailed):
+    """The training loss is no longer a finite number."""
+
+
+class AccuracyTooLow(CheckFailed):
+    """The accuracy that was required was not reached."""
+
+
+class BadInput(MnistBenchError, ValueError):
+    """What was asked for, or given, is wrong."""
+
+    exit_code = 2
+
+
+class DataDamaged(BadInput):
+    """A dataset file does not hold the bytes that it should."""
+
+
+class RecordDamaged(BadInput):
+    """A saved record or checkpoint cannot be read, or does not hold what was saved."""
+
+
+class RunExists(BadInput):
+    """A run of this name is already there."""
+
+
+class RunNotFound(BadInput):
+    """There is no run of this name."""
+
+
+class EnvironmentProblem(MnistBenchError):
+    """This machine lacks something that the work needs."""
+
+    exit_code = 3
+
+
+class DataUnavailable(EnvironmentProblem):
+    """A dataset is not on this machine and could not be downloaded."""
+
+
+class DeviceUnavailable(EnvironmentProblem):
+    """The device that was asked for is not there."""
+
+
+class OutputUnwritable(EnvironmentProblem):
+    """An output folder or file cannot be written."""
+
+
+class Interrupted(MnistBenchError):
+    """The work was stopped by a signal; what was done has been saved."""
+
+    def __init__(self, message: str, signal_number: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal_number

@@ -1,0 +1,186 @@
+"""The data that flows through mnist-bench: frozen, raw, in SI units, and the same in memory as on disk.
+
+Every type is a `msgspec.Struct`: saved as JSON with its field names, checked against its annotations when read back.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from mnist_bench.core.errors import BadInput
+
+SCHEMA_VERSION: Literal[1] = 1
+"""Version of the saved record. History: 1, the first."""
+
+Activation = Literal["relu", "sigmoid"]
+Validation = Literal["test", "holdout"]
+Count = Annotated[int, Meta(ge=0)]
+Positive = Annotated[int, Meta(gt=0)]
+Seconds = Annotated[float, Meta(ge=0)]
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class TrainConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to train and how; together with the data it determines the result on one build, device and thread count.
+
+    `device` is concrete (`cpu` or `cuda:N`), `threads` are torch's intra-op threads, `dropout` is the probability that
+    a unit of the first hidden layer is dropped.
+    """
+
+    dataset: str = "mnist"
+    validation: Validation = "test"
+    activation: Activation = "relu"
+    engine: str = "eager"
+    device: str = "cpu"
+    threads: Positive = 1
+    epochs: Positive = 15
+    batch_size: Positive = 128
+    learning_rate: Annotated[float, Meta(gt=0)] = 1e-3
+    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.2
+    seed: Count = 0
+
+    def __post_init__(self) -> None:
+        for name in ("threads", "epochs", "batch_size", "learning_rate"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise BadInput(f"{name} must be a positive number, not {getattr(self, name)}")
+        if not 0 <= self.dropout < 1:
+            raise BadInput(f"dropout must be in [0, 1), not {self.dropout}")
+        if not 0 <= self.seed < 2**63:
+            raise BadInput(f"seed must be in [0, 2^63), not {self.seed}")
+
+
+class Tally(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A pass over some images: the sum of their cross-entropy losses (in nats) and how many were predicted rightly."""
+
+    loss_sum: float = 0.0
+    correct: Count = 0
+    images: Count = 0
+
+    @property
+    def loss(self) -> float:
+        """Mean loss per image in nats: an average over images, not over batches, so a short last batch counts less."""
+        return self.loss_sum / self.images
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the images predicted rightly, in [0, 1]."""
+        return self.correct / self.images
+
+
+class EpochMetrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One finished epoch.
+
+    `train` is the running tally of the epoch's own steps (dropout on, weights changing); `validation` is measured after
+    the epoch with dropout off. `train_s` covers the steps alone, `evaluation_s` the validation alone.
+    """
+
+    epoch: Positive
+    train: Tally
+    validation: Tally
+    train_s: Seconds
+    evaluation_s: Seconds
+
+
+class PartialEpoch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An epoch that was stopped after some step: where it stood, so that it can go on with the very next image."""
+
+    train: Tally
+    train_s: Seconds
+
+
+class SavedFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file of the run folder, by its name there."""
+
+    name: Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    sha256: Sha256
+    size_bytes: Count
+
+
+class Checkpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The files to go on from: weights, and the optimizer's moments with the state of the dropout masks."""
+
+    weights: SavedFile
+    optimizer: SavedFile
+    partial: PartialEpoch | None = None
+
+
+class Predictions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The trained network's answer for every test image, in the order of the dataset.
+
+    `margins` are logit differences: the label's logit minus the largest other one; negative where the answer is wrong.
+    """
+
+    labels: tuple[Count, ...]
+    predictions: tuple[Count, ...]
+    margins: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.labels) == len(self.predictions) == len(self.margins):
+            raise ValueError("labels, predictions and margins differ in length")
+
+
+class FinalMeasurement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is measured once, after the last epoch, with dropout off.
+
+    `train` is the training set again (for the true overfitting gap), `test` the test set with each prediction.
+    """
+
+    train: Tally
+    test: Tally
+    predictions: Predictions
+    measurement_s: Seconds
+
+
+class DatasetInfo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which data were used: `sha256` are of the unpacked files (or of the arrays, for embedded data)."""
+
+    name: str
+    classes: tuple[str, ...]
+    sha256: dict[str, Sha256]
+    train_images: Positive
+    validation_images: Positive
+    test_images: Positive
+
+
+class Environment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The machine and the software, as found when the work began; unknown things are None."""
+
+    started_at: str
+    python: str
+    platform: str
+    cpu_model: str | None
+    cores: Positive
+    memory_bytes: Positive
+    load_average: float | None
+    virtual_machine: bool | None
+    libraries: dict[str, str]
+    gpu: str | None = None
+    gpu_driver: str | None = None
+
+
+class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One run: the only thing that is saved, compared and reported."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: str
+    environment: Environment
+    dataset: DatasetInfo
+    config: TrainConfig
+    parameters: Positive
+    epochs: tuple[EpochMetrics, ...] = ()
+    checkpoint: Checkpoint | None = None
+    final: FinalMeasurement | None = None
+    resumed_at: tuple[str, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Something that could not be done here, and what would make it possible: absence never looks like success."""
+
+    target: str
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.target}: skipped: {self.reason}; {self.remedy}"

@@ -1,0 +1,97 @@
+"""What machine this is, which libraries are installed, and which devices can be used."""
+
+import datetime
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import psutil
+
+from mnist_bench.core.errors import BadInput, DeviceUnavailable
+from mnist_bench.core.types import Environment
+
+LIBRARIES = ("mnist-bench", "torch", "onnx", "onnxruntime", "numpy", "scikit-learn")
+
+
+def library_version(name: str) -> str | None:
+    """Return the installed version of a distribution without importing it, or None where it is not installed."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def available_cores() -> int:
+    """Return how many logical cores this process may run on (its affinity, where the system tells)."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def now() -> str:
+    """Return the time as ISO 8601 in UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def collect(device: str = "cpu") -> Environment:
+    """Describe this machine; the GPU too, where `device` is one."""
+    cpuinfo = _proc_cpuinfo()
+    return Environment(
+        started_at=now(),
+        python=platform.python_version(),
+        platform=platform.platform(terse=True),
+        cpu_model=cpuinfo.get("model name") or platform.processor() or None,
+        cores=available_cores(),
+        memory_bytes=psutil.virtual_memory().total,
+        load_average=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        virtual_machine="hypervisor" in cpuinfo["flags"].split() if "flags" in cpuinfo else None,
+        libraries={name: version for name in LIBRARIES if (version := library_version(name))},
+        **_gpu(device),
+    )
+
+
+def resolve_device(name: str) -> str:
+    """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a concrete device that is there: `cpu` or `cuda:N`.
+
+    Raises:
+        BadInput: the name is none of these.
+        DeviceUnavailable: there is no such CUDA device here.
+    """
+    if name == "cpu":
+        return name
+    kind, _, index = name.partition(":")
+    if name != "auto" and (kind != "cuda" or (index and not index.isdecimal()) or name.endswith(":")):
+        raise BadInput(f"unknown device {name!r}: choose auto, cpu, cuda or cuda:N")
+    count = _cuda_devices()
+    if name == "auto":
+        return "cuda:0" if count else "cpu"
+    if int(index or 0) >= count:
+        found = f"{count} CUDA device{'s' if count > 1 else ''}" if count else "no CUDA device"
+        raise DeviceUnavailable(f"device {name!r} is not here: torch sees {found}; use --device cpu or auto")
+    return f"cuda:{int(index or 0)}"
+
+
+def _cuda_devices() -> int:
+    import torch
+
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
+
+
+def _gpu(device: str) -> dict[str, str | None]:
+    if not device.startswith("cuda"):
+        return {}
+    import torch
+
+    driver = Path("/proc/driver/nvidia/version")
+    version = driver.read_text().splitlines()[0].partition("Module")[2].split() if driver.exists() else []
+    return {"gpu": torch.cuda.get_device_name(device), "gpu_driver": version[0] if version else None}
+
+
+def _proc_cpuinfo() -> dict[str, str]:
+    """Return the first processor's entries of Linux's /proc/cpuinfo; empty on other systems."""
+    path = Path("/proc/cpuinfo")
+    if not path.exists():
+        return {}
+    first = path.read_text(encoding="utf-8").partition("\n\n")[0]
+    return {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in first.splitlines())}

@@ -1,0 +1,60 @@
+"""The neutral table: raw values with their units; every rounding is a renderer's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Unit(Enum):
+    """What a number means, and so how a renderer shows it; the value is the unit's name in CSV and JSON."""
+
+    TEXT = "text"
+    COUNT = "count"
+    ORDINAL = "ordinal"  # an epoch or an index: never grouped by thousands
+    SHARE = "share"  # in [0, 1], shown as a percentage
+    SHARE_DIFFERENCE = "share difference"  # of two shares, shown in percentage points with its sign
+    SECONDS = "s"
+    SECONDS_DIFFERENCE = "s difference"
+    NATS = "nat"  # a cross-entropy loss
+    NATS_DIFFERENCE = "nat difference"
+    LOGITS = "logit"  # a difference of logits
+    PER_SECOND = "1/s"
+    PER_SECOND_DIFFERENCE = "1/s difference"
+    COUNT_DIFFERENCE = "count difference"
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A value with a unit of its own, for tables whose rows differ in unit."""
+
+    value: float | None
+    unit: Unit
+
+
+Cell = str | int | float | Quantity | None
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's heading and the unit of its values."""
+
+    name: str
+    unit: Unit = Unit.TEXT
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: None is an absent value, `notes` are sentences below it, `preview` rows suffice for a screen."""
+
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Cell]]
+    notes: Sequence[str] = ()
+    preview: int | None = None
+
+
+@dataclass(frozen=True)
+class ViewOptions:
+    """What a reader can choose: the accuracy that counts as converged, as a share."""
+
+    convergence_at: float = 0.97

@@ -1,0 +1,1 @@
+"""Figures, a module each: `build(records, dataset)` yields pictures, or says what it lacks."""

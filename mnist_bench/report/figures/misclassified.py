@@ -1,0 +1,37 @@
+"""The images that the network gets wrong, the most confident mistakes first."""
+
+from collections.abc import Iterator, Sequence
+
+from matplotlib.figure import Figure
+
+from mnist_bench.core.types import Predictions, Record, Skipped
+from mnist_bench.data import Dataset
+from mnist_bench.report._errors import misclassified
+from mnist_bench.report.figures._style import Picture, image_grid
+
+ROWS, COLUMNS = 5, 6
+
+
+def build(records: Sequence[Record], dataset: Dataset | Skipped) -> Iterator[Picture | Skipped]:
+    """One picture per finished run with at least one mistake."""
+    for record in records:
+        if isinstance(dataset, Skipped):
+            yield Skipped(f"misclassified of {record.name}", dataset.reason, dataset.remedy)
+        elif record.final and record.final.test.correct < record.final.test.images:
+            yield Picture(record.name, "misclassified", _draw(record, record.final.predictions, dataset))
+        else:
+            reason = "no image is misclassified" if record.final else "training is not finished"
+            yield Skipped(f"misclassified of {record.name}", reason, f"train --run {record.name} --resume")
+
+
+def _draw(record: Record, found: Predictions, dataset: Dataset) -> Figure:
+    wrong = misclassified(found)
+    shown = wrong[: ROWS * COLUMNS]
+    rows = -(-len(shown) // COLUMNS)
+    title = f"{record.name}: {len(shown)} of {len(wrong)} misclassified test images, the most confident first"
+    figure, axes = image_grid(rows, COLUMNS, title, cell_inches=1.7)
+    for panel, index in zip(axes, shown, strict=False):
+        panel.imshow(dataset.test.pixels[index], cmap="gray_r", vmin=0, vmax=255)
+        true, predicted = (dataset.classes[of[index]] for of in (found.labels, found.predictions))
+        panel.set_title(f"true {true}, predicted {predicted}", fontsize=9)
+    return figure

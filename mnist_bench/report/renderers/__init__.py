@@ -1,0 +1,1 @@
+"""Renderers, a module each, with a `render(tables, color)` that returns text."""

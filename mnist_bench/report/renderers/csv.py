@@ -1,0 +1,36 @@
+"""Tables as CSV with raw values; several are set apart by a blank line, each below a line with its title."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+from mnist_bench.report._table import Cell, Column, Table, Unit
+from mnist_bench.report.renderers._format import raw
+
+
+def render(contents: Sequence[Table], _color: bool = False) -> str:
+    """Write the tables; a single one is plain CSV with nothing before its heading."""
+    sections = [_section(content) for content in contents]
+    if len(sections) == 1:
+        return sections[0]
+    return "\n".join(f"# {content.title}\n{section}" for content, section in zip(contents, sections, strict=True))
+
+
+def _section(content: Table) -> str:
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(_heading(column) for column in content.columns)
+    writer.writerows([_value(cell) for cell in row] for row in content.rows)
+    return buffer.getvalue()
+
+
+def _heading(column: Column) -> str:
+    return (
+        column.name if column.unit in (Unit.TEXT, Unit.COUNT, Unit.ORDINAL) else f"{column.name} [{column.unit.value}]"
+    )
+
+
+def _value(cell: Cell) -> str | float | None:
+    value = raw(cell)
+    # A spreadsheet would run text that starts like a formula.
+    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@" and value else value

@@ -1,0 +1,29 @@
+"""Tables as GitHub-flavoured Markdown."""
+
+import re
+from collections.abc import Sequence
+
+from mnist_bench.report._table import Table, Unit
+from mnist_bench.report.renderers._format import text
+
+SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
+
+
+def render(contents: Sequence[Table], _color: bool = False) -> str:
+    """Write each table under a heading of its own, with its notes below; nothing is cut."""
+    return "\n".join(_section(content) for content in contents)
+
+
+def _section(content: Table) -> str:
+    heads = [_escape(column.name) for column in content.columns]
+    rules = ["---" if column.unit is Unit.TEXT else "---:" for column in content.columns]
+    rows = [
+        [_escape(text(cell, column)) for cell, column in zip(row, content.columns, strict=True)] for row in content.rows
+    ]
+    lines = ["| " + " | ".join(cells) + " |" for cells in (heads, rules, *rows)]
+    notes = [line for note in content.notes for line in ("", _escape(note))]
+    return "\n".join([f"### {_escape(content.title)}", "", *lines, *notes, ""])
+
+
+def _escape(value: str) -> str:
+    return SPECIAL.sub(r"\\\1", value).replace("\n", " ")

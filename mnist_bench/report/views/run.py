@@ -1,0 +1,54 @@
+"""What was run, on what, and how fast."""
+
+from collections.abc import Iterator, Sequence
+
+from mnist_bench.core.types import Record
+from mnist_bench.report._learning import images_per_second, training_s
+from mnist_bench.report._table import Cell, Column, Quantity, Table, Unit, ViewOptions
+
+ORDER = 1
+
+
+def build(records: Sequence[Record], _options: ViewOptions) -> Iterator[Table]:
+    """One table, a column per run."""
+    columns = [Column("Run"), *(Column(record.name) for record in records)]
+    facts = [_facts(record) for record in records]
+    rows: list[list[Cell]] = [[name, *(fact[name] for fact in facts)] for name in facts[0]]
+    yield Table("Run", columns, rows, notes=_notes(records))
+
+
+def _facts(record: Record) -> dict[str, Cell]:
+    config, machine, images = record.config, record.environment, record.dataset
+    return {
+        "Network": f"784-512-256-10, {config.activation}, dropout {config.dropout:g}",
+        "Parameters": Quantity(record.parameters, Unit.COUNT),
+        "Dataset": f"{images.name}: {images.train_images:,} training, {images.test_images:,} test images",
+        "Validation": _validation(record),
+        "Protocol": f"Adam {config.learning_rate:g}, cross-entropy, batch {config.batch_size}, seed {config.seed}",
+        "Epochs": f"{len(record.epochs)} of {config.epochs}",
+        "Device": f"{machine.gpu} ({config.device})" if machine.gpu else config.device,
+        "Threads": Quantity(config.threads, Unit.COUNT),
+        "Engine": config.engine,
+        "Training": Quantity(training_s(record), Unit.SECONDS),
+        "Evaluation": Quantity(sum(epoch.evaluation_s for epoch in record.epochs), Unit.SECONDS),
+        "Images/s": Quantity(images_per_second(record), Unit.PER_SECOND),
+        "Test accuracy": Quantity(record.final.test.accuracy if record.final else None, Unit.SHARE),
+        "Machine": f"{machine.cpu_model or 'unknown CPU'}, {machine.cores} cores",
+        "Software": f"Python {machine.python}, torch {machine.libraries.get('torch', '?')}",
+    }
+
+
+def _validation(record: Record) -> str:
+    if record.config.validation == "test":
+        return "the test set, watched every epoch"
+    return f"{record.dataset.validation_images:,} training images held out"
+
+
+def _notes(records: Sequence[Record]) -> list[str]:
+    notes = ["Images/s counts training steps alone, without evaluation."]
+    for record in records:
+        if len(record.epochs) < record.config.epochs:
+            notes.append(f"{record.name} is not finished: mnist-bench train --run {record.name} --resume goes on.")
+        if record.resumed_at:
+            notes.append(f"{record.name} was resumed {len(record.resumed_at)} time(s); seconds add up over all parts.")
+    return notes

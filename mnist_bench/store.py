@@ -1,0 +1,236 @@
+"""Run folders: atomic files, versioned records, checkpoints that survive a crash at any moment.
+
+One run is one folder. `run.json` is the record and the commit point: it names the checkpoint files by content, they are
+written before it, and files that it no longer names are removed after it. Whatever moment a process dies at, the folder
+holds one complete state.
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import filelock
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_bench.core.digest import sha256
+from mnist_bench.core.errors import BadInput, OutputUnwritable, RecordDamaged, RunExists, RunNotFound
+from mnist_bench.core.types import SCHEMA_VERSION, Checkpoint, PartialEpoch, Record, SavedFile
+
+RECORD_NAME = "run.json"
+CHECKPOINT_PATTERNS = ("weights-*.safetensors", "optimizer-*.safetensors")
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def run_folder(out: Path, name: str) -> Path:
+    """Return the folder of a run, which need not exist.
+
+    Raises:
+        BadInput: the name is not a plain one: letters, digits, dots, hyphens and underscores, at most 100.
+    """
+    if not NAME_PATTERN.fullmatch(name):
+        raise BadInput(
+            f"run name {name!r} is not a plain name (letters, digits, '.', '-', '_'); choose folders with --out"
+        )
+    return out / name
+
+
+def run_names(out: Path) -> tuple[str, ...]:
+    """Return the names of the runs below a folder, the newest first."""
+    records = sorted(out.glob(f"*/{RECORD_NAME}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    return tuple(path.parent.name for path in records)
+
+
+def exists(folder: Path) -> bool:
+    """Tell whether a folder holds a run, be it damaged or not."""
+    return (folder / RECORD_NAME).exists()
+
+
+def refuse_existing(folder: Path) -> None:
+    """Raise RunExists where a folder holds a run."""
+    if exists(folder):
+        raise RunExists(
+            f"run {folder.name!r} is already in {folder.parent}: "
+            f"go on with --resume, replace it with --overwrite, or choose another --run"
+        )
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Create a run's folder and keep other processes from writing to it.
+
+    Raises:
+        OutputUnwritable: the folder cannot be created or written.
+        RunExists: another process is writing this run.
+    """
+    with _explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(folder / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except filelock.Timeout as error:
+            raise RunExists(f"run {folder.name!r} is being written by another process: choose another --run") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is there wholly or not at all, even across a power cut.
+
+    Raises:
+        OutputUnwritable: no room, no permission; a file that was there before is as it was.
+    """
+    temporary = path.with_name(f".{path.name}.tmp")
+    with _explained(path):
+        try:
+            with temporary.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+            _sync_folder(path.parent)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            raise
+
+
+def to_json(record: Record) -> bytes:
+    """Encode a record: one top-level field a line, long arrays compact."""
+    fields = msgspec.to_builtins(record)
+    lines = (
+        f"{msgspec.json.encode(key).decode()}: {msgspec.json.encode(value).decode()}" for key, value in fields.items()
+    )
+    return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+
+
+def save_record(folder: Path, record: Record) -> None:
+    """Save a run's record, atomically."""
+    write_atomically(folder / RECORD_NAME, to_json(record))
+
+
+def load_record(folder: Path) -> Record:
+    """Read a run's record back.
+
+    Raises:
+        RunNotFound: there is no such run.
+        RecordDamaged: it is not a record, or one of another schema version.
+    """
+    path = folder / RECORD_NAME
+    if not path.exists():
+        here = ", ".join(run_names(folder.parent)) or "none"
+        raise RunNotFound(
+            f"no run {folder.name!r} in {folder.parent} (runs there: {here}): train one, or give --run or --out"
+        )
+    try:
+        content = path.read_bytes()
+        _refuse_other_schema(path, content)
+        return msgspec.json.decode(content, type=Record)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RecordDamaged(
+            f"{path} is not a readable record ({error}): restore it, or train anew with --overwrite"
+        ) from error
+    except OSError as error:
+        raise RecordDamaged(f"{path} cannot be read: {error.strerror}") from error
+
+
+def save_checkpoint(
+    folder: Path, record: Record, weights: Arrays, optimizer: Arrays, partial: PartialEpoch | None = None
+) -> Record:
+    """Save a state of training and make it the run's current one.
+
+    Returns:
+        The record as saved: it names the new checkpoint files.
+    """
+    stage = f"{len(record.epochs):03d}" + ("p" if partial else "")
+    checkpoint = Checkpoint(
+        weights=_save_arrays(folder, f"weights-{stage}", weights),
+        optimizer=_save_arrays(folder, f"optimizer-{stage}", optimizer),
+        partial=partial,
+    )
+    record = msgspec.structs.replace(record, checkpoint=checkpoint)
+    save_record(folder, record)
+    _sweep(folder, keep={checkpoint.weights.name, checkpoint.optimizer.name})
+    return record
+
+
+def load_arrays(folder: Path, saved: SavedFile) -> dict[str, NDArray[Any]]:
+    """Read one of a checkpoint's files back, after checking that it holds the bytes that were saved.
+
+    Raises:
+        RecordDamaged: the file is missing or differs from what the record says.
+    """
+    import safetensors
+    import safetensors.numpy
+
+    path = folder / saved.name
+    try:
+        content = path.read_bytes()
+        if sha256(content) != saved.sha256:
+            raise RecordDamaged(
+                f"{path} differs from what was saved (SHA-256): restore it, or train anew with --overwrite"
+            )
+        return safetensors.numpy.load(content)
+    except (OSError, safetensors.SafetensorError) as error:
+        raise RecordDamaged(f"{path} cannot be read ({error}): restore it, or train anew with --overwrite") from error
+
+
+def _save_arrays(folder: Path, stem: str, arrays: Arrays) -> SavedFile:
+    import safetensors.numpy
+
+    content = safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    digest = sha256(content)
+    # Named by content: the next state never touches the files of the one before.
+    name = f"{stem}-{digest[:8]}.safetensors"
+    write_atomically(folder / name, content)
+    return SavedFile(name=name, sha256=digest, size_bytes=len(content))
+
+
+def _refuse_other_schema(path: Path, content: bytes) -> None:
+    version = msgspec.json.decode(content, type=dict[str, msgspec.Raw]).get("schema_version", msgspec.Raw(b"null"))
+    if bytes(version) != str(SCHEMA_VERSION).encode():
+        raise RecordDamaged(
+            f"{path} has schema version {bytes(version).decode()}, not {SCHEMA_VERSION}: "
+            f"read it with the mnist-bench that wrote it, or train anew with --overwrite"
+        )
+
+
+def _sweep(folder: Path, keep: set[str]) -> None:
+    """Remove what an earlier state, or a process that died, left behind; only files that this module names."""
+    stale = (
+        path for pattern in CHECKPOINT_PATTERNS for path in (*folder.glob(pattern), *folder.glob(f".{pattern}.tmp"))
+    )
+    for path in stale:
+        if path.name not in keep:
+            path.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":  # elsewhere a folder cannot be opened
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except filelock.Timeout:
+        raise
+    except OSError as error:
+        raise OutputUnwritable(
+            f"{path} cannot be written ({error.strerror or error}): "
+            f"free some room, mend its permissions, or choose another place"
+        ) from error

@@ -1,0 +1,261 @@
+"""A training run from its first epoch to its saved record: stopped at any step, resumed as if nothing had happened."""
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from msgspec.structs import replace
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mnist_bench import data, environment, model, store
+from mnist_bench.core import plugins
+from mnist_bench.core.errors import BadInput, Interrupted, RecordDamaged, TrainingDiverged
+from mnist_bench.core.types import (
+    DatasetInfo,
+    EpochMetrics,
+    FinalMeasurement,
+    PartialEpoch,
+    Record,
+    Tally,
+    TrainConfig,
+)
+from mnist_bench.training import engines
+from mnist_bench.training._evaluate import measure, predictions
+from mnist_bench.training._schedule import MaskStream, derived_seed, epoch_order
+from mnist_bench.training.engines._engine import Engine, RunningTally
+
+MASK_STATE = "mask_state"
+
+
+class Observer(Protocol):
+    """Is told how training goes on; prints, draws or ignores it."""
+
+    def started(self, record: Record) -> None:
+        """Training begins or goes on; `record.epochs` are those done already."""
+
+    def advanced(self, epoch: int, images: int) -> None:
+        """So many more images of an epoch are done."""
+
+    def epoch_done(self, record: Record) -> None:
+        """An epoch is done, evaluated and saved: the last of `record.epochs`."""
+
+
+class Stop(Protocol):
+    """Tells whether to stop after the current step."""
+
+    def __call__(self) -> int | None:
+        """Return the number of the signal that asks for it, or None."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The tensors of a run on its device: images float32 (n, 1, 28, 28) with labels int64 (n,)."""
+
+    train: tuple[Tensor, Tensor]
+    validation: tuple[Tensor, Tensor]
+    test: tuple[Tensor, Tensor]
+
+
+def new_record(name: str, config: TrainConfig, dataset: data.Dataset) -> Record:
+    """Return the record of a run that has not begun."""
+    train, validation = data.training_and_validation(dataset, config.validation)
+    return Record(
+        name=name,
+        environment=environment.collect(config.device),
+        dataset=DatasetInfo(
+            name=dataset.name,
+            classes=dataset.classes,
+            sha256=dataset.sha256,
+            train_images=len(train),
+            validation_images=len(validation),
+            test_images=len(dataset.test),
+        ),
+        config=config,
+        parameters=model.count_parameters(model.Network()),
+    )
+
+
+def train(record: Record, dataset: data.Dataset, folder: Path, observer: Observer, stop: Stop) -> Record:
+    """Train a new record's network, or go on with a saved one's; save after every epoch; measure at the end.
+
+    Args:
+        record: from `new_record`, or a saved one to go on with.
+        dataset: the data that the record names.
+        folder: the run's folder, locked by the caller.
+        observer: is told of the progress.
+        stop: is asked after every step.
+
+    Returns:
+        The finished record, as saved.
+
+    Raises:
+        BadInput: the record was made with other data.
+        Interrupted: `stop` asked for it; the state is saved, and a later call goes on with the next image.
+        TrainingDiverged: the loss is no longer finite; what was saved before stays as it is.
+        OutputUnwritable: the folder cannot be written; what was saved before stays as it is.
+    """
+    if dataset.sha256 != record.dataset.sha256:
+        raise BadInput(
+            f"run {record.name!r} was trained on other data than this {dataset.name}: give the same --data-dir"
+        )
+    torch.set_num_threads(record.config.threads)
+    parts = _parts(dataset, record.config)
+    engine = _engine(record.config, parts)
+    mask_state = _restore(engine, record, folder)
+    observer.started(record)
+    while len(record.epochs) < record.config.epochs:
+        record = _epoch(engine, record, parts, mask_state, folder, observer, stop)
+        mask_state = None
+    return _finish(engine, record, parts, folder)
+
+
+def _parts(dataset: data.Dataset, config: TrainConfig) -> Parts:
+    kept, watched = data.training_and_validation(dataset, config.validation)
+
+    def on_device(images: data.Images) -> tuple[Tensor, Tensor]:
+        pixels = torch.from_numpy(data.to_input(images.pixels)).to(config.device)
+        return pixels, torch.from_numpy(images.labels.astype(np.int64)).to(config.device)
+
+    test = on_device(dataset.test)
+    return Parts(on_device(kept), test if config.validation == "test" else on_device(watched), test)
+
+
+def _engine(config: TrainConfig, parts: Parts) -> Engine:
+    torch.set_float32_matmul_precision("highest")  # the protocol is IEEE float32: no TF32
+    network = model.create(config.activation, config.dropout, derived_seed(config.seed, 0, "weights"))
+    module = plugins.load(engines, config.engine)
+    engine: Engine = module.create(network.to(config.device), *parts.train, config)
+    return engine
+
+
+def _epoch(
+    engine: Engine,
+    record: Record,
+    parts: Parts,
+    mask_state: Tensor | None,
+    folder: Path,
+    observer: Observer,
+    stop: Stop,
+) -> Record:
+    """Train one epoch, or the rest of one; evaluate and save; or save where it stands and raise Interrupted."""
+    epoch = len(record.epochs) + 1
+    masks = MaskStream(record.config.seed, epoch, record.config.dropout, record.config.device)
+    if mask_state is not None:
+        masks.restore(mask_state)
+    reached = _steps(engine, record, masks, lambda images: observer.advanced(epoch, images), stop)
+    _refuse_divergence(reached.train, record)
+    if reached.train.images == record.dataset.train_images:
+        record = _end_of_epoch(engine, record, parts, reached, folder)
+        observer.epoch_done(record)
+    else:
+        record = _save(engine, record, folder, reached, masks.state())
+    if (signal_number := stop()) and len(record.epochs) < record.config.epochs:
+        raise Interrupted(_farewell(record), signal_number)
+    return record
+
+
+def _steps(
+    engine: Engine, record: Record, masks: MaskStream, advanced: Callable[[int], None], stop: Stop
+) -> PartialEpoch:
+    """Run the steps of an epoch from where it stands, to its end or until asked to stop."""
+    config = record.config
+    start = (record.checkpoint and record.checkpoint.partial) or PartialEpoch(train=Tally(), train_s=0.0)
+    tally = RunningTally.start(start.train, config.device)
+    began = time.perf_counter()
+    order = epoch_order(config.seed, len(record.epochs) + 1, record.dataset.train_images).to(config.device)
+    for images in engine.run(order[start.train.images :], masks, tally):
+        advanced(images)
+        if stop():
+            break
+    reached = tally.read()  # waits for the device
+    return PartialEpoch(train=reached, train_s=start.train_s + time.perf_counter() - began)
+
+
+def _refuse_divergence(tally: Tally, record: Record) -> None:
+    if not math.isfinite(tally.loss_sum):
+        raise TrainingDiverged(
+            f"the loss became {tally.loss_sum} in epoch {len(record.epochs) + 1} of run {record.name!r}: "
+            f"use a smaller --lr than {record.config.learning_rate:g}"
+        )
+
+
+def _end_of_epoch(engine: Engine, record: Record, parts: Parts, reached: PartialEpoch, folder: Path) -> Record:
+    began = time.perf_counter()
+    validation, _ = measure(engine.network, *parts.validation)
+    _refuse_divergence(validation, record)
+    metrics = EpochMetrics(
+        epoch=len(record.epochs) + 1,
+        train=reached.train,
+        validation=validation,
+        train_s=reached.train_s,
+        evaluation_s=time.perf_counter() - began,
+    )
+    return _save(engine, replace(record, epochs=(*record.epochs, metrics), final=None), folder)
+
+
+def _finish(engine: Engine, record: Record, parts: Parts, folder: Path) -> Record:
+    """Measure the trained network once more, on the training set and image by image on the test set."""
+    if record.final is not None:
+        return record
+    began = time.perf_counter()
+    train_tally, _ = measure(engine.network, *parts.train)
+    test_tally, logits = measure(engine.network, *parts.test)
+    final = FinalMeasurement(
+        train=train_tally,
+        test=test_tally,
+        predictions=predictions(logits, parts.test[1]),
+        measurement_s=time.perf_counter() - began,
+    )
+    record = replace(record, final=final)
+    store.save_record(folder, record)
+    return record
+
+
+def _farewell(record: Record) -> str:
+    partial = record.checkpoint and record.checkpoint.partial
+    where = f"{partial.train.images:,} of {record.dataset.train_images:,} images into" if partial else "before"
+    return (
+        f"stopped {where} epoch {len(record.epochs) + 1} of {record.config.epochs}; all is saved: "
+        f"go on with --run {record.name} --resume"
+    )
+
+
+def _save(
+    engine: Engine,
+    record: Record,
+    folder: Path,
+    partial: PartialEpoch | None = None,
+    mask_state: Tensor | None = None,
+) -> Record:
+    optimizer = _to_arrays(engine.optimizer_state())
+    if mask_state is not None:
+        optimizer[MASK_STATE] = mask_state.numpy()
+    return store.save_checkpoint(folder, record, _to_arrays(engine.network.state_dict()), optimizer, partial)
+
+
+def _restore(engine: Engine, record: Record, folder: Path) -> Tensor | None:
+    """Load the checkpoint that the record names, if any; return the mask stream's state, if stopped within an epoch."""
+    if record.checkpoint is None:
+        return None
+    weights = _to_tensors(store.load_arrays(folder, record.checkpoint.weights))
+    state = _to_tensors(store.load_arrays(folder, record.checkpoint.optimizer))
+    mask_state = state.pop(MASK_STATE, None)
+    try:
+        engine.restore(weights, state)
+    except (KeyError, RuntimeError) as error:
+        raise RecordDamaged(f"the checkpoint in {folder} is of another network: train anew with --overwrite") from error
+    return mask_state
+
+
+def _to_arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+    return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+
+
+def _to_tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}

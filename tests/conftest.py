@@ -1,0 +1,97 @@
+"""Fixtures: every test has an empty cache folder and no dataset of its user's; real MNIST only where it is marked."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from mnist_bench import data, training
+from mnist_bench.cli import _main
+from mnist_bench.core.types import Record, TrainConfig
+
+MNIST_ROOT = Path(os.environ.pop("MNIST_BENCH_DATA", "/nowhere"))
+Run = Callable[..., int]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    missing = not (MNIST_ROOT / "MNIST" / "raw").is_dir()
+    no_mnist = pytest.mark.skip(reason="no real MNIST: set MNIST_BENCH_DATA to a torchvision root")
+    no_gpu = pytest.mark.skip(reason="no CUDA device: torch.cuda.is_available() is False")
+    for item in items:
+        if missing and "mnist" in item.keywords and item.get_closest_marker("mnist"):
+            item.add_marker(no_mnist)
+        if item.get_closest_marker("cuda") and not torch.cuda.is_available():
+            item.add_marker(no_gpu)
+
+
+@pytest.fixture(autouse=True)
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees or fills its user's cache, and the screen has one width everywhere."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "100")
+
+
+@pytest.fixture
+def mnist_root() -> Path:
+    return MNIST_ROOT.resolve()
+
+
+@pytest.fixture(scope="session")
+def digits() -> data.Dataset:
+    return data.load("digits")
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """Run a command line in an empty folder, in this process, and return its exit code."""
+    threads = torch.get_num_threads()
+    monkeypatch.chdir(tmp_path)
+    yield lambda *arguments: _main.run([str(argument) for argument in arguments])
+    torch.set_num_threads(threads)
+
+
+class Silent:
+    """An observer that counts what it is told."""
+
+    def __init__(self) -> None:
+        self.images: list[int] = []
+        self.epochs: list[int] = []
+
+    def started(self, record: Record) -> None:
+        """Nothing to do."""
+
+    def advanced(self, epoch: int, images: int) -> None:
+        self.images.append(images)
+
+    def epoch_done(self, record: Record) -> None:
+        self.epochs.append(len(record.epochs))
+
+
+class StopAfter:
+    """Asks to stop, as Ctrl-C would, once it has been asked so many times."""
+
+    def __init__(self, steps: int | None = None) -> None:
+        self.left = steps
+
+    def __call__(self) -> int | None:
+        if self.left is None:
+            return None
+        self.left -= 1
+        return 2 if self.left <= 0 else None
+
+
+def train_digits(folder: Path, digits: data.Dataset, stop: StopAfter | None = None, **settings: object) -> Record:
+    """Train on the digits into a folder, one thread, two epochs unless told otherwise."""
+    config = TrainConfig(**({"dataset": "digits", "epochs": 2} | settings))  # type: ignore[arg-type]
+    record = training.new_record(folder.name, config, digits)
+    folder.mkdir(parents=True, exist_ok=True)
+    return training.train(record, digits, folder, Silent(), stop or StopAfter())
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, digits: data.Dataset) -> tuple[Path, Record]:
+    """A finished run on the digits, to read and never to write: its folder and its record."""
+    folder = tmp_path_factory.mktemp("runs") / "digits-relu"
+    return folder, train_digits(folder, digits, epochs=15)

@@ -1,0 +1,185 @@
+import errno
+import json
+import os
+import threading
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from mnist_bench import store
+from mnist_bench.core.errors import BadInput, OutputUnwritable, RecordDamaged, RunExists, RunNotFound
+from mnist_bench.core.types import EpochMetrics, Record, Tally
+
+TALLIES = st.builds(
+    Tally,
+    loss_sum=st.floats(allow_nan=False, allow_infinity=False),
+    correct=st.integers(0, 60_000),
+    images=st.integers(0, 60_000),
+)
+SECONDS = st.floats(0, 1e6)
+EPOCHS = st.builds(
+    EpochMetrics, epoch=st.integers(1, 99), train=TALLIES, validation=TALLIES, train_s=SECONDS, evaluation_s=SECONDS
+)
+ARRAYS = {"fc1.bias": np.arange(4, dtype=np.float32)}
+
+
+@pytest.fixture
+def record(trained: tuple[Path, Record]) -> Record:
+    return replace(trained[1], checkpoint=None)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "exports" / "some-run"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@given(epochs=st.lists(EPOCHS, max_size=3), name=st.text(max_size=20))
+def test_a_record_comes_back_as_it_was(trained: tuple[Path, Record], epochs: list[EpochMetrics], name: str) -> None:
+    record = replace(trained[1], epochs=tuple(epochs), name=name)
+    assert msgspec.json.decode(store.to_json(record), type=Record) == record
+    json.loads(store.to_json(record))  # any other reader can read it
+
+
+def test_a_saved_record_comes_back(folder: Path, record: Record) -> None:
+    store.save_record(folder, record)
+    assert store.load_record(folder) == record
+    assert store.run_names(folder.parent) == ("some-run",)
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "/root", "", ".", "..", ".hidden", "a b", "x" * 101, "a\0b", "-rf"])
+def test_a_run_name_with_a_path_in_it_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="not a plain name"):
+        store.run_folder(tmp_path, name)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: content[:-40],
+        lambda content: b"",
+        lambda content: b"[]",
+        lambda content: b"\xff\xfe" + content,
+        lambda content: content.replace(b'"parameters": 535818', b'"parameters": "many"'),
+        lambda content: content.replace(b'"parameters": 535818', b'"parameters": -1'),
+        lambda content: content.replace(b'"parameters"', b'"metres"'),
+        lambda content: content.replace(b'"activation":"relu"', b'"activation":"gelu"'),
+        lambda content: content.replace(b'"epochs":15', b'"epochs":0'),
+    ],
+)
+def test_a_damaged_record_is_named(damage, folder: Path, record: Record) -> None:  # type: ignore[no-untyped-def]
+    store.save_record(folder, record)
+    path = folder / store.RECORD_NAME
+    damaged = damage(path.read_bytes())
+    assert damaged != path.read_bytes()
+    path.write_bytes(damaged)
+    with pytest.raises(RecordDamaged, match=r"run\.json"):
+        store.load_record(folder)
+
+
+@pytest.mark.parametrize("version", [b"0", b"2", b'"1"', b"null"])
+def test_another_schema_version_is_named(version: bytes, folder: Path, record: Record) -> None:
+    content = store.to_json(record).replace(b'"schema_version": 1', b'"schema_version": ' + version)
+    (folder / store.RECORD_NAME).write_bytes(content)
+    with pytest.raises(RecordDamaged, match=f"has schema version {version.decode()}, not 1"):
+        store.load_record(folder)
+
+
+def test_a_run_that_is_not_there_is_told_with_those_that_are(folder: Path, record: Record) -> None:
+    store.save_record(folder, record)
+    with pytest.raises(RunNotFound, match=r"no run 'other'.*runs there: some-run"):
+        store.load_record(folder.parent / "other")
+
+
+def test_a_checkpoint_comes_back_and_replaces_the_one_before(folder: Path, record: Record) -> None:
+    first = store.save_checkpoint(folder, record, ARRAYS, ARRAYS)
+    second = store.save_checkpoint(folder, record, {"fc1.bias": ARRAYS["fc1.bias"] + 1}, ARRAYS)
+    assert first.checkpoint
+    assert second.checkpoint
+    assert not (folder / first.checkpoint.weights.name).exists()
+    loaded = store.load_arrays(folder, second.checkpoint.weights)
+    np.testing.assert_array_equal(loaded["fc1.bias"], [1, 2, 3, 4])
+    assert store.load_record(folder) == second
+
+
+def test_a_checkpoint_with_one_bit_flipped_is_refused(folder: Path, record: Record) -> None:
+    saved = store.save_checkpoint(folder, record, ARRAYS, ARRAYS).checkpoint
+    assert saved
+    path = folder / saved.weights.name
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(RecordDamaged, match=saved.weights.name):
+        store.load_arrays(folder, saved.weights)
+    path.unlink()
+    with pytest.raises(RecordDamaged, match=saved.weights.name):
+        store.load_arrays(folder, saved.weights)
+
+
+@pytest.mark.parametrize("fail_at", [1, 2, 3])
+def test_a_full_disk_leaves_what_was_there(
+    fail_at: int, folder: Path, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = store.save_checkpoint(folder, record, ARRAYS, ARRAYS)
+    files = contents(folder)
+    calls, fsync = [0], os.fsync
+
+    def full(descriptor: int) -> None:
+        calls[0] += 1
+        if calls[0] >= 2 * fail_at - 1:  # each file is synced once, and its folder once
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OutputUnwritable, match="No space left"):
+        store.save_checkpoint(
+            folder, record, {"fc1.bias": ARRAYS["fc1.bias"] + fail_at}, {"fc1.bias": ARRAYS["fc1.bias"]}
+        )
+    monkeypatch.undo()
+    assert store.load_record(folder) == before
+    assert files.items() <= contents(folder).items()
+    assert not list(folder.glob(".*.tmp"))
+
+
+def test_what_a_dead_process_left_is_swept_and_nothing_else(folder: Path, record: Record) -> None:
+    for name in ("weights-007-deadbeef.safetensors", ".optimizer-007-deadbeef.safetensors.tmp", "notes.txt"):
+        (folder / name).write_text("left")
+    store.save_checkpoint(folder, record, ARRAYS, ARRAYS)
+    left = {path.name for path in folder.iterdir() if path.read_bytes() == b"left"}
+    assert left == {"notes.txt"}
+
+
+@pytest.mark.parametrize("place", ["file/exports/run", "/proc/run"])
+def test_a_place_that_cannot_be_written_is_named(place: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputUnwritable, match="cannot be written"), store.locked(tmp_path / place):
+        pass
+
+
+def test_two_processes_do_not_write_one_run(folder: Path) -> None:
+    complaints: list[Exception] = []
+
+    def second() -> None:
+        try:
+            with store.locked(folder):
+                pass
+        except RunExists as error:
+            complaints.append(error)
+
+    with store.locked(folder):
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join()
+    assert "another process" in str(complaints[0])
+    second()
+    assert len(complaints) == 1

@@ -1,0 +1,130 @@
+"""Every engine against a plain autograd loop, written as a notebook would."""
+
+import pytest
+import torch
+from torch.nn import functional
+
+from mnist_bench import data, model
+from mnist_bench.core import plugins
+from mnist_bench.core.types import Activation, Tally, TrainConfig
+from mnist_bench.training import engines
+from mnist_bench.training._schedule import MaskStream
+from mnist_bench.training.engines._engine import Engine, RunningTally
+
+BATCH, IMAGES = 64, 300  # the last batch is short
+
+
+@pytest.fixture(params=plugins.names(engines))
+def engine_name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def tensors(digits: data.Dataset, dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tensor]:
+    images = torch.from_numpy(data.to_input(digits.train.pixels)).to(dtype)
+    return images, torch.from_numpy(digits.train.labels).long()
+
+
+def build(name: str, activation: Activation, digits: data.Dataset) -> Engine:
+    config = TrainConfig(activation=activation, batch_size=BATCH)
+    engine: Engine = plugins.load(engines, name).create(model.create(activation, 0.2, 7), *tensors(digits), config)
+    return engine
+
+
+def advance(engine: Engine, order: torch.Tensor, masks: MaskStream, tally: RunningTally) -> list[int]:
+    return list(engine.run(order, masks, tally))
+
+
+def plain_loop(
+    activation: Activation, digits: data.Dataset, orders: list[torch.Tensor]
+) -> tuple[dict[str, torch.Tensor], list[tuple[float, int]]]:
+    """Train in float64, step by step, with torch's textbook Adam; return the weights and each epoch's sums."""
+    network = model.create(activation, 0.2, 7).double()
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
+    images, labels = tensors(digits, torch.float64)
+    sums = []
+    for epoch, order in enumerate(orders, 1):
+        masks, loss_sum, correct = MaskStream(0, epoch, 0.2, "cpu"), 0.0, 0
+        for start in range(0, len(order), BATCH):
+            batch = order[start : start + BATCH]
+            logits = network(images[batch], masks.draw(len(batch)).double())
+            loss = functional.cross_entropy(logits, labels[batch])
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            loss_sum += loss.item() * len(batch)
+            correct += int((logits.argmax(1) == labels[batch]).sum())
+        sums.append((loss_sum, correct))
+    return network.state_dict(), sums
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
+def test_training_is_that_of_a_plain_autograd_loop(
+    engine_name: str, activation: Activation, digits: data.Dataset
+) -> None:
+    orders = [torch.randperm(IMAGES, generator=torch.Generator().manual_seed(epoch)) for epoch in (1, 2)]
+    expected, sums = plain_loop(activation, digits, orders)
+    engine = build(engine_name, activation, digits)
+    for epoch, (order, (loss_sum, correct)) in enumerate(zip(orders, sums, strict=True), 1):
+        tally = RunningTally.start(Tally(), "cpu")
+        assert sum(advance(engine, order, MaskStream(0, epoch, 0.2, "cpu"), tally)) == IMAGES
+        assert tally.read().images == IMAGES
+        assert tally.read().correct == correct
+        assert tally.read().loss_sum == pytest.approx(loss_sum, rel=1e-5)
+    for name, weight in engine.network.state_dict().items():
+        # Adam divides by the root of the second moment: near a zero gradient, rounding moves a weight by up to lr.
+        torch.testing.assert_close(weight.double(), expected[name], rtol=1e-4, atol=2e-4)
+        assert (weight - expected[name]).abs().mean() < 1e-6
+
+
+def test_the_comparison_can_fail(engine_name: str, digits: data.Dataset) -> None:
+    order = torch.arange(IMAGES)
+    expected, _ = plain_loop("relu", digits, [order])
+    engine = build(engine_name, "relu", digits)
+    advance(engine, order, MaskStream(0, 2, 0.2, "cpu"), RunningTally.start(Tally(), "cpu"))  # another epoch's masks
+    assert (engine.network.fc1.weight - expected["fc1.weight"]).abs().mean() > 1e-6
+
+
+def test_a_restored_engine_goes_on_bit_for_bit(engine_name: str, digits: data.Dataset) -> None:
+    first, second = (build(engine_name, "relu", digits) for _ in range(2))
+    order, tally = torch.arange(IMAGES), RunningTally.start(Tally(), "cpu")
+    advance(first, order, MaskStream(0, 1, 0.2, "cpu"), tally)
+    weights = {name: value.clone() for name, value in first.network.state_dict().items()}
+    second.restore(weights, {name: value.clone() for name, value in first.optimizer_state().items()})
+    for engine in (first, second):
+        advance(engine, order, MaskStream(0, 2, 0.2, "cpu"), tally)
+    for name, value in first.network.state_dict().items():
+        assert torch.equal(value, second.network.state_dict()[name])
+    for name, value in first.optimizer_state().items():
+        assert torch.equal(value, second.optimizer_state()[name])
+
+
+def test_the_optimizer_s_state_is_named_after_the_parameters(engine_name: str, digits: data.Dataset) -> None:
+    engine = build(engine_name, "relu", digits)
+    shapes = {name: value.shape for name, value in engine.optimizer_state().items()}
+    expected = {
+        f"{name}.{moment}": value.shape
+        for name, value in engine.network.state_dict().items()
+        for moment in ("exp_avg", "exp_avg_sq")
+    }
+    assert shapes == expected | {"step": torch.Size()}
+
+
+@pytest.mark.cuda
+def test_cuda_trains_like_the_cpu(engine_name: str, digits: data.Dataset) -> None:
+    """The same masks on both: those of the CPU, copied."""
+
+    class Copied(MaskStream):
+        def draw(self, images: int) -> torch.Tensor:
+            return super().draw(images).cuda()
+
+    order = torch.arange(IMAGES)
+    config = TrainConfig(batch_size=BATCH, device="cuda:0")
+    images, labels = (tensor.cuda() for tensor in tensors(digits))
+    network = model.create("relu", 0.2, 7).cuda()
+    engine: Engine = plugins.load(engines, engine_name).create(network, images, labels, config)
+    tally = RunningTally.start(Tally(), "cuda:0")
+    advance(engine, order.cuda(), Copied(0, 1, 0.2, "cpu"), tally)
+    expected, [(loss_sum, _)] = plain_loop("relu", digits, [order])
+    assert tally.read().loss_sum == pytest.approx(loss_sum, rel=1e-5)
+    for name, weight in engine.network.state_dict().items():
+        torch.testing.assert_close(weight.cpu().double(), expected[name], rtol=1e-4, atol=2e-4)
