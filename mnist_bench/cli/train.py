@@ -35,7 +35,7 @@ Examples:
 )
 @click.option("--activation", type=click.Choice(["relu", "sigmoid", "both"]), default="relu", show_default=True)
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N.")
-@click.option("--engine", default="eager", show_default=True, metavar="NAME", help="How steps are executed.")
+@click.option("--engine", default="preallocated", show_default=True, metavar="NAME", help="How steps are executed.")
 @click.option("--epochs", type=click.IntRange(min=1), default=15, show_default=True)
 @click.option("--batch-size", type=click.IntRange(min=1), default=128, show_default=True)
 @click.option("--lr", "learning_rate", type=click.FloatRange(min=0, min_open=True), default=1e-3, show_default=True)

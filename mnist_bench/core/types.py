@@ -31,7 +31,7 @@ class TrainConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     dataset: str = "mnist"
     validation: Validation = "test"
     activation: Activation = "relu"
-    engine: str = "eager"
+    engine: str = "preallocated"
     device: str = "cpu"
     threads: Positive = 1
     epochs: Positive = 15
