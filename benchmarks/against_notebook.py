@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 import msgspec
+
 from mnist_bench import environment
 
 NOTEBOOK = Path(__file__).with_name("notebook_loop.py")
