@@ -10,22 +10,33 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import filelock
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_bench.core.digest import sha256
+from mnist_bench.core.digest import sha256, sha256_of_file
 from mnist_bench.core.errors import BadInput, OutputUnwritable, RecordDamaged, RunExists, RunNotFound
-from mnist_bench.core.types import SCHEMA_VERSION, Checkpoint, PartialEpoch, Record, SavedFile
+from mnist_bench.core.types import (
+    SCHEMA_VERSION,
+    Artifact,
+    Checkpoint,
+    Manifest,
+    ParityRecord,
+    PartialEpoch,
+    Record,
+    SavedFile,
+)
 
-RECORD_NAME = "run.json"
 CHECKPOINT_PATTERNS = ("weights-*.safetensors", "optimizer-*.safetensors")
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 Arrays = Mapping[str, NDArray[Any]]
+Saved = Record | Manifest | ParityRecord
+T = TypeVar("T", Record, Manifest, ParityRecord)
+NAMES: dict[type[Saved], str] = {Record: "run.json", Manifest: "manifest.json", ParityRecord: "parity.json"}
 
 
 def run_folder(out: Path, name: str) -> Path:
@@ -43,13 +54,13 @@ def run_folder(out: Path, name: str) -> Path:
 
 def run_names(out: Path) -> tuple[str, ...]:
     """Return the names of the runs below a folder, the newest first."""
-    records = sorted(out.glob(f"*/{RECORD_NAME}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    records = sorted(out.glob(f"*/{NAMES[Record]}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     return tuple(path.parent.name for path in records)
 
 
 def exists(folder: Path) -> bool:
     """Tell whether a folder holds a run, be it damaged or not."""
-    return (folder / RECORD_NAME).exists()
+    return (folder / NAMES[Record]).exists()
 
 
 def refuse_existing(folder: Path) -> None:
@@ -82,8 +93,9 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is there wholly or not at all, even across a power cut.
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a path to write to, whose file takes the place of `path` at the end: wholly, or after an error not at all.
 
     Raises:
         OutputUnwritable: no room, no permission; a file that was there before is as it was.
@@ -91,9 +103,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.tmp")
     with _explained(path):
         try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
+            yield temporary
+            with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
             temporary.replace(path)
             _sync_folder(path.parent)
@@ -103,8 +114,14 @@ def write_atomically(path: Path, content: bytes) -> None:
             raise
 
 
-def to_json(record: Record) -> bytes:
-    """Encode a record: one top-level field a line, long arrays compact."""
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is there wholly or not at all, even across a power cut; raises as `replacing` does."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def to_json(record: Saved) -> bytes:
+    """Encode a document: one top-level field a line, long arrays compact."""
     fields = msgspec.to_builtins(record)
     lines = (
         f"{msgspec.json.encode(key).decode()}: {msgspec.json.encode(value).decode()}" for key, value in fields.items()
@@ -112,9 +129,19 @@ def to_json(record: Record) -> bytes:
     return ("{\n" + ",\n".join(lines) + "\n}\n").encode()
 
 
-def save_record(folder: Path, record: Record) -> None:
-    """Save a run's record, atomically."""
-    write_atomically(folder / RECORD_NAME, to_json(record))
+def save(folder: Path, document: Saved) -> None:
+    """Save one of a run's documents under its name, atomically."""
+    write_atomically(folder / NAMES[type(document)], to_json(document))
+
+
+def load(folder: Path, kind: type[T]) -> T | None:
+    """Read one of a run's documents back; None where it was never saved.
+
+    Raises:
+        RecordDamaged: it is not such a document, or one of another schema version.
+    """
+    path = folder / NAMES[kind]
+    return _decode(path, kind) if path.exists() else None
 
 
 def load_record(folder: Path) -> Record:
@@ -124,22 +151,13 @@ def load_record(folder: Path) -> Record:
         RunNotFound: there is no such run.
         RecordDamaged: it is not a record, or one of another schema version.
     """
-    path = folder / RECORD_NAME
-    if not path.exists():
+    record = load(folder, Record)
+    if record is None:
         here = ", ".join(run_names(folder.parent)) or "none"
         raise RunNotFound(
             f"no run {folder.name!r} in {folder.parent} (runs there: {here}): train one, or give --run or --out"
         )
-    try:
-        content = path.read_bytes()
-        _refuse_other_schema(path, content)
-        return msgspec.json.decode(content, type=Record)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RecordDamaged(
-            f"{path} is not a readable record ({error}): restore it, or train anew with --overwrite"
-        ) from error
-    except OSError as error:
-        raise RecordDamaged(f"{path} cannot be read: {error.strerror}") from error
+    return record
 
 
 def save_checkpoint(
@@ -157,7 +175,7 @@ def save_checkpoint(
         partial=partial,
     )
     record = msgspec.structs.replace(record, checkpoint=checkpoint)
-    save_record(folder, record)
+    save(folder, record)
     _sweep(folder, keep={checkpoint.weights.name, checkpoint.optimizer.name})
     return record
 
@@ -168,19 +186,37 @@ def load_arrays(folder: Path, saved: SavedFile) -> dict[str, NDArray[Any]]:
     Raises:
         RecordDamaged: the file is missing or differs from what the record says.
     """
+    return read_arrays(checked(folder, saved))
+
+
+def checked(folder: Path, saved: SavedFile | Artifact) -> Path:
+    """Return the path of a run's file, after checking that it holds the bytes that were saved.
+
+    Raises:
+        RecordDamaged: the file is missing or differs from what the record or the manifest says.
+    """
+    path = folder / saved.name
+    try:
+        if sha256_of_file(path) == saved.sha256:
+            return path
+    except OSError as error:
+        raise RecordDamaged(f"{path} cannot be read ({error.strerror}): restore it, or make it anew") from error
+    raise RecordDamaged(f"{path} differs from what was saved (SHA-256): restore it, or make it anew")
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Read a safetensors file.
+
+    Raises:
+        RecordDamaged: it is not one.
+    """
     import safetensors
     import safetensors.numpy
 
-    path = folder / saved.name
     try:
-        content = path.read_bytes()
-        if sha256(content) != saved.sha256:
-            raise RecordDamaged(
-                f"{path} differs from what was saved (SHA-256): restore it, or train anew with --overwrite"
-            )
-        return safetensors.numpy.load(content)
+        return safetensors.numpy.load(path.read_bytes())
     except (OSError, safetensors.SafetensorError) as error:
-        raise RecordDamaged(f"{path} cannot be read ({error}): restore it, or train anew with --overwrite") from error
+        raise RecordDamaged(f"{path} cannot be read ({error}): restore it, or make it anew") from error
 
 
 def _save_arrays(folder: Path, stem: str, arrays: Arrays) -> SavedFile:
@@ -194,12 +230,23 @@ def _save_arrays(folder: Path, stem: str, arrays: Arrays) -> SavedFile:
     return SavedFile(name=name, sha256=digest, size_bytes=len(content))
 
 
+def _decode(path: Path, kind: type[T]) -> T:
+    try:
+        content = path.read_bytes()
+        _refuse_other_schema(path, content)
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RecordDamaged(f"{path} is not a readable record ({error}): restore it, or make it anew") from error
+    except OSError as error:
+        raise RecordDamaged(f"{path} cannot be read: {error.strerror}") from error
+
+
 def _refuse_other_schema(path: Path, content: bytes) -> None:
     version = msgspec.json.decode(content, type=dict[str, msgspec.Raw]).get("schema_version", msgspec.Raw(b"null"))
     if bytes(version) != str(SCHEMA_VERSION).encode():
         raise RecordDamaged(
             f"{path} has schema version {bytes(version).decode()}, not {SCHEMA_VERSION}: "
-            f"read it with the mnist-bench that wrote it, or train anew with --overwrite"
+            f"read it with the mnist-bench that wrote it, or make it anew"
         )
 
 

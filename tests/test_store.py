@@ -52,7 +52,7 @@ def test_a_record_comes_back_as_it_was(trained: tuple[Path, Record], epochs: lis
 
 
 def test_a_saved_record_comes_back(folder: Path, record: Record) -> None:
-    store.save_record(folder, record)
+    store.save(folder, record)
     assert store.load_record(folder) == record
     assert store.run_names(folder.parent) == ("some-run",)
 
@@ -78,8 +78,8 @@ def test_a_run_name_with_a_path_in_it_is_refused(name: str, tmp_path: Path) -> N
     ],
 )
 def test_a_damaged_record_is_named(damage, folder: Path, record: Record) -> None:  # type: ignore[no-untyped-def]
-    store.save_record(folder, record)
-    path = folder / store.RECORD_NAME
+    store.save(folder, record)
+    path = folder / "run.json"
     damaged = damage(path.read_bytes())
     assert damaged != path.read_bytes()
     path.write_bytes(damaged)
@@ -90,13 +90,13 @@ def test_a_damaged_record_is_named(damage, folder: Path, record: Record) -> None
 @pytest.mark.parametrize("version", [b"0", b"2", b'"1"', b"null"])
 def test_another_schema_version_is_named(version: bytes, folder: Path, record: Record) -> None:
     content = store.to_json(record).replace(b'"schema_version": 1', b'"schema_version": ' + version)
-    (folder / store.RECORD_NAME).write_bytes(content)
+    (folder / "run.json").write_bytes(content)
     with pytest.raises(RecordDamaged, match=f"has schema version {version.decode()}, not 1"):
         store.load_record(folder)
 
 
 def test_a_run_that_is_not_there_is_told_with_those_that_are(folder: Path, record: Record) -> None:
-    store.save_record(folder, record)
+    store.save(folder, record)
     with pytest.raises(RunNotFound, match=r"no run 'other'.*runs there: some-run"):
         store.load_record(folder.parent / "other")
 

@@ -11,6 +11,7 @@ Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 FOLDER = click.Path(file_okay=False, path_type=Path)
 
 out = click.option("--out", type=FOLDER, default=Path("exports"), show_default=True, help="Folder of the run folders.")
+run_name = click.option("--run", "name", metavar="NAME", help="The run.  [default: the newest]")
 data_dir = click.option(
     "--data-dir",
     type=click.Path(exists=True, file_okay=False, path_type=Path),

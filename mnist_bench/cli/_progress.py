@@ -3,11 +3,11 @@
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import click
 
-from mnist_bench.core.types import EpochMetrics, Record
+from mnist_bench.core.types import Configuration, EpochMetrics, Record
 from mnist_bench.training import Observer
 
 REFRESH_S = 0.1
@@ -123,4 +123,25 @@ def _accuracies(metrics: EpochMetrics) -> str:
     return (
         f"loss {metrics.train.loss:.4f}, train {metrics.train.accuracy:.2%}, "
         f"validation {metrics.validation.accuracy:.2%}"
+    )
+
+
+@contextlib.contextmanager
+def configurations_display(quiet: bool) -> Iterator[Callable[[Configuration], None]]:
+    """Tell on stderr which configuration is being compared: on a terminal in one line that changes."""
+    if quiet:
+        yield lambda _: None
+    elif sys.stderr.isatty():
+        from rich.console import Console
+
+        with Console(stderr=True).status("evaluating the float64 reference") as status:
+            yield lambda configuration: status.update(_described(configuration))
+    else:
+        yield lambda configuration: click.echo(_described(configuration), err=True)
+
+
+def _described(configuration: Configuration) -> str:
+    return (
+        f"{configuration.target} on {configuration.provider}: "
+        f"{configuration.threads} thread(s), batch {configuration.batch_size:,}"
     )

@@ -57,12 +57,10 @@ def command(
 
 def _records(out: Path, names: tuple[str, ...]) -> "list[Record]":
     from mnist_bench import store
-    from mnist_bench.core.errors import RunNotFound
+    from mnist_bench.cli._output import newest_run
 
-    chosen = names or store.run_names(out)[:1]
-    if not chosen:
-        raise RunNotFound(f"there is no run in {out}: train one with mnist-bench train, or give --out")
-    return [store.load_record(store.run_folder(out, name)) for name in dict.fromkeys(chosen)]
+    chosen = dict.fromkeys(names or [newest_run(out)])
+    return [store.load_record(store.run_folder(out, name)) for name in chosen]
 
 
 def _draw(records: "list[Record]", out: Path, data_dir: Path | None) -> None:

@@ -3,15 +3,18 @@
     MnistBenchError
     ├── CheckFailed             exit 1: something was measured and is not as required
     │   ├── TrainingDiverged
+    │   ├── ParityBroken
     │   └── AccuracyTooLow
     ├── BadInput                exit 2: what was asked for, or given, is wrong
     │   ├── DataDamaged
     │   ├── RecordDamaged
+    │   ├── ModelRefused
     │   ├── RunExists
     │   └── RunNotFound
     ├── EnvironmentProblem      exit 3: this machine lacks something (network, disk, device)
     │   ├── DataUnavailable
     │   ├── DeviceUnavailable
+    │   ├── TargetUnavailable
     │   └── OutputUnwritable
     └── Interrupted             exit 130 (Ctrl-C) or 143 (SIGTERM)
 
@@ -35,6 +38,10 @@ class TrainingDiverged(CheckFailed):
     """The training loss is no longer a finite number."""
 
 
+class ParityBroken(CheckFailed):
+    """A runtime does not give the reference's answers."""
+
+
 class AccuracyTooLow(CheckFailed):
     """The accuracy that was required was not reached."""
 
@@ -51,6 +58,10 @@ class DataDamaged(BadInput):
 
 class RecordDamaged(BadInput):
     """A saved record or checkpoint cannot be read, or does not hold what was saved."""
+
+
+class ModelRefused(BadInput):
+    """A model file is not what it should be, or must not be loaded."""
 
 
 class RunExists(BadInput):
@@ -73,6 +84,10 @@ class DataUnavailable(EnvironmentProblem):
 
 class DeviceUnavailable(EnvironmentProblem):
     """The device that was asked for is not there."""
+
+
+class TargetUnavailable(EnvironmentProblem):
+    """A runtime or a format that was asked for by name cannot be used here."""
 
 
 class OutputUnwritable(EnvironmentProblem):

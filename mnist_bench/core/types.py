@@ -174,6 +174,152 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     resumed_at: tuple[str, ...] = field(default=())
 
 
+Precision = Literal["fp32", "fp16", "int8", "int8-dynamic"]
+"""`int8` is quantised statically (QDQ), `int8-dynamic` at run time."""
+
+
+class Artifact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A file exported for deployment.
+
+    `version` is the format's own (an ONNX opset, an archive version), `batch` its batch size where that is fixed and
+    None where any is taken, `weights_sha256` the checkpoint file that it was exported from.
+    """
+
+    name: Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    format: str
+    precision: Precision = "fp32"
+    device: str = "cpu"
+    sha256: Sha256
+    size_bytes: Count
+    version: str
+    batch: Positive | None = None
+    exporter: str
+    exporter_version: str
+    export_s: Seconds
+    weights_sha256: Sha256
+
+
+class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What has been exported from a run."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    run: str
+    artifacts: tuple[Artifact, ...] = ()
+
+
+class Deviation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An image on which a runtime's prediction is not the reference's."""
+
+    image: Count
+    prediction: Count
+
+
+class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A runtime as it was run: `provider` is what really ran, as read back from it."""
+
+    runtime: str
+    version: str
+    format: str
+    precision: Precision
+    device: str
+    provider: str
+    threads: Positive
+    batch_size: Positive
+
+    @property
+    def target(self) -> str:
+        """The runtime with its precision and device, without threads and batch: `onnxruntime fp16`."""
+        parts = [
+            self.runtime,
+            "" if self.precision == "fp32" else self.precision,
+            "" if self.device == "cpu" else self.device,
+        ]
+        return " ".join(part for part in parts if part)
+
+
+class ParityResult(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One configuration against the reference, over all test images and then the edge images.
+
+    `rung` counts how far up the parity ladder it came; `correct` is over the test images; differences are |Δlogit| over
+    all images, in logits and in float32 ulp of the reference; `beyond_bound` counts logits outside the certificate's
+    bound; `ties` are deviations within tolerance on images without a certificate. `failures` is empty where it passed.
+    """
+
+    configuration: Configuration
+    rung: Count
+    correct: Count
+    deviations: tuple[Deviation, ...] = ()
+    ties: Count = 0
+    largest_difference: float | None = None
+    median_difference: float | None = None
+    largest_ulp: float | None = None
+    median_ulp: float | None = None
+    smallest_tolerance_eps: float | None = None
+    beyond_bound: Count = 0
+    failures: tuple[str, ...] = ()
+
+
+class Uncertified(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An image that the certificate does not cover: `margin` is below `bound`, so rounding might change its prediction.
+
+    `label` is None for an edge image.
+    """
+
+    image: Count
+    label: Count | None
+    prediction: Count
+    rival: Count
+    margin: float
+    bound: float
+
+
+class Certificate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """On how many of the test images no float32 runtime can predict anything but what the reference predicts."""
+
+    images: Positive
+    certified: Count
+    uncertified: tuple[Uncertified, ...]
+    largest_logit_bound: float
+    median_margin_bound: float
+
+
+class Absent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A target that was not compared, and what would make it possible: a saved `Skipped`."""
+
+    target: str
+    reason: str
+    remedy: str
+
+
+class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `verify` found: every configuration against the float64 reference.
+
+    Images 0 … n - 1 are the test images, those from n on the edge images named in `edges`. `labels`,
+    `reference_predictions` and `reference_margins` (best logit minus the second) are the reference's, per image.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: str
+    environment: Environment
+    weights_sha256: Sha256
+    dataset: str
+    classes: tuple[str, ...]
+    labels: tuple[Count, ...]
+    edges: tuple[str, ...]
+    reference_predictions: tuple[Count, ...]
+    reference_margins: tuple[float, ...]
+    largest_logit: float
+    tolerance: float
+    certificate: Certificate
+    results: tuple[ParityResult, ...]
+    skipped: tuple[Absent, ...] = ()
+
+    @property
+    def reference_correct(self) -> int:
+        """How many test images the reference predicts rightly."""
+        return sum(a == b for a, b in zip(self.labels, self.reference_predictions, strict=False))
+
+
 @dataclass(frozen=True)
 class Skipped:
     """Something that could not be done here, and what would make it possible: absence never looks like success."""

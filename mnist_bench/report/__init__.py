@@ -1,30 +1,35 @@
 """From saved records to what a person sees: `views/` make tables, `figures/` draw, `renderers/` write tables out."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from mnist_bench.core import plugins
-from mnist_bench.core.types import Record
-from mnist_bench.report import renderers, views
+from mnist_bench.core.types import ParityRecord, Record
+from mnist_bench.report import renderers
 from mnist_bench.report._figures import draw_figures
-from mnist_bench.report._table import Table, ViewOptions
+from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
+from mnist_bench.report.views import parity, training
 
-__all__ = ["Table", "ViewOptions", "draw_figures", "render", "tables", "view_names"]
-
-
-def view_names() -> tuple[str, ...]:
-    """Return the names of all views."""
-    return plugins.names(views)
+__all__ = ["Cell", "Column", "Table", "Unit", "ViewOptions", "draw_figures", "parity_tables", "render", "tables"]
 
 
 def tables(records: Sequence[Record], options: ViewOptions, only: Sequence[str] = ()) -> Iterator[Table]:
-    """Make the tables of some records, those of the views named in `only`, or all.
+    """Make the tables of some training runs, those of the views named in `only`, or all.
 
     Raises:
         BadInput: there is no such view.
     """
-    chosen = [plugins.load(views, name) for name in only] or plugins.load_all(views)
-    for view in chosen:
-        yield from view.build(records, options)
+    return _build(training, records, options, only)
+
+
+def parity_tables(record: ParityRecord, options: ViewOptions, only: Sequence[str] = ()) -> Iterator[Table]:
+    """Make the tables of a comparison of runtimes; see `tables`."""
+    return _build(parity, record, options, only)
+
+
+def _build(folder: Any, subject: Any, options: ViewOptions, only: Sequence[str]) -> Iterator[Table]:
+    for view in [plugins.load(folder, name) for name in only] or plugins.load_all(folder):
+        yield from view.build(subject, options)
 
 
 def render(renderer: str, contents: Sequence[Table], color: bool = False) -> str:

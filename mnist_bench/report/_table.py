@@ -18,6 +18,10 @@ class Unit(Enum):
     NATS = "nat"  # a cross-entropy loss
     NATS_DIFFERENCE = "nat difference"
     LOGITS = "logit"  # a difference of logits
+    FINE_LOGITS = "logit, fine"  # where the digits after the point matter
+    TINY = "logit, tiny"  # differences near rounding
+    PROBABILITY = "probability"
+    BYTES = "byte"
     PER_SECOND = "1/s"
     PER_SECOND_DIFFERENCE = "1/s difference"
     COUNT_DIFFERENCE = "count difference"

@@ -213,7 +213,7 @@ def _finish(engine: Engine, record: Record, parts: Parts, folder: Path) -> Recor
         measurement_s=time.perf_counter() - began,
     )
     record = replace(record, final=final)
-    store.save_record(folder, record)
+    store.save(folder, record)
     return record
 
 

@@ -6,10 +6,19 @@ from mnist_bench import cli
 from mnist_bench.core import plugins
 from mnist_bench.core.errors import BadInput
 from mnist_bench.data import sets
-from mnist_bench.report import figures, renderers, views
+from mnist_bench.report import figures, renderers
+from mnist_bench.report.views import parity, training
 from mnist_bench.training import engines
 
-FOLDERS = {sets: "load", engines: "create", views: "build", figures: "build", renderers: "render", cli: "command"}
+FOLDERS = {
+    sets: "load",
+    engines: "create",
+    training: "build",
+    parity: "build",
+    figures: "build",
+    renderers: "render",
+    cli: "command",
+}
 PLUGINS = [(folder, name) for folder in FOLDERS for name in plugins.names(folder)]
 
 
@@ -31,5 +40,5 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
 
 
 def test_plugins_come_in_their_order() -> None:
-    orders = [module.ORDER for module in plugins.load_all(views)]
+    orders = [module.ORDER for module in plugins.load_all(training)]
     assert orders == sorted(set(orders))

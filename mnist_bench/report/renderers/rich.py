@@ -31,9 +31,9 @@ def _draw(content: Table) -> RichTable:
     table = RichTable(
         title=content.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
     )
-    for column in content.columns:
+    for place, column in enumerate(content.columns):
         numeric = column.unit is not Unit.TEXT
-        table.add_column(column.name, justify="right" if numeric else "left", no_wrap=numeric)
+        table.add_column(column.name, justify="right" if numeric else "left", no_wrap=numeric or place == 0)
     for row in content.rows[: content.preview]:
         table.add_row(*(Text(text(cell, column)) for cell, column in zip(row, content.columns, strict=True)))
     return table

@@ -1,1 +1,1 @@
-"""Views, a module each: `build(records, options)` makes tables; `ORDER` is their place on the screen."""
+"""Views: from records to neutral tables. A folder per subject, a module per view; `ORDER` is its place."""

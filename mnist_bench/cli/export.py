@@ -1,0 +1,132 @@
+"""`mnist-bench export`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mnist_bench.cli import _options
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mnist_bench.core.errors import MnistBenchError
+    from mnist_bench.core.types import Artifact, Precision, Skipped
+    from mnist_bench.report import Cell, Table
+
+    Outcome = tuple[str, str, Artifact | Skipped | MnistBenchError]
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  mnist-bench export --format onnx                     the newest run, to ONNX
+  mnist-bench export --run mnist-relu --format all     everything that this machine can write
+  mnist-bench export --format onnx --precision int8    quantised, calibrated on training images
+
+TorchScript is deprecated in PyTorch; torch-export and aotinductor succeed it.
+"""
+)
+@click.option(
+    "--format",
+    "names",
+    multiple=True,
+    required=True,
+    metavar="NAME",
+    help="onnx, torchscript, torch-export, aotinductor, or all; can be repeated.",
+)
+@click.option(
+    "--precision",
+    "precisions",
+    multiple=True,
+    default=["fp32"],
+    show_default=True,
+    type=click.Choice(["fp32", "fp16", "int8", "int8-dynamic", "all"]),
+    help="Can be repeated; only ONNX holds others than fp32.",
+)
+@_options.run_name
+@_options.out
+@click.option("--opset", type=click.IntRange(min=1), help="ONNX opset.  [default: the exporter's]")
+@click.option("--device", default="cpu", show_default=True, metavar="NAME", help="What aotinductor compiles for.")
+@_options.data_dir
+@_options.quiet
+def command(
+    names: tuple[str, ...], precisions: tuple[str, ...], name: str | None, out: Path, quiet: bool, **given: Any
+) -> None:
+    """Write a trained network for deployment, into its run folder, and enter the files into its manifest."""
+    from mnist_bench import environment, store
+    from mnist_bench.cli._output import newest_run, print_tables
+
+    folder = store.run_folder(out, name or newest_run(out))
+    record = store.load_record(folder)
+    given["device"] = environment.resolve_device(given["device"])
+    pairs = list(_pairs(names, precisions))
+    with store.locked(folder):
+        outcomes = [(chosen, kind, _export(folder, record, chosen, kind, given, quiet)) for chosen, kind in pairs]
+    if not quiet:
+        print_tables("rich", [_table(record.name, outcomes)])
+    _fail(outcomes, skipping_is_failing="all" not in names)
+
+
+def _pairs(names: "Sequence[str]", precisions: "Sequence[str]") -> "Iterator[tuple[str, Precision]]":
+    """Yield every format with every precision wanted; a format named on its own must be able to hold them."""
+    from mnist_bench import formats
+    from mnist_bench.core.errors import BadInput
+
+    for name in formats.names() if "all" in names else dict.fromkeys(names):
+        held = formats.precisions(name)
+        wanted = held if "all" in precisions else [kind for kind in held if kind in precisions]
+        missing = set(precisions) - set(held) - {"all"}
+        if missing and "all" not in names:
+            raise BadInput(f"{name} cannot hold {', '.join(sorted(missing))}: choose from {', '.join(held)}")
+        yield from ((name, kind) for kind in wanted)
+
+
+def _export(
+    folder: Path, record: Any, name: str, precision: "Precision", given: dict[str, Any], quiet: bool
+) -> "Artifact | Skipped | MnistBenchError":
+    from mnist_bench import formats
+    from mnist_bench.core.errors import MnistBenchError
+
+    if not quiet:
+        click.echo(f"exporting {name} {precision} …", err=True)
+    try:
+        return formats.export(folder, record, name, precision=precision, **given)
+    except MnistBenchError as error:  # one that fails does not stop the others
+        return error
+
+
+def _table(run: str, outcomes: "Sequence[Outcome]") -> "Table":
+    from mnist_bench.core.types import Artifact
+    from mnist_bench.report import Column, Table, Unit
+
+    columns = [
+        Column("Format"),
+        Column("Precision"),
+        Column("File"),
+        Column("Bytes", Unit.BYTES),
+        Column("Version"),
+        Column("Took", Unit.SECONDS),
+    ]
+    rows: list[list[Cell]] = []
+    for name, precision, done in outcomes:
+        if isinstance(done, Artifact):
+            rows.append([name, precision, done.name, done.size_bytes, done.version, done.export_s])
+        else:
+            rows.append([name, precision, str(done), None, None, None])
+    return Table(f"Exported from {run}", columns, rows)
+
+
+def _fail(outcomes: "Sequence[Outcome]", skipping_is_failing: bool) -> None:
+    """Raise one error for all exports that failed, with the exit code of the first."""
+    from mnist_bench.core.child import ChildFailed
+    from mnist_bench.core.errors import MnistBenchError, TargetUnavailable
+    from mnist_bench.core.types import Skipped
+
+    skipped = [done for *_, done in outcomes if isinstance(done, Skipped)]
+    failed = [(name, kind, done) for name, kind, done in outcomes if isinstance(done, MnistBenchError)]
+    if failed:
+        reasons = "; ".join(f"{name} {kind}: {error}" for name, kind, error in failed)
+        raise ChildFailed(f"{len(failed)} of {len(outcomes)} exports failed: {reasons}", failed[0][2].exit_code)
+    if skipped and (skipping_is_failing or len(skipped) == len(outcomes)):
+        raise TargetUnavailable("; ".join(map(str, skipped)))

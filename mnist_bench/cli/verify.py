@@ -1,0 +1,111 @@
+"""`mnist-bench verify`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mnist_bench.cli import _options
+
+if TYPE_CHECKING:
+    from mnist_bench.core.types import ParityRecord, Record
+    from mnist_bench.parity import Plan
+
+
+def _numbers(_context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, ...]:
+    """Parse `1,7,128`; `all` stands for every core of this machine."""
+    from mnist_bench import environment
+
+    cores = environment.available_cores()
+    words = {"all": cores} if parameter.name == "threads" else {}
+    try:
+        found = [words[word] if word in words else int(word) for word in text.split(",")]
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not a list of numbers such as {parameter.default}") from error
+    if min(found) < 1:
+        raise click.BadParameter(f"{min(found)} is not positive")
+    if words and max(found) > cores:
+        raise click.BadParameter(f"{max(found)} is more than the {cores} cores that this process may use")
+    return tuple(dict.fromkeys(found))
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  mnist-bench verify                                           the newest run, in every runtime that is here
+  mnist-bench verify --run mnist-relu --runtime onnxruntime    one runtime
+  mnist-bench verify --run mnist-relu --model other.onnx       a file from elsewhere, against this run
+"""
+)
+@_options.run_name
+@_options.out
+@click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Only this one; can be repeated.")
+@click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda or cuda:N.")
+@click.option(
+    "--batch-size", "batch_sizes", default="1,7,128,10000", show_default=True, callback=_numbers, metavar="N,…"
+)
+@click.option("--threads", default="1,all", show_default=True, callback=_numbers, metavar="N,…")
+@click.option("--dataset", metavar="NAME", help="Other images than the run was trained on.")
+@_options.data_dir
+@click.option(
+    "--model",
+    "model_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A foreign ONNX or TorchScript file instead of the run's own.",
+)
+@click.option("--trust-code", is_flag=True, help="Load a foreign file that is a program: TorchScript can do anything.")
+@_options.json_output
+@_options.quiet
+def command(name: str | None, out: Path, **given: Any) -> None:
+    """Show that every runtime gives the reference's answers, image by image, and prove it where that is possible.
+
+    The reference is the network in float64. Exit code 1 where a runtime that claims fp32 flips a certified image,
+    leaves the tolerance, or does not run at the precision that it claims; docs/certificate.md says what is proved.
+    """
+    from mnist_bench import data, environment, parity, store
+    from mnist_bench.cli._output import newest_run
+
+    folder = store.run_folder(out, name or newest_run(out))
+    record = store.load_record(folder)
+    device = environment.resolve_device(given["device"])
+    plan = parity.Plan(given["runtimes"], given["batch_sizes"], given["threads"], device)
+    dataset = data.load(given["dataset"] or record.config.dataset, given["data_dir"])
+    found = _verify(folder, record, dataset, plan, given)
+    _show(found, given)
+    _judge(found)
+
+
+def _verify(folder: Path, record: "Record", dataset: Any, plan: "Plan", given: dict[str, Any]) -> "ParityRecord":
+    from mnist_bench import parity, store
+    from mnist_bench.cli._progress import configurations_display
+
+    with configurations_display(given["quiet"]) as told:
+        if given["model_file"]:
+            return parity.verify_file(given["model_file"], folder, record, dataset, plan, trusted=given["trust_code"])
+        found = parity.verify(folder, record, dataset, plan, told)
+    store.save(folder, found)
+    return found
+
+
+def _show(found: "ParityRecord", given: dict[str, Any]) -> None:
+    from mnist_bench import report
+    from mnist_bench.cli._output import print_tables, write_json
+
+    if given["json_path"]:
+        write_json([found], given["json_path"])
+    if not given["quiet"] and given["json_path"] != Path("-"):
+        print_tables("rich", report.parity_tables(found, report.ViewOptions()))
+
+
+def _judge(found: "ParityRecord") -> None:
+    """Raise ParityBroken where any configuration failed."""
+    from mnist_bench.core.errors import ParityBroken
+
+    failed = [result for result in found.results if result.failures]
+    if failed:
+        first = failed[0]
+        where = f"{first.configuration.threads} thread(s), batch {first.configuration.batch_size}"
+        raise ParityBroken(
+            f"{len(failed)} of {len(found.results)} configurations do not give the reference's answers; the first: "
+            f"{first.configuration.target} with {where}: {'; '.join(first.failures)}"
+        )

@@ -1,0 +1,115 @@
+"""Calling a function in a process of its own, with limits on its time and memory.
+
+Python's own process pools share what the parent has imported or hang on a child that dies; here a crash, a hang or an
+exhausted memory becomes one error, and nothing is left behind.
+"""
+
+import importlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+from mnist_bench.core.errors import MnistBenchError
+
+BUG = MnistBenchError.exit_code
+
+
+class ChildFailed(MnistBenchError):
+    """A function failed in its process; `exit_code` is that of the error it raised there."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def call(
+    target: str,
+    argument: dict[str, Any],
+    *,
+    time_limit_s: float,
+    memory_limit_bytes: int | None = None,
+    died_exit_code: int = BUG,
+) -> Any:
+    """Call `module:function` with a JSON argument in a fresh process and return its JSON result.
+
+    Args:
+        target: the function's module and name.
+        argument: what it is called with.
+        time_limit_s: after so many seconds the process and its children are killed.
+        memory_limit_bytes: how much memory it may allocate, where the system can limit that.
+        died_exit_code: the error's exit code where the process hung or died without a word.
+
+    Raises:
+        ChildFailed: the function raised an error, or the process hung or died.
+    """
+    command = [sys.executable, "-m", "mnist_bench.core.child", target, str(memory_limit_bytes or 0)]
+    with subprocess.Popen(  # noqa: S603 our own interpreter and module
+        command,
+        start_new_session=True,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        try:
+            out, err = process.communicate(json.dumps(argument), timeout=time_limit_s)
+        except subprocess.TimeoutExpired as error:
+            raise ChildFailed(f"it took longer than {time_limit_s:g} s and was stopped", died_exit_code) from error
+        finally:
+            _kill_group(process)
+    try:
+        answer = json.loads(out)
+    except json.JSONDecodeError as error:
+        raise ChildFailed(_epitaph(process.returncode, err), died_exit_code) from error
+    if "error" in answer:
+        raise ChildFailed(answer["error"], answer["exit_code"])
+    return answer["result"]
+
+
+def _kill_group(process: "subprocess.Popen[str]") -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        process.kill()
+
+
+def _epitaph(status: int, err: str) -> str:
+    last = err.strip().splitlines()[-1] if err.strip() else "without a word"
+    how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+    return f"its process {how}: {last}"
+
+
+def _limit_memory(size_bytes: int) -> None:
+    if size_bytes and os.name == "posix":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_DATA, (size_bytes, size_bytes))
+
+
+def _answer(target: str, argument: dict[str, Any]) -> dict[str, Any]:
+    module, _, function = target.partition(":")
+    try:
+        return {"result": getattr(importlib.import_module(module), function)(**argument)}
+    except MnistBenchError as error:
+        return {"error": str(error), "exit_code": error.exit_code}
+    except MemoryError:
+        return {"error": "it ran out of the memory it may use", "exit_code": 3}
+    except Exception as error:  # noqa: BLE001 the last door of this process
+        return {"error": f"{type(error).__name__}: {error}", "exit_code": BUG}
+
+
+def main() -> None:
+    """Serve one call: the target and the memory limit on the command line, the argument on stdin."""
+    answer_to = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # whatever libraries print must not mix with the answer
+    _limit_memory(int(sys.argv[2]))
+    answer = _answer(sys.argv[1], json.load(sys.stdin))
+    with answer_to:
+        json.dump(answer, answer_to)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""From a trained network to a file for deployment.
+
+A format is a module with `FILE_NAME`, the `PRECISIONS` that it can hold, `why_unavailable()` (a `Skipped`, or None)
+and `export(request, path)`, which writes the file and returns its `Facts`. Each export runs in a process of its own: it
+starts from the same state every time, so that equal runs give equal bytes; one that crashes does not stop the others.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from mnist_bench import store
+from mnist_bench.core import child, plugins
+from mnist_bench.core.digest import sha256_of_file
+from mnist_bench.core.errors import BadInput
+from mnist_bench.core.types import Artifact, Manifest, Precision, Record, Skipped
+from mnist_bench.formats._request import Facts, Request
+
+TIME_LIMIT_S = 600
+
+__all__ = ["Facts", "Request", "export", "file_name", "names", "precisions"]
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all formats."""
+    import mnist_bench.formats as folder
+
+    return plugins.names(folder)
+
+
+def _module(name: str) -> Any:
+    import mnist_bench.formats as folder
+
+    return plugins.load(folder, name)
+
+
+def precisions(name: str) -> tuple[Precision, ...]:
+    """Return the precisions that a format can hold.
+
+    Raises:
+        BadInput: there is no such format.
+    """
+    found: tuple[Precision, ...] = _module(name).PRECISIONS
+    return found
+
+
+def file_name(name: str, precision: Precision) -> str:
+    """Return what a format's file is called in a run folder: `model.onnx`, `model-fp16.onnx` and so on."""
+    stem, dot, suffix = _module(name).FILE_NAME.partition(".")
+    return f"{stem}{'' if precision == 'fp32' else f'-{precision}'}{dot}{suffix}"
+
+
+def export(
+    folder: Path,
+    record: Record,
+    name: str,
+    *,
+    precision: Precision = "fp32",
+    opset: int | None = None,
+    device: str = "cpu",
+    data_dir: Path | None = None,
+) -> Artifact | Skipped:
+    """Export a run's network into its folder and enter the file into the manifest.
+
+    Args:
+        folder: the run's folder.
+        record: its record; it must hold a checkpoint.
+        name: the format.
+        precision: one of `precisions(name)`.
+        opset: the ONNX opset; None for the exporter's default.
+        device: where the file is to run: `cpu` or `cuda:N`; only AOTInductor compiles for a device.
+        data_dir: where the dataset is looked for first, for precisions that are calibrated.
+
+    Raises:
+        BadInput: the format cannot hold the precision, or the run has no weights yet.
+        ChildFailed: the exporter failed; nothing is left of its file, and an earlier one stays as it was.
+        OutputUnwritable: the folder cannot be written.
+    """
+    if precision not in precisions(name):
+        raise BadInput(f"{name} cannot hold {precision}: choose from {', '.join(precisions(name))}")
+    if record.checkpoint is None:
+        raise BadInput(f"run {record.name!r} has no weights yet: train it first")
+    if skipped := _module(name).why_unavailable():
+        return Skipped(name, skipped.reason, skipped.remedy)
+    target = folder / file_name(name, precision)
+    began = time.perf_counter()
+    request = {"folder": str(folder), "name": name, "precision": precision, "opset": opset, "device": device}
+    request["data_dir"] = str(data_dir) if data_dir else None
+    with store.replacing(target) as temporary:
+        facts = child.call(
+            "mnist_bench.formats._request:serve", request | {"path": str(temporary)}, time_limit_s=TIME_LIMIT_S
+        )
+    artifact = Artifact(
+        name=target.name,
+        format=name,
+        precision=precision,
+        device=device,
+        sha256=sha256_of_file(target),
+        size_bytes=target.stat().st_size,
+        export_s=time.perf_counter() - began,
+        weights_sha256=record.checkpoint.weights.sha256,
+        **facts,
+    )
+    _enter(folder, record, artifact)
+    return artifact
+
+
+def _enter(folder: Path, record: Record, artifact: Artifact) -> None:
+    manifest = store.load(folder, Manifest) or Manifest(run=record.name)
+    others = tuple(entry for entry in manifest.artifacts if entry.name != artifact.name)
+    store.save(folder, replace(manifest, artifacts=tuple(sorted((*others, artifact), key=lambda a: a.name))))

@@ -1,0 +1,82 @@
+"""What an exporter gets and what it tells, on the inside of its process."""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mnist_bench import data, model, store
+from mnist_bench.core import plugins
+from mnist_bench.core.types import Precision, Record
+
+EXAMPLE_BATCH = 2
+"""With an example of one image, exporters take the batch size for a constant."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A network to export.
+
+    `network` is in evaluation mode on the CPU; `calibration()` returns training images, float32 (n, 1, 28, 28).
+    """
+
+    network: model.Network
+    record: Record
+    precision: Precision
+    opset: int | None
+    device: str
+    calibration: Callable[[], NDArray[np.float32]]
+
+    def example(self) -> torch.Tensor:
+        """Return an input to trace with: zeros, so that no image gets into a file."""
+        return torch.zeros(EXAMPLE_BATCH, 1, 28, 28)
+
+    def metadata(self) -> dict[str, str]:
+        """Return what a file should tell of itself, the same for equal runs."""
+        config = self.record.config
+        versions = self.record.environment.libraries
+        return {
+            "classes": ",".join(self.record.dataset.classes),
+            "normalisation": "pixels / 255, float32 in [0, 1]",
+            "run": self.record.name,
+            "dataset": config.dataset,
+            "activation": config.activation,
+            "weights_sha256": self.record.checkpoint.weights.sha256 if self.record.checkpoint else "",
+            "precision": self.precision,
+        } | {f"trained_with.{name}": version for name, version in versions.items()}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What an exporter tells of the file that it wrote; see `Artifact`."""
+
+    version: str
+    exporter: str
+    exporter_version: str
+    batch: int | None = None
+
+
+def serve(
+    folder: str, name: str, precision: Precision, opset: int | None, device: str, data_dir: str | None, path: str
+) -> dict[str, Any]:
+    """Export one file: called in a process of its own."""
+    from mnist_bench import formats
+
+    record = store.load_record(Path(folder))
+    assert record.checkpoint
+    network = model.Network(record.config.activation, record.config.dropout).eval()
+    arrays = store.load_arrays(Path(folder), record.checkpoint.weights)
+    network.load_state_dict({key: torch.from_numpy(array.copy()) for key, array in arrays.items()})
+    network.requires_grad_(requires_grad=False)
+
+    def calibration() -> NDArray[np.float32]:
+        return data.to_input(data.load(record.config.dataset, Path(data_dir) if data_dir else None).train.pixels)
+
+    request = Request(network, record, precision, opset, device, calibration)
+    facts: Facts = plugins.load(formats, name).export(request, Path(path))
+    return dataclasses.asdict(facts)

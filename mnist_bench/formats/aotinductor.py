@@ -1,0 +1,42 @@
+"""AOTInductor: the network compiled to machine code for this kind of processor, in a `.pt2` package."""
+
+import sysconfig
+from pathlib import Path
+
+from mnist_bench.core.toolchain import no_compiler
+from mnist_bench.core.types import Precision, Skipped
+from mnist_bench.formats import torch_export
+from mnist_bench.formats._request import Facts, Request
+from mnist_bench.formats._zip import rewrite
+
+FILE_NAME = "model.aoti.pt2"
+PRECISIONS: tuple[Precision, ...] = ("fp32",)
+
+
+def why_unavailable() -> Skipped | None:
+    """Return why not: it needs a C++ compiler."""
+    return no_compiler("aotinductor")
+
+
+def export(request: Request, path: Path) -> Facts:
+    """Compile and package; without the generated sources and without local paths in the machine code."""
+    import torch
+    from torch._inductor.runtime.cache_dir_utils import cache_dir
+
+    request.network.to(request.device)
+    package = path.with_name(f"{path.name}.pt2")  # the compiler insists on this suffix
+    try:
+        torch._inductor.aoti_compile_and_package(torch_export.program(request), package_path=str(package))
+        package.replace(path)
+    finally:
+        package.unlink(missing_ok=True)
+    local = [sysconfig.get_path("purelib"), sysconfig.get_path("include"), cache_dir(), str(Path.home())]
+    rewrite(path, lambda name, content: None if name.endswith(".cpp") else _impersonal(content, local))
+    return Facts(version="aotinductor package", exporter="torch._inductor", exporter_version=torch.__version__)
+
+
+def _impersonal(content: bytes, paths: list[str]) -> bytes:
+    """Blank local paths out of compiled code: same length, so that nothing moves; they only serve error messages."""
+    for path in sorted({text.encode() for text in paths if len(text) > 1}, key=len, reverse=True):
+        content = content.replace(path, b"/" + b"." * (len(path) - 1))
+    return content

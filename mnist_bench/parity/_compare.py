@@ -1,0 +1,173 @@
+"""Two arrays of logits to a verdict: the parity ladder."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_bench.core.types import Configuration, Deviation, ParityResult, Precision
+from mnist_bench.parity._certificate import Bounds
+
+RUNGS = (
+    "none",
+    "shape and dtype",
+    "finite",
+    "certified predictions",
+    "all predictions",
+    "within tolerance",
+    "bitwise",
+)
+"""The ladder from the bottom up; a runtime stands on the highest rung below which every rung holds."""
+
+TOLERANCE_EPS = 32
+"""The fp32 tolerance in units of float32 eps (2^-23) times the reference's largest |logit|."""
+
+EPS = 2.0**-23
+
+
+@dataclass(frozen=True)
+class Tier:
+    """What is demanded of a lower precision, whose rounding the certificate does not cover.
+
+    `largest_difference` in logits, `flips` a number, `flip_share` and `accuracy_loss` shares of the test images.
+    """
+
+    largest_difference: float = float("inf")
+    flips: int | None = None
+    flip_share: float = 1.0
+    accuracy_loss: float = 1.0
+
+
+TIERS: dict[Precision, Tier] = {
+    "fp16": Tier(largest_difference=0.02, flips=2),
+    "int8": Tier(flip_share=0.002, accuracy_loss=0.001),
+    "int8-dynamic": Tier(flip_share=0.002, accuracy_loss=0.001),
+}
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What runtimes are asked: `images` float32 (n + e, 1, 28, 28): n test images with `labels` (n,), e edge images.
+
+    `edges` names the latter; `bounds` are the reference's logits and the certificate, for all of them.
+    """
+
+    images: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+    edges: tuple[str, ...]
+    bounds: Bounds
+
+    @property
+    def largest_logit(self) -> float:
+        """The reference's largest |logit| over all images."""
+        return float(np.abs(self.bounds.logits).max())
+
+    @property
+    def tolerance(self) -> float:
+        """The largest |Δlogit| that a float32 runtime may show."""
+        return TOLERANCE_EPS * EPS * self.largest_logit
+
+
+def compare(inputs: Inputs, answer: NDArray[np.float32], configuration: Configuration) -> ParityResult:
+    """Compare a runtime's logits, float32 (n + e, 10), with the reference's.
+
+    Raises:
+        ValueError: there is nothing to compare.
+    """
+    if not len(inputs.images):
+        raise ValueError("there are no images to compare")
+    reference = inputs.bounds.logits
+    if answer.shape != reference.shape or answer.dtype != np.float32:
+        found = f"answers {answer.dtype} {answer.shape} instead of float32 {reference.shape}"
+        return ParityResult(configuration=configuration, rung=0, correct=0, failures=(found,))
+    predictions = answer.argmax(1)
+    correct = int((predictions[: len(inputs.labels)] == inputs.labels).sum())
+    if not np.isfinite(answer).all():
+        rows = int((~np.isfinite(answer).all(1)).sum())
+        return ParityResult(
+            configuration=configuration,
+            rung=1,
+            correct=correct,
+            failures=(f"{rows} images have logits that are not finite",),
+        )
+    return _measured(inputs, answer, predictions, correct, configuration)
+
+
+def _measured(
+    inputs: Inputs,
+    answer: NDArray[np.float32],
+    predictions: NDArray[np.intp],
+    correct: int,
+    configuration: Configuration,
+) -> ParityResult:
+    bounds = inputs.bounds
+    difference = np.abs(answer.astype(np.float64) - bounds.logits)
+    ulp = difference / np.spacing(np.abs(bounds.logits).astype(np.float32))
+    flipped = predictions != bounds.predictions
+    within = difference.max(1) <= inputs.tolerance
+    ties = flipped & within & ~bounds.certified
+    result = ParityResult(
+        configuration=configuration,
+        rung=_rung(inputs, answer, flipped, within),
+        correct=correct,
+        deviations=tuple(Deviation(image=int(i), prediction=int(predictions[i])) for i in np.flatnonzero(flipped)),
+        ties=int(ties.sum()),
+        largest_difference=float(difference.max()),
+        median_difference=float(np.median(difference)),
+        largest_ulp=float(ulp.max()),
+        median_ulp=float(np.median(ulp)),
+        smallest_tolerance_eps=float(difference.max() / (EPS * inputs.largest_logit)),
+        beyond_bound=int((difference > bounds.logit_bounds).sum()),
+    )
+    if configuration.precision == "fp32":
+        return _with(result, _exact_failures(inputs, result, flipped, within))
+    return _with(result, _tier_failures(inputs, result, TIERS[configuration.precision]))
+
+
+def _with(result: ParityResult, failures: tuple[str, ...]) -> ParityResult:
+    from msgspec.structs import replace
+
+    return replace(result, failures=failures)
+
+
+def _rung(inputs: Inputs, answer: NDArray[np.float32], flipped: NDArray[np.bool_], within: NDArray[np.bool_]) -> int:
+    """Climb until a rung does not hold; the first two hold already."""
+    rounded = inputs.bounds.logits.astype(np.float32)
+    holds = (
+        not (flipped & inputs.bounds.certified).any(),
+        not flipped.any(),
+        bool(within.all()),
+        bool((answer == rounded).all()),
+    )
+    return 2 + (holds.index(False) if False in holds else len(holds))
+
+
+def _exact_failures(
+    inputs: Inputs, result: ParityResult, flipped: NDArray[np.bool_], within: NDArray[np.bool_]
+) -> tuple[str, ...]:
+    failures = []
+    if count := int((flipped & inputs.bounds.certified).sum()):
+        failures.append(f"{count} certified images are predicted differently")
+    if count := int((~within).sum()):
+        largest = f"largest |Δlogit| {result.largest_difference:.2g}, allowed {inputs.tolerance:.2g}"
+        failures.append(f"{count} images leave the tolerance: {largest}")
+    if result.beyond_bound:
+        failures.append(f"{result.beyond_bound} logits lie outside the certificate's bound: this is not IEEE float32")
+    return tuple(failures)
+
+
+def _tier_failures(inputs: Inputs, result: ParityResult, tier: Tier) -> tuple[str, ...]:
+    images = len(inputs.labels)
+    flips = sum(deviation.image < images for deviation in result.deviations)
+    reference_correct = int((inputs.bounds.predictions[:images] == inputs.labels).sum())
+    loss = (reference_correct - result.correct) / images
+    failures = []
+    if result.largest_difference is not None and result.largest_difference > tier.largest_difference:
+        failures.append(f"largest |Δlogit| {result.largest_difference:.2g}, allowed {tier.largest_difference:g}")
+    if tier.flips is not None and flips > tier.flips:
+        failures.append(f"{flips} flips, allowed {tier.flips}")
+    if flips > tier.flip_share * images:
+        failures.append(f"{flips} of {images} predictions differ, allowed {tier.flip_share:.1%}")
+    if loss > tier.accuracy_loss:
+        failures.append(f"accuracy is {100 * loss:.2f} points lower, allowed {100 * tier.accuracy_loss:.1f}")
+    return tuple(failures)

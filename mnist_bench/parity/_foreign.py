@@ -1,0 +1,156 @@
+"""Files from elsewhere: looked at before they are loaded, and run in a process with limits."""
+
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from mnist_bench import data, runtimes, store
+from mnist_bench.core import child
+from mnist_bench.core.digest import sha256_of_file
+from mnist_bench.core.errors import BadInput, ModelRefused
+from mnist_bench.core.types import Configuration, Manifest, ParityRecord, Precision, Record
+from mnist_bench.parity._inputs import build_inputs
+from mnist_bench.parity._reference import Weights
+from mnist_bench.parity._verify import Answer, Plan, Target, answer_all, parity_record, result
+
+TIME_LIMIT_S = 600
+MEMORY_LIMIT_BYTES = 4 * 1024**3
+PROGRAMS = ("torchscript", "torch-export", "aotinductor")
+SIGNATURE = [[1, 28, 28], [10]]  # without the batch
+FLOAT = 1  # onnx.TensorProto.FLOAT
+
+
+def verify_file(
+    path: Path, folder: Path, record: Record, dataset: data.Dataset, plan: Plan, *, trusted: bool = False
+) -> ParityRecord:
+    """Compare a foreign file with a run's float64 reference, in every runtime here that reads it.
+
+    Args:
+        path: an ONNX or TorchScript file with the network's signature.
+        folder: the folder of the run that it is compared with.
+        record: that run's record.
+        dataset: the images.
+        plan: which runtimes, in which configurations.
+        trusted: load a file that is a program although it does not stand in the run's manifest.
+
+    Raises:
+        ModelRefused: it is no such file, has another signature, or is a program that nobody vouches for.
+        ChildFailed: its process hung, died or used up its memory.
+    """
+    if record.checkpoint is None:
+        raise BadInput(f"run {record.name!r} has no weights yet: train it first")
+    kind = _kind(path, folder, trusted)
+    names = [name for name in plan.runtimes or runtimes.names() if kind == runtimes.load(name).FORMAT]
+    if not names:
+        raise BadInput(f"none of the runtimes that were named reads {kind}, which {path} is")
+    weights = Weights.of(store.load_arrays(folder, record.checkpoint.weights), record.config.activation)
+    inputs = build_inputs(dataset, weights)
+    with tempfile.TemporaryDirectory() as scratch:
+        np.save(Path(scratch, "images.npy"), inputs.images)
+        answers = [answer for name in names for answer in _ask(path, name, kind, plan, Path(scratch))]
+        results = [result(inputs, answer) for answer in answers]
+    return parity_record(record, dataset, inputs, results, [])
+
+
+def _kind(path: Path, folder: Path, trusted: bool) -> str:
+    """Tell a file's format from its content, without running anything of it."""
+    kind = _archive_kind(path) if zipfile.is_zipfile(path) else "onnx"
+    if kind in PROGRAMS and not trusted:
+        manifest = store.load(folder, Manifest)
+        if sha256_of_file(path) not in {entry.sha256 for entry in (manifest.artifacts if manifest else ())}:
+            raise ModelRefused(
+                f"{path} is a program ({kind}) that is not in the manifest of {folder}: "
+                f"loading it can do anything; --trust-code if you know where it is from"
+            )
+    return kind
+
+
+def _archive_kind(path: Path) -> str:
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    for kind, mark in (("aotinductor", "/data/aotinductor/"), ("torch-export", "/models/"), ("torchscript", "/code/")):
+        if any(mark in name for name in names):
+            return kind
+    raise ModelRefused(f"{path} is an archive, but none that torch writes: give an ONNX or TorchScript file")
+
+
+def _ask(path: Path, name: str, kind: str, plan: Plan, scratch: Path) -> list[Answer]:
+    """Let a process of its own open the file and answer; read its logits back."""
+    argument = {"path": str(path.resolve()), "runtime": name, "kind": kind, "scratch": str(scratch)}
+    argument["plan"] = msgspec.to_builtins(plan)
+    try:
+        found = child.call(
+            "mnist_bench.parity._foreign:serve",
+            argument,
+            time_limit_s=TIME_LIMIT_S,
+            memory_limit_bytes=MEMORY_LIMIT_BYTES,
+            died_exit_code=ModelRefused.exit_code,
+        )
+    except child.ChildFailed as error:
+        raise child.ChildFailed(f"{path} in {name}: {error}", error.exit_code) from error
+    return [
+        Answer(
+            msgspec.convert(answer["configuration"], Configuration),
+            np.load(scratch / answer["file"], allow_pickle=False) if answer["file"] else None,
+            answer["precision"],
+            answer["failure"],
+        )
+        for answer in found
+    ]
+
+
+def serve(path: str, runtime: str, kind: str, scratch: str, plan: dict[str, Any]) -> list[dict[str, Any]]:
+    """Check and run a file: called in a process of its own."""
+    file = Path(path)
+    precision, batch = _check_onnx(file) if kind == "onnx" else ("fp32", None)
+    # Bare weights are the only files that need the activation, and they are never foreign.
+    target = Target(runtime, runtimes.Model(file, kind, precision, "relu", batch))
+    images = np.load(Path(scratch, "images.npy"), allow_pickle=False)
+    found = []
+    for number, answer in enumerate(answer_all(target, images, msgspec.convert(plan, Plan), lambda _: None)):
+        name = f"{runtime}-{number}.npy" if answer.logits is not None else None
+        if name and answer.logits is not None:
+            np.save(Path(scratch, name), answer.logits)
+        configuration = msgspec.to_builtins(answer.configuration)
+        found.append(
+            {"configuration": configuration, "file": name, "precision": answer.precision, "failure": answer.failure}
+        )
+    return found
+
+
+def _check_onnx(path: Path) -> tuple[Precision, int | None]:
+    """Refuse a file that is no ONNX model of this signature; return its precision and its batch size, where fixed."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load(path, load_external_data=False)
+        if any(onnx.external_data_helper.uses_external_data(weight) for weight in model.graph.initializer):
+            raise ModelRefused(f"{path} keeps its weights in other files: export it in one (external_data=False)")
+        onnx.checker.check_model(model, full_check=True)
+    except (DecodeError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ModelRefused(f"{path} is not a valid ONNX model: {str(error).strip().splitlines()[0]}") from error
+    return runtimes.onnx_precision(model.graph), _check_signature(path, model.graph)
+
+
+def _check_signature(path: Path, graph: Any) -> int | None:
+    weights = {weight.name for weight in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in weights]
+    shapes = [[_size(size) for size in value.type.tensor_type.shape.dim] for value in (*inputs, *graph.output)]
+    kinds = {value.type.tensor_type.elem_type for value in (*inputs, *graph.output)}
+    if len(inputs) != 1 or len(graph.output) != 1 or kinds != {FLOAT} or [shape[1:] for shape in shapes] != SIGNATURE:
+        found = ", ".join(
+            f"{value.name} {shape}" for value, shape in zip((*inputs, *graph.output), shapes, strict=True)
+        )
+        raise ModelRefused(
+            f"{path} has another signature ({found}): float32 (n, 1, 28, 28) to float32 (n, 10) is needed"
+        )
+    return shapes[0][0]
+
+
+def _size(dimension: Any) -> int | None:
+    return dimension.dim_value if dimension.HasField("dim_value") else None

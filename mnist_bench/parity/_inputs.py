@@ -1,0 +1,27 @@
+"""The images that runtimes are compared on: the whole test set, and edge cases."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_bench import data
+from mnist_bench.parity._certificate import certify
+from mnist_bench.parity._compare import Inputs
+from mnist_bench.parity._reference import Weights
+
+NOISE_SEED = 0
+
+
+def edge_images() -> dict[str, NDArray[np.float32]]:
+    """Return images that no dataset holds, each float32 (1, 28, 28) in [0, 1]."""
+    zeros = np.zeros((1, 28, 28), np.float32)
+    one_pixel = zeros.copy()
+    one_pixel[0, 14, 14] = 1
+    noise = np.random.default_rng(NOISE_SEED).random((1, 28, 28), np.float32)
+    return {"all zeros": zeros, "all ones": zeros + 1, "one pixel": one_pixel, "random noise": noise}
+
+
+def build_inputs(dataset: data.Dataset, weights: Weights) -> Inputs:
+    """Put test and edge images together and evaluate the reference and its bounds on them."""
+    edges = edge_images()
+    images = np.concatenate([data.to_input(dataset.test.pixels), np.stack(list(edges.values()))])
+    return Inputs(images, dataset.test.labels, tuple(edges), certify(weights, images))

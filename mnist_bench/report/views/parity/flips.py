@@ -1,0 +1,80 @@
+"""On which images any two runtimes disagree."""
+
+from collections.abc import Iterator
+from itertools import combinations
+
+from mnist_bench.core.types import ParityRecord
+from mnist_bench.report._parity import image_name, label_name, predictions
+from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
+
+ORDER = 2
+PREVIEW = 20
+
+
+def build(record: ParityRecord, _options: ViewOptions) -> Iterator[Table]:
+    """The flip matrix, then every image on which not all agree."""
+    found = predictions(record)
+    names = list(found)
+    flips = {(a, b): _differing(found[a], found[b]) for a, b in combinations(names, 2)}
+    columns = [Column("Images that differ"), *(Column(str(place), Unit.COUNT) for place in range(1, len(names) + 1))]
+    rows: list[list[Cell]] = [
+        [f"{place} {a}", *(None if a == b else len(flips.get((a, b)) or flips.get((b, a)) or []) for b in names)]
+        for place, a in enumerate(names, 1)
+    ]
+    if any(flips.values()):
+        yield Table("Flip matrix", columns, rows, notes=list(_cancelling(record, found, flips)))
+        yield _images(record, found)
+    else:
+        note = (
+            f"All {len(names) - 1} runtimes and the reference predict the same on every image, in every configuration."
+        )
+        yield Table("Flip matrix", [Column("Images that differ")], [["none"]], notes=[note])
+
+
+def _differing(first: list[int], second: list[int]) -> list[int]:
+    return [image for image, (a, b) in enumerate(zip(first, second, strict=True)) if a != b]
+
+
+def _cancelling(
+    record: ParityRecord, found: dict[str, list[int]], flips: dict[tuple[str, str], list[int]]
+) -> Iterator[str]:
+    """Call out pairs whose accuracies agree although their predictions do not."""
+
+    def correct(name: str) -> int:
+        return sum(a == b for a, b in zip(record.labels, found[name], strict=False))
+
+    for (a, b), images in flips.items():
+        tests = [image for image in images if image < len(record.labels)]
+        if tests and correct(a) == correct(b):
+            yield f"Cancelling flips: {a} and {b} have the same accuracy, and differ on {len(tests)} test images."
+
+
+def _images(record: ParityRecord, found: dict[str, list[int]]) -> Table:
+    uncertified = {entry.image for entry in record.certificate.uncertified}
+    differing = [
+        image for image in range(len(record.reference_predictions)) if len({p[image] for p in found.values()}) > 1
+    ]
+    rows = [
+        (
+            image_name(record, image),
+            label_name(record, image),
+            record.classes[record.reference_predictions[image]],
+            ", ".join(
+                f"{name}: {record.classes[predicted[image]]}"
+                for name, predicted in found.items()
+                if predicted[image] != record.reference_predictions[image]
+            ),
+            record.reference_margins[image],
+            "no" if image in uncertified else "yes",
+        )
+        for image in differing
+    ]
+    columns = [
+        Column("Image"),
+        Column("True"),
+        Column("Reference"),
+        Column("Others"),
+        Column("Margin", Unit.FINE_LOGITS),
+        Column("Certified"),
+    ]
+    return Table("Images on which not all agree", columns, rows, preview=PREVIEW)

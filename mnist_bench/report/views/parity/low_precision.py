@@ -1,0 +1,40 @@
+"""What lower precisions change, and whether their accuracy is another one."""
+
+from collections.abc import Iterator
+
+from mnist_bench.core.types import ParityRecord
+from mnist_bench.report._parity import by_target, predictions
+from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
+
+ORDER = 3
+
+
+def build(record: ParityRecord, _options: ViewOptions) -> Iterator[Table]:
+    """One table with a row per runtime in a lower precision; none where there is none."""
+    low = [name for name, results in by_target(record).items() if results[0].configuration.precision != "fp32"]
+    found = predictions(record)
+    columns = [
+        Column("Lower precision"),
+        Column("Flips", Unit.COUNT),
+        Column("Only reference right", Unit.COUNT),
+        Column("Only runtime right", Unit.COUNT),
+        Column("Accuracy, difference", Unit.SHARE_DIFFERENCE),
+        Column("McNemar p", Unit.PROBABILITY),
+    ]
+    rows = [_row(record, name, found[name]) for name in low if name in found]
+    if rows:
+        note = (
+            "McNemar: exact two-sided binomial test of the hypothesis that both are right equally often (McNemar 1947)."
+        )
+        yield Table("Lower precisions against the reference, test set", columns, rows, notes=[note])
+
+
+def _row(record: ParityRecord, name: str, predicted: list[int]) -> list[Cell]:
+    from scipy.stats import binomtest
+
+    answers = list(zip(record.labels, record.reference_predictions, predicted, strict=False))
+    lost = sum(reference == label != other for label, reference, other in answers)
+    won = sum(other == label != reference for label, reference, other in answers)
+    p = float(binomtest(lost, lost + won).pvalue) if lost + won else 1.0
+    flips = sum(reference != other for _, reference, other in answers)
+    return [name, flips, lost, won, (won - lost) / len(answers), p]

@@ -1,0 +1,86 @@
+"""How far each runtime agrees with the reference."""
+
+from collections.abc import Iterator
+
+from mnist_bench.core.types import ParityRecord, ParityResult
+from mnist_bench.parity import RUNGS
+from mnist_bench.report._parity import by_target
+from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
+
+ORDER = 1
+
+
+def build(record: ParityRecord, _options: ViewOptions) -> Iterator[Table]:
+    """Verdicts and differences, a row per runtime and precision with the worst of its configurations; the failures."""
+    columns = [
+        Column("Runtime"),
+        Column("Verdict"),
+        Column("Rung held"),
+        Column("Accuracy", Unit.SHARE),
+        Column("Flips", Unit.COUNT),
+        Column("Ties", Unit.COUNT),
+        Column("Runs", Unit.COUNT),
+    ]
+    rows = [_verdict(record, name, results) for name, results in by_target(record).items()]
+    yield Table(f"Runtimes of {record.name} against the float64 reference", columns, rows, notes=_notes(record))
+    yield _differences(record)
+    yield from _failures(record)
+
+
+def _verdict(record: ParityRecord, name: str, results: list[ParityResult]) -> list[Cell]:
+    return [
+        name,
+        "FAILED" if any(result.failures for result in results) else "passed",
+        RUNGS[min(result.rung for result in results)],
+        min(result.correct for result in results) / len(record.labels),
+        max(len(result.deviations) for result in results),
+        max(result.ties for result in results),
+        len(results),
+    ]
+
+
+def _differences(record: ParityRecord) -> Table:
+    fields = ("largest_difference", "median_difference", "largest_ulp", "median_ulp", "smallest_tolerance_eps")
+    columns = [
+        Column("Runtime"),
+        Column("Largest |Δ|", Unit.TINY),
+        Column("Median |Δ|", Unit.TINY),
+        Column("Largest ulp", Unit.COUNT),
+        Column("Median ulp", Unit.LOGITS),
+        Column("Tolerance, eps", Unit.LOGITS),
+    ]
+    rows = [[name, *(_worst(results, field) for field in fields)] for name, results in by_target(record).items()]
+    note = (
+        f"Tolerance: the smallest that passes, in units of 2^-23 times the largest |logit|; in fp32, 32 "
+        f"({record.tolerance:.2g}) is allowed. Ulp: float32 units in the last place of the reference's logit."
+    )
+    return Table("Differences of logits, |Δ|", columns, rows, notes=[note])
+
+
+def _worst(results: list[ParityResult], field: str) -> float | None:
+    return max((value for result in results if (value := getattr(result, field)) is not None), default=None)
+
+
+def _notes(record: ParityRecord) -> list[str]:
+    covered = record.certificate
+    return [
+        f"Each row is the worst of its runs: batch sizes × threads, each on all {len(record.labels):,} test images and "
+        f"{len(record.edges)} edge images ({', '.join(record.edges)}).",
+        f"The reference predicts {record.reference_correct / len(record.labels):.2%} rightly. Certificate: on "
+        f"{covered.certified:,} of {covered.images:,} test images ({covered.certified / covered.images:.2%}) no IEEE "
+        f"float32 runtime can predict anything else.",
+        "Flips: predictions that differ from the reference's; ties: those that rounding explains. The ladder: "
+        + " < ".join(RUNGS[1:])
+        + ".",
+    ]
+
+
+def _failures(record: ParityRecord) -> Iterator[Table]:
+    columns = [Column("Runtime"), Column("Threads", Unit.COUNT), Column("Batch", Unit.COUNT), Column("What failed")]
+    rows = [
+        (result.configuration.target, result.configuration.threads, result.configuration.batch_size, failure)
+        for result in record.results
+        for failure in result.failures
+    ]
+    if rows:
+        yield Table("Failures", columns, rows)

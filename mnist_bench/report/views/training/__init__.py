@@ -1,0 +1,1 @@
+"""Views of training runs: `build(records, options)` makes tables of one or several `Record`s."""

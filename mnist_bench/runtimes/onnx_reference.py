@@ -1,0 +1,40 @@
+"""The ONNX project's own evaluator: NumPy, operator by operator, as the standard defines them."""
+
+import contextlib
+from collections.abc import Iterator
+
+from mnist_bench.core.types import Precision, Skipped
+from mnist_bench.runtimes._session import Images, Logits, Model, Session, Spec
+
+FORMAT, DEVICES = "onnx", ("cpu",)
+PRECISIONS: tuple[Precision, ...] = ("fp32",)  # NumPy's products of float16 and of integers take minutes
+
+
+def why_unavailable(_device: str = "cpu") -> Skipped | None:
+    """It is part of onnx: never."""
+    return None
+
+
+def version() -> str:
+    """Return onnx's version."""
+    import onnx
+
+    return str(onnx.__version__)
+
+
+@contextlib.contextmanager
+def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contract's name
+    """Load a file."""
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+    from threadpoolctl import threadpool_limits
+
+    evaluator = ReferenceEvaluator(onnx.load(model.path, load_external_data=False))
+    name = evaluator.input_names[0]
+
+    def run(images: Images) -> Logits:
+        logits: Logits = evaluator.run(None, {name: images})[0]  # type: ignore[index]
+        return logits
+
+    with threadpool_limits(spec.threads):
+        yield Session(run, "numpy", "fp32")

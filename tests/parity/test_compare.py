@@ -1,0 +1,185 @@
+import numpy as np
+import pytest
+
+from mnist_bench.core.types import Configuration, ParityResult, Precision
+from mnist_bench.parity import RUNGS, Inputs, Weights, certify, compare
+from tests.parity.float32 import F32
+from tests.parity.test_certificate import random_images, random_weights
+
+TESTS = 16  # of 20 images; the other four stand for edge images
+
+
+@pytest.fixture(scope="module")
+def weights() -> Weights:
+    return random_weights(11, (40, 30, 20, 10), 0.4, "relu")
+
+
+@pytest.fixture(scope="module")
+def inputs(weights: Weights) -> Inputs:
+    images = random_images(11, 40, "pixels")
+    bounds = certify(weights, images)
+    return Inputs(images, bounds.predictions[:TESTS].astype(np.uint8), ("a", "b", "c", "d"), bounds)
+
+
+def configuration(precision: Precision = "fp32") -> Configuration:
+    return Configuration(
+        runtime="r",
+        version="1",
+        format="onnx",
+        precision=precision,
+        device="cpu",
+        provider="p",
+        threads=1,
+        batch_size=7,
+    )
+
+
+def answer(inputs: Inputs) -> F32:
+    return inputs.bounds.logits.astype(np.float32)
+
+
+def judge(inputs: Inputs, logits: F32, precision: Precision = "fp32") -> ParityResult:
+    return compare(inputs, logits, configuration(precision))
+
+
+def rung(result: ParityResult) -> str:
+    return RUNGS[result.rung]
+
+
+def uncertified(inputs: Inputs, image: int) -> Inputs:
+    """The same, with one image's certificate taken away."""
+    certified = inputs.bounds.certified.copy()
+    certified[image] = False
+    bounds = type(inputs.bounds)(**(inputs.bounds.__dict__ | {"certified": certified}))
+    return Inputs(inputs.images, inputs.labels, inputs.edges, bounds)
+
+
+def flip(inputs: Inputs, logits: F32, image: int) -> F32:
+    """Let the second-best class win by a hair."""
+    changed = logits.copy()
+    best, second = np.argsort(changed[image])[::-1][:2]
+    changed[image, second] = np.nextafter(changed[image, best], np.float32(np.inf))
+    return changed
+
+
+def test_the_reference_rounded_stands_on_top(inputs: Inputs) -> None:
+    result = judge(inputs, answer(inputs))
+    assert rung(result) == "bitwise"
+    assert result.correct == TESTS
+    assert result.failures == ()
+    assert result.largest_ulp is not None
+    assert result.largest_ulp <= 0.5
+
+
+def test_one_ulp_is_within_tolerance(inputs: Inputs) -> None:
+    logits = answer(inputs)
+    logits[3, 2] = np.nextafter(logits[3, 2], np.float32(np.inf))
+    result = judge(inputs, logits)
+    assert (rung(result), result.failures) == ("within tolerance", ())
+
+
+def test_leaving_the_tolerance_fails_though_no_prediction_changes(inputs: Inputs) -> None:
+    logits = answer(inputs)
+    winner = logits[5].argmax()
+    logits[5, winner] += np.float32(2 * inputs.tolerance)
+    result = judge(inputs, logits)
+    assert rung(result) == "all predictions"
+    assert "1 images leave the tolerance" in result.failures[0]
+    assert result.smallest_tolerance_eps == pytest.approx(64, rel=0.05)
+
+
+def test_a_flip_on_a_certified_image_fails(inputs: Inputs) -> None:
+    result = judge(inputs, flip(inputs, answer(inputs), 4))
+    assert inputs.bounds.certified[4]
+    assert rung(result) == "finite"
+    assert "1 certified images are predicted differently" in result.failures
+    assert [deviation.image for deviation in result.deviations] == [4]
+    assert result.correct == TESTS - 1
+
+
+def test_a_flip_on_an_edge_image_fails_too(inputs: Inputs) -> None:
+    result = judge(inputs, flip(inputs, answer(inputs), TESTS + 1))
+    assert result.failures
+    assert result.correct == TESTS
+
+
+def test_a_flip_without_a_certificate_is_a_tie_only_within_tolerance(inputs: Inputs) -> None:
+    open_question = uncertified(inputs, 4)
+    far = judge(open_question, flip(inputs, answer(inputs), 4))
+    assert (rung(far), far.ties) == ("certified predictions", 0)
+    assert "leave the tolerance" in far.failures[0]
+
+    logits = open_question.bounds.logits.copy()
+    best, second = np.argsort(logits[4])[::-1][:2]
+    logits[4, second] = logits[4, best] - inputs.tolerance / 8
+    bounds = type(inputs.bounds)(**(open_question.bounds.__dict__ | {"logits": logits}))
+    close = Inputs(inputs.images, inputs.labels, inputs.edges, bounds)
+    result = judge(close, flip(close, answer(close), 4))
+    assert (rung(result), result.ties) == ("certified predictions", 1)
+    assert not [failure for failure in result.failures if "tolerance" in failure or "certified" in failure]
+
+
+def test_a_difference_beyond_the_bound_fails_loudly(inputs: Inputs) -> None:
+    logits = answer(inputs)
+    logits[7] += np.float32(2) * inputs.bounds.logit_bounds[7].max().astype(np.float32)
+    result = judge(inputs, logits)
+    assert result.beyond_bound >= 1
+    assert "outside the certificate's bound: this is not IEEE float32" in result.failures[-1]
+
+
+@pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])
+def test_logits_that_are_not_finite_fail(poison: float, inputs: Inputs) -> None:
+    logits = answer(inputs)
+    logits[2, 1] = poison
+    result = judge(inputs, logits)
+    assert (rung(result), result.failures) == ("shape and dtype", ("1 images have logits that are not finite",))
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        lambda a: a[:-1],
+        lambda a: a[:, :-1],
+        lambda a: a[None],
+        lambda a: a.astype(np.float64),
+        lambda a: a.astype(np.float16),
+    ],
+)
+def test_another_shape_or_type_is_not_compared(shape, inputs: Inputs) -> None:  # type: ignore[no-untyped-def]
+    result = judge(inputs, shape(answer(inputs)))
+    assert rung(result) == "none"
+    assert "instead of float32 (20, 10)" in result.failures[0]
+
+
+def test_comparing_nothing_is_an_error(weights: Weights) -> None:
+    nothing = np.zeros((0, 40), np.float32)
+    inputs = Inputs(nothing, np.zeros(0, np.uint8), (), certify(weights, nothing))
+    with pytest.raises(ValueError, match="no images"):
+        judge(inputs, np.zeros((0, 10), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("precision", "flips", "words"),
+    [
+        ("fp16", 2, ()),
+        ("fp16", 3, ("3 flips, allowed 2",)),
+        ("int8", 0, ()),
+        ("int8", 1, ("1 of 16 predictions differ, allowed 0.2%", "accuracy is 6.25 points lower, allowed 0.1")),
+    ],
+)
+def test_lower_precisions_have_tiers_of_their_own(
+    precision: Precision, flips: int, words: tuple[str, ...], inputs: Inputs
+) -> None:
+    logits = answer(inputs)
+    for image in range(flips):
+        best, second = np.argsort(logits[image])[::-1][:2]
+        logits[image, best] = logits[image, second] - np.float32(1e-3)
+    result = judge(inputs, logits, precision)
+    assert [failure for failure in result.failures if "|Δlogit|" not in failure] == list(words)
+
+
+def test_fp16_may_not_differ_by_more_than_its_tier(inputs: Inputs) -> None:
+    logits = answer(inputs)
+    logits[0, logits[0].argmax()] += np.float32(0.03)
+    assert judge(inputs, logits, "fp16").failures == ("largest |Δlogit| 0.03, allowed 0.02",)
+    assert judge(inputs, logits, "int8").failures == ()
