@@ -30,8 +30,10 @@ from mnist_bench.core.types import (
     SavedFile,
 )
 
-CHECKPOINT_PATTERNS = ("weights-*.safetensors", "optimizer-*.safetensors")
+CHECKPOINT_FILE = re.compile(r"\.?(weights|optimizer)-\d{3,}p?-[0-9a-f]{8}\.safetensors(\.tmp)?")
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+DEFAULT_OUT = Path("exports")
 
 Arrays = Mapping[str, NDArray[Any]]
 Saved = Record | Manifest | ParityRecord
@@ -55,7 +57,12 @@ def run_folder(out: Path, name: str) -> Path:
 def run_names(out: Path) -> tuple[str, ...]:
     """Return the names of the runs below a folder, the newest first."""
     records = sorted(out.glob(f"*/{NAMES[Record]}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    return tuple(path.parent.name for path in records)
+    return tuple(path.parent.name for path in records if NAME_PATTERN.fullmatch(path.parent.name))
+
+
+def options(folder: Path) -> str:
+    """Return the options that name a run on the command line."""
+    return f"--run {folder.name}" + ("" if folder.parent == DEFAULT_OUT else f" --out {folder.parent}")
 
 
 def exists(folder: Path) -> bool:
@@ -80,7 +87,7 @@ def locked(folder: Path) -> Iterator[None]:
         OutputUnwritable: the folder cannot be created or written.
         RunExists: another process is writing this run.
     """
-    with _explained(folder):
+    with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(folder / ".lock", timeout=0)
         try:
@@ -101,7 +108,7 @@ def replacing(path: Path) -> Iterator[Path]:
         OutputUnwritable: no room, no permission; a file that was there before is as it was.
     """
     temporary = path.with_name(f".{path.name}.tmp")
-    with _explained(path):
+    with explained(path):
         try:
             yield temporary
             with temporary.open("rb+") as file:
@@ -157,7 +164,7 @@ def load_record(folder: Path) -> Record:
         raise RunNotFound(
             f"no run {folder.name!r} in {folder.parent} (runs there: {here}): train one, or give --run or --out"
         )
-    return record
+    return msgspec.structs.replace(record, name=folder.name)  # a folder may be copied under another name
 
 
 def save_checkpoint(
@@ -169,14 +176,22 @@ def save_checkpoint(
         The record as saved: it names the new checkpoint files.
     """
     stage = f"{len(record.epochs):03d}" + ("p" if partial else "")
-    checkpoint = Checkpoint(
-        weights=_save_arrays(folder, f"weights-{stage}", weights),
-        optimizer=_save_arrays(folder, f"optimizer-{stage}", optimizer),
-        partial=partial,
-    )
-    record = msgspec.structs.replace(record, checkpoint=checkpoint)
-    save(folder, record)
-    _sweep(folder, keep={checkpoint.weights.name, checkpoint.optimizer.name})
+    before = record.checkpoint
+    try:
+        checkpoint = Checkpoint(
+            weights=_save_arrays(folder, f"weights-{stage}", weights),
+            optimizer=_save_arrays(folder, f"optimizer-{stage}", optimizer),
+            partial=partial,
+        )
+        record = msgspec.structs.replace(record, checkpoint=checkpoint)
+        save(folder, record)
+    except OutputUnwritable:
+        if before:
+            _sweep(folder, before)
+        raise
+    if before is None:  # a new run: what was made from another one of this name is no longer true
+        _remove_derived(folder)
+    _sweep(folder, checkpoint)
     return record
 
 
@@ -222,7 +237,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 def _save_arrays(folder: Path, stem: str, arrays: Arrays) -> SavedFile:
     import safetensors.numpy
 
-    content = safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    content = safetensors.numpy.save({name: np.require(array, requirements="C") for name, array in arrays.items()})
     digest = sha256(content)
     # Named by content: the next state never touches the files of the one before.
     name = f"{stem}-{digest[:8]}.safetensors"
@@ -235,7 +250,7 @@ def _decode(path: Path, kind: type[T]) -> T:
         content = path.read_bytes()
         _refuse_other_schema(path, content)
         return msgspec.json.decode(content, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RecordDamaged(f"{path} is not a readable record ({error}): restore it, or make it anew") from error
     except OSError as error:
         raise RecordDamaged(f"{path} cannot be read: {error.strerror}") from error
@@ -250,14 +265,23 @@ def _refuse_other_schema(path: Path, content: bytes) -> None:
         )
 
 
-def _sweep(folder: Path, keep: set[str]) -> None:
+def _sweep(folder: Path, current: Checkpoint) -> None:
     """Remove what an earlier state, or a process that died, left behind; only files that this module names."""
-    stale = (
-        path for pattern in CHECKPOINT_PATTERNS for path in (*folder.glob(pattern), *folder.glob(f".{pattern}.tmp"))
-    )
-    for path in stale:
-        if path.name not in keep:
+    for path in folder.iterdir():
+        if CHECKPOINT_FILE.fullmatch(path.name) and path.name not in (current.weights.name, current.optimizer.name):
             path.unlink(missing_ok=True)
+
+
+def _remove_derived(folder: Path) -> None:
+    """Remove what was exported, measured and drawn from a run that has been replaced."""
+    with contextlib.suppress(RecordDamaged):
+        manifest = load(folder, Manifest)
+        for artifact in manifest.artifacts if manifest else ():
+            (folder / artifact.name).unlink(missing_ok=True)
+    for name in (NAMES[Manifest], NAMES[ParityRecord]):
+        (folder / name).unlink(missing_ok=True)
+    for figure in (folder / "figures").glob("*.[ps][nv]g"):
+        figure.unlink()
 
 
 def _sync_folder(folder: Path) -> None:
@@ -271,7 +295,8 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """Turn an OSError into an OutputUnwritable that names the path."""
     try:
         yield
     except filelock.Timeout:

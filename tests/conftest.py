@@ -1,15 +1,16 @@
 """Fixtures: every test has an empty cache folder and no dataset of its user's; real MNIST only where it is marked."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from mnist_bench import data, training
+from mnist_bench import data, formats, training
 from mnist_bench.cli import _main
-from mnist_bench.core.types import Record, TrainConfig
+from mnist_bench.core.types import Artifact, Record, Skipped, TrainConfig
 
 MNIST_ROOT = Path(os.environ.pop("MNIST_BENCH_DATA", "/nowhere"))
 Run = Callable[..., int]
@@ -95,3 +96,20 @@ def trained(tmp_path_factory: pytest.TempPathFactory, digits: data.Dataset) -> t
     """A finished run on the digits, to read and never to write: its folder and its record."""
     folder = tmp_path_factory.mktemp("runs") / "digits-relu"
     return folder, train_digits(folder, digits, epochs=15)
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory, digits: data.Dataset) -> Path:
+    """The folder of a run on the digits with all files that this machine can export; to read and never to write."""
+    folder = tmp_path_factory.mktemp("exported") / "digits-relu"
+    record = train_digits(folder, digits, epochs=5)
+    for name in formats.names():
+        for precision in formats.precisions(name):
+            assert isinstance(formats.export(folder, record, name, precision=precision), Artifact | Skipped)
+    return folder
+
+
+@pytest.fixture
+def own_copy(exported: Path, tmp_path: Path) -> Path:
+    """A copy of that folder, elsewhere, to do as one likes with."""
+    return Path(shutil.copytree(exported, tmp_path / "exports" / "digits-relu"))

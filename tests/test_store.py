@@ -15,22 +15,27 @@ from mnist_bench import store
 from mnist_bench.core.errors import BadInput, OutputUnwritable, RecordDamaged, RunExists, RunNotFound
 from mnist_bench.core.types import EpochMetrics, Record, Tally
 
-TALLIES = st.builds(
-    Tally,
-    loss_sum=st.floats(allow_nan=False, allow_infinity=False),
-    correct=st.integers(0, 60_000),
-    images=st.integers(0, 60_000),
-)
-SECONDS = st.floats(0, 1e6)
+
+def tallies(least: int) -> st.SearchStrategy[Tally]:
+    counts = st.integers(least, 60_000).flatmap(lambda images: st.tuples(st.just(images), st.integers(0, images)))
+    losses = st.floats(allow_nan=False, allow_infinity=False)
+    return st.builds(lambda loss, count: Tally(loss_sum=loss, images=count[0], correct=count[1]), losses, counts)
+
+
 EPOCHS = st.builds(
-    EpochMetrics, epoch=st.integers(1, 99), train=TALLIES, validation=TALLIES, train_s=SECONDS, evaluation_s=SECONDS
+    EpochMetrics,
+    epoch=st.integers(1, 99),
+    train=tallies(1),
+    validation=tallies(1),
+    train_s=st.floats(0, 1e6, exclude_min=True),
+    evaluation_s=st.floats(0, 1e6),
 )
 ARRAYS = {"fc1.bias": np.arange(4, dtype=np.float32)}
 
 
 @pytest.fixture
 def record(trained: tuple[Path, Record]) -> Record:
-    return replace(trained[1], checkpoint=None)
+    return replace(trained[1], name="some-run", checkpoint=None)
 
 
 @pytest.fixture
@@ -46,7 +51,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @given(epochs=st.lists(EPOCHS, max_size=3), name=st.text(max_size=20))
 def test_a_record_comes_back_as_it_was(trained: tuple[Path, Record], epochs: list[EpochMetrics], name: str) -> None:
-    record = replace(trained[1], epochs=tuple(epochs), name=name)
+    numbered = tuple(replace(epoch, epoch=number) for number, epoch in enumerate(epochs, 1))
+    record = replace(trained[1], epochs=numbered, name=name)
     assert msgspec.json.decode(store.to_json(record), type=Record) == record
     json.loads(store.to_json(record))  # any other reader can read it
 
@@ -75,6 +81,10 @@ def test_a_run_name_with_a_path_in_it_is_refused(name: str, tmp_path: Path) -> N
         lambda content: content.replace(b'"parameters"', b'"metres"'),
         lambda content: content.replace(b'"activation":"relu"', b'"activation":"gelu"'),
         lambda content: content.replace(b'"epochs":15', b'"epochs":0'),
+        lambda content: content.replace(b'"labels":[', b'"labels":[42,', 1),
+        lambda content: content.replace(b'"epoch":2', b'"epoch":3'),
+        lambda content: content.replace(b'"correct":', b'"correct":9', 1),
+        lambda content: b"[" * 200_000,
     ],
 )
 def test_a_damaged_record_is_named(damage, folder: Path, record: Record) -> None:  # type: ignore[no-untyped-def]
@@ -152,11 +162,16 @@ def test_a_full_disk_leaves_what_was_there(
 
 
 def test_what_a_dead_process_left_is_swept_and_nothing_else(folder: Path, record: Record) -> None:
-    for name in ("weights-007-deadbeef.safetensors", ".optimizer-007-deadbeef.safetensors.tmp", "notes.txt"):
+    ours = (
+        "weights-007-deadbeef.safetensors",
+        "optimizer-007p-deadbeef.safetensors",
+        ".weights-1000-deadbeef.safetensors.tmp",
+    )
+    for name in (*ours, "notes.txt", "weights-best.safetensors", "optimizer-mine.safetensors"):
         (folder / name).write_text("left")
     store.save_checkpoint(folder, record, ARRAYS, ARRAYS)
     left = {path.name for path in folder.iterdir() if path.read_bytes() == b"left"}
-    assert left == {"notes.txt"}
+    assert left == {"notes.txt", "weights-best.safetensors", "optimizer-mine.safetensors"}
 
 
 @pytest.mark.parametrize("place", ["file/exports/run", "/proc/run"])

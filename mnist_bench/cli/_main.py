@@ -1,5 +1,7 @@
 """The command `mnist-bench`: its group of commands, and the one door through which errors become exit codes."""
 
+import contextlib
+import io
 import os
 import sys
 import traceback
@@ -13,7 +15,7 @@ from mnist_bench.core import plugins
 from mnist_bench.core.errors import MnistBenchError
 
 PROGRAM = "mnist-bench"
-USAGE_ERROR, BUG, CTRL_C = 2, 70, 130
+USAGE_ERROR, ENVIRONMENT, BUG, CTRL_C = 2, 3, 70, 130
 SHOWN_VERSIONS = ("torch", "torchvision", "onnx", "onnxruntime")
 
 
@@ -65,6 +67,9 @@ def group() -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show "→" shows "?"
     sys.exit(run(sys.argv[1:]))
 
 
@@ -72,27 +77,36 @@ def run(arguments: list[str]) -> int:
     """Run one command line; say what went wrong in one line on stderr; return the exit code."""
     try:
         status = group.main(arguments, prog_name=PROGRAM, standalone_mode=False)
-        return status if isinstance(status, int) else 0
-    except MnistBenchError as error:
-        return _complain(str(error), error.exit_code)
-    except click.ClickException as error:
-        return _complain(_usage(error), USAGE_ERROR)
-    except (KeyboardInterrupt, click.Abort):
-        return _complain("stopped", CTRL_C)
-    except BrokenPipeError:  # the reader of our output has gone, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception as error:  # noqa: BLE001 the last door: whatever comes here is a bug of ours
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return USAGE_ERROR
+    except BaseException as error:  # noqa: BLE001 the last door, Ctrl-C included
         if os.environ.get("MNIST_BENCH_DEBUG"):
             traceback.print_exc()
-        return _complain(
-            f"bug: {type(error).__name__}: {error} (MNIST_BENCH_DEBUG=1 shows where; please report it)", BUG
-        )
+        return _complain(*_explain(error))
+    return status if isinstance(status, int) else 0
+
+
+def _explain(error: BaseException) -> tuple[str, int]:
+    """Turn an error into a line and an exit code."""
+    match error:
+        case MnistBenchError():
+            return str(error), error.exit_code
+        case click.ClickException():
+            return _usage(error), USAGE_ERROR
+        case KeyboardInterrupt() | click.Abort():
+            return "stopped", CTRL_C
+        case OSError():
+            return f"{error.filename or 'this machine'}: {error.strerror or error}", ENVIRONMENT
+        case SystemExit():
+            return "stopped", error.code if isinstance(error.code, int) else BUG
+    return f"bug: {type(error).__name__}: {error} (MNIST_BENCH_DEBUG=1 shows where; please report it)", BUG
 
 
 def _complain(message: str, exit_code: int) -> int:
     line = " ".join(message.split())
-    click.echo(f"{PROGRAM}: {line}", err=True)
+    with contextlib.suppress(OSError):  # nobody may be listening any more
+        click.echo(f"{PROGRAM}: {line}", err=True)
     return exit_code
 
 

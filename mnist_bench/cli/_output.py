@@ -1,5 +1,6 @@
 """Where a command's results go: stdout, or a file."""
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,15 +9,30 @@ from typing import TYPE_CHECKING
 import click
 
 from mnist_bench import report, store
-from mnist_bench.core.errors import RunNotFound
+from mnist_bench.core.errors import OutputUnwritable, RunNotFound
 
 if TYPE_CHECKING:
     from mnist_bench.core.types import ParityRecord, Record
 
 
+def say(text: str) -> None:
+    """Write to stdout; a reader that has gone away, as `head` does, is no error.
+
+    Raises:
+        OutputUnwritable: stdout cannot be written.
+    """
+    try:
+        click.echo(text, nl=False)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except OSError as error:
+        raise OutputUnwritable(f"stdout cannot be written: {error.strerror}; send it elsewhere") from error
+
+
 def print_tables(renderer: str, tables: Iterable[report.Table]) -> None:
     """Print tables to stdout, with colours on a terminal."""
-    click.echo(report.render(renderer, list(tables), color=sys.stdout.isatty()), nl=False)
+    color = sys.stdout is not None and sys.stdout.isatty()
+    say(report.render(renderer, list(tables), color=color))
 
 
 def newest_run(out: Path) -> str:
@@ -31,11 +47,22 @@ def newest_run(out: Path) -> str:
     return names[0]
 
 
+def check_json_path(path: Path | None) -> None:
+    """Raise OutputUnwritable where a file cannot be there, before hours of work are spent on it."""
+    if path and path != Path("-") and not path.parent.is_dir():
+        raise OutputUnwritable(f"{path} cannot be written: there is no folder {path.parent}; make it first")
+
+
 def write_json(records: "Sequence[Record | ParityRecord]", path: Path) -> None:
-    """Write one record as a JSON object, several as a list; to stdout where the path is '-'."""
+    """Write one record as a JSON object, several as a list; to stdout where the path is '-'.
+
+    A file is replaced as a whole; what is no file, such as a pipe or a device, is written to.
+    """
     parts = [store.to_json(record).decode().rstrip() for record in records]
     document = (parts[0] if len(parts) == 1 else "[\n" + ",\n".join(parts) + "\n]") + "\n"
     if path == Path("-"):
-        click.echo(document, nl=False)
+        say(document)
+    elif path.exists() and not path.is_file():
+        path.write_text(document, encoding="utf-8")
     else:
-        store.write_atomically(path, document.encode())
+        store.write_atomically(path.resolve(), document.encode())

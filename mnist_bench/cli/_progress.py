@@ -13,6 +13,12 @@ from mnist_bench.training import Observer
 REFRESH_S = 0.1
 
 
+def _tell(line: str) -> None:
+    """Print to stderr; that nobody listens any more must not stop a training."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        click.echo(line, err=True)
+
+
 class Quiet:
     """Says nothing."""
 
@@ -31,17 +37,16 @@ class Lines(Quiet):
 
     def started(self, record: Record) -> None:
         """See `Observer`."""
-        click.echo(_headline(record), err=True)
+        _tell(_headline(record))
 
     def epoch_done(self, record: Record) -> None:
         """See `Observer`."""
         metrics = record.epochs[-1]
-        click.echo(
+        _tell(
             f"epoch {metrics.epoch}/{record.config.epochs}: {_accuracies(metrics)}, "
             f"validation loss {metrics.validation.loss:.4f}, "
             f"{metrics.train_s:.2f} s + {metrics.evaluation_s:.2f} s, "
-            f"{metrics.train.images / metrics.train_s:,.0f} images/s",
-            err=True,
+            f"{metrics.train.images / metrics.train_s:,.0f} images/s"
         )
 
 
@@ -96,7 +101,13 @@ class Live(Quiet):
 
     def epoch_done(self, record: Record) -> None:
         """See `Observer`."""
-        self._progress.update(self._task, numbers=_accuracies(record.epochs[-1]))
+        done = record.dataset.train_images * len(record.epochs)
+        self._progress.update(self._task, completed=done, numbers=_accuracies(record.epochs[-1]))
+        self._pending = 0
+
+
+def _on_a_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
 
 
 @contextlib.contextmanager
@@ -104,7 +115,7 @@ def training_display(quiet: bool) -> Iterator[Observer]:
     """Choose the display that fits where stderr goes."""
     if quiet:
         yield Quiet()
-    elif sys.stderr.isatty():
+    elif _on_a_terminal():
         with Live() as live:
             yield live
     else:
@@ -131,13 +142,13 @@ def configurations_display(quiet: bool) -> Iterator[Callable[[Configuration], No
     """Tell on stderr which configuration is being compared: on a terminal in one line that changes."""
     if quiet:
         yield lambda _: None
-    elif sys.stderr.isatty():
+    elif _on_a_terminal():
         from rich.console import Console
 
         with Console(stderr=True).status("evaluating the float64 reference") as status:
             yield lambda configuration: status.update(_described(configuration))
     else:
-        yield lambda configuration: click.echo(_described(configuration), err=True)
+        yield lambda configuration: _tell(_described(configuration))
 
 
 def _described(configuration: Configuration) -> str:

@@ -22,9 +22,7 @@ Examples:
 )
 @click.option("--run", "names", multiple=True, metavar="NAME", help="A run; several compare.  [default: the newest]")
 @_options.out
-@click.option(
-    "--format", "renderer", type=click.Choice(["rich", "markdown", "csv", "json"]), default="rich", show_default=True
-)
+@_options.renderer
 @click.option(
     "--table",
     "only",
@@ -66,5 +64,7 @@ def _records(out: Path, names: tuple[str, ...]) -> "list[Record]":
 def _draw(records: "list[Record]", out: Path, data_dir: Path | None) -> None:
     from mnist_bench import data, report
 
-    for drawn in report.draw_figures(records, out, lambda: data.load(records[0].dataset.name, data_dir)):
+    for drawn in report.draw_figures(
+        records, out, lambda: data.load(records[0].dataset.name, data_dir, download=False)
+    ):
         click.echo(str(drawn))

@@ -4,6 +4,8 @@ from typing import Any
 
 import click
 
+from mnist_bench.cli import _options
+
 
 @click.command(
     epilog="""\b
@@ -14,9 +16,7 @@ Examples:
 """
 )
 @click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda or cuda:N.")
-@click.option(
-    "--format", "renderer", type=click.Choice(["rich", "markdown", "csv", "json"]), default="rich", show_default=True
-)
+@_options.renderer
 def command(device: str, renderer: str) -> None:
     """List all runtimes: version, devices, what they read; for those that are missing, why and what installs them."""
     from mnist_bench import report, runtimes

@@ -12,7 +12,17 @@ if TYPE_CHECKING:
 
     from mnist_bench.core.types import Record, TrainConfig
 
-FIXED_ON_RESUME = ("dataset", "validation", "activation", "device", "threads", "batch_size", "learning_rate", "seed")
+FIXED_ON_RESUME = (
+    "engine",
+    "dataset",
+    "validation",
+    "activation",
+    "device",
+    "threads",
+    "batch_size",
+    "learning_rate",
+    "seed",
+)
 
 
 @click.command(
@@ -36,9 +46,9 @@ Examples:
 @click.option("--activation", type=click.Choice(["relu", "sigmoid", "both"]), default="relu", show_default=True)
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N.")
 @click.option("--engine", default="preallocated", show_default=True, metavar="NAME", help="How steps are executed.")
-@click.option("--epochs", type=click.IntRange(min=1), default=15, show_default=True)
-@click.option("--batch-size", type=click.IntRange(min=1), default=128, show_default=True)
-@click.option("--lr", "learning_rate", type=click.FloatRange(min=0, min_open=True), default=1e-3, show_default=True)
+@click.option("--epochs", type=click.IntRange(1, 100_000), default=15, show_default=True)
+@click.option("--batch-size", type=click.IntRange(1, 1_000_000), default=128, show_default=True)
+@click.option("--lr", "learning_rate", type=_options.Finite(min=0, min_open=True), default=1e-3, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0, max=2**63 - 1), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: all cores]")
 @click.option("--run", "name", metavar="NAME", help="Name of the run.  [default: DATASET-ACTIVATION]")
@@ -46,7 +56,7 @@ Examples:
 @click.option("--resume", is_flag=True, help="Go on where a run stopped; start it where there is none.")
 @click.option("--overwrite", is_flag=True, help="Replace a run of the same name.")
 @click.option(
-    "--require-accuracy", type=click.FloatRange(0, 1), metavar="SHARE", help="Exit 1 below this test accuracy."
+    "--require-accuracy", type=_options.Finite(0, 1), metavar="SHARE", help="Exit 1 below this test accuracy."
 )
 @_options.convergence_at
 @_options.json_output
@@ -58,16 +68,29 @@ def command(context: click.Context, /, **given: Any) -> None:
     The protocol: Adam 1e-3, cross-entropy, dropout 0.2, batch 128, 15 epochs. Every epoch is saved; Ctrl-C finishes
     the step, saves and exits 130, SIGTERM likewise with 143, and --resume goes on with the very next image.
     """
+    from mnist_bench.cli._output import check_json_path
+
     if given["resume"] and given["overwrite"]:
         raise click.UsageError("--resume and --overwrite exclude each other", context)
+    check_json_path(given["json_path"])
     explicit = {name for name in given if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT}
-    records = [_train_one(activation, given, explicit) for activation in _activations(given["activation"])]
+    activations = ("relu", "sigmoid") if given["activation"] == "both" else (given["activation"],)
+    for activation in activations:  # all that can be refused is refused before anything is trained
+        _prepare(activation, given, explicit)
+    records = [_train_one(activation, given, explicit) for activation in activations]
     _show(records, given)
     _require_accuracy(records, given["require_accuracy"])
 
 
-def _activations(choice: str) -> tuple[str, ...]:
-    return ("relu", "sigmoid") if choice == "both" else (choice,)
+def _prepare(activation: str, given: dict[str, Any], explicit: set[str]) -> "tuple[Path, Record | None, TrainConfig]":
+    """Return a run's folder, its saved record where it is to be resumed, and its configuration; or refuse."""
+    from mnist_bench import store
+
+    folder = store.run_folder(given["out"], _run_name(activation, given))
+    if not (given["resume"] or given["overwrite"]):
+        store.refuse_existing(folder)
+    saved = store.load_record(folder) if given["resume"] and store.exists(folder) else None
+    return folder, saved, _resumed(saved, activation, given, explicit) if saved else _config(activation, given)
 
 
 def _train_one(activation: str, given: dict[str, Any], explicit: set[str]) -> "Record":
@@ -75,26 +98,24 @@ def _train_one(activation: str, given: dict[str, Any], explicit: set[str]) -> "R
     from mnist_bench.cli._progress import training_display
     from mnist_bench.cli._signals import stop_on_signal
 
-    folder = store.run_folder(given["out"], _run_name(activation, given))
-    if not (given["resume"] or given["overwrite"]):
-        store.refuse_existing(folder)
-    saved = store.load_record(folder) if given["resume"] and store.exists(folder) else None
-    config = _resumed(saved, activation, given, explicit) if saved else _config(activation, given)
+    folder, _, config = _prepare(activation, given, explicit)
     dataset = data.load(config.dataset, given["data_dir"])
     with store.locked(folder), training_display(given["quiet"]) as observer, stop_on_signal() as stop:
+        # Once more, now that nobody else can write the run: another process may just have finished it.
+        _, saved, config = _prepare(activation, given, explicit)
         record = _going_on(saved, config) if saved else training.new_record(folder.name, config, dataset)
         return training.train(record, dataset, folder, observer, stop)
 
 
 def _run_name(activation: str, given: dict[str, Any]) -> str:
-    if not given["name"]:
+    if given["name"] is None:
         return f"{given['dataset']}-{activation}"
     return f"{given['name']}-{activation}" if given["activation"] == "both" else str(given["name"])
 
 
 def _config(activation: str, given: dict[str, Any]) -> "TrainConfig":
     """Turn options into a configuration for this machine."""
-    from mnist_bench import environment
+    from mnist_bench import data, environment
     from mnist_bench.core import plugins
     from mnist_bench.core.errors import BadInput
     from mnist_bench.core.types import TrainConfig
@@ -104,16 +125,15 @@ def _config(activation: str, given: dict[str, Any]) -> "TrainConfig":
     threads = given["threads"] or cores
     if threads > cores:
         raise BadInput(f"--threads {threads} is more than the {cores} cores that this process may use")
+    if given["dataset"] not in data.names():
+        raise BadInput(f"no dataset {given['dataset']!r}: choose from {', '.join(data.names())}")
     plugins.load(engines, given["engine"])
-    same = {
-        name: given[name]
-        for name in ("dataset", "validation", "engine", "epochs", "batch_size", "learning_rate", "seed")
-    }
+    fields = ("dataset", "validation", "engine", "epochs", "batch_size", "learning_rate", "seed")
     return TrainConfig(
         activation=activation,  # type: ignore[arg-type]
         device=environment.resolve_device(given["device"]),
         threads=threads,
-        **same,
+        **{name: given[name] for name in fields},
     )
 
 
@@ -133,41 +153,45 @@ def _resumed(saved: "Record", activation: str, given: dict[str, Any], explicit: 
         raise BadInput(
             f"run {saved.name!r} cannot be resumed with other settings ({facts}): omit them, or use another --run"
         )
-    environment.resolve_device(saved.config.device)
     epochs = given["epochs"] if "epochs" in explicit else saved.config.epochs
-    if epochs < len(saved.epochs):
-        raise BadInput(f"run {saved.name!r} has {len(saved.epochs)} epochs already, more than --epochs {epochs}")
+    begun = len(saved.epochs) + bool(saved.checkpoint and saved.checkpoint.partial)
+    if epochs < begun:
+        raise BadInput(f"run {saved.name!r} has begun epoch {begun} already, more than --epochs {epochs}")
+    if saved.final is None or epochs > len(saved.epochs):
+        environment.resolve_device(saved.config.device)  # raises where it is not here
     return replace(saved.config, epochs=epochs)
 
 
 def _going_on(saved: "Record", config: "TrainConfig") -> "Record":
+    """Return the record to go on with; a finished one as it is."""
     from msgspec.structs import replace
 
     from mnist_bench import environment
 
-    if saved.final is not None and len(saved.epochs) == config.epochs:
+    if saved.final is not None and config == saved.config:
         return saved
     return replace(saved, config=config, resumed_at=(*saved.resumed_at, environment.now()))
 
 
 def _show(records: "Sequence[Record]", given: dict[str, Any]) -> None:
     """Print the tables, or the record, or both, as asked for."""
-    from mnist_bench import report
-    from mnist_bench.cli._output import print_tables, write_json
+    from mnist_bench import report, store
+    from mnist_bench.cli._output import print_tables, say, write_json
 
-    if given["json_path"]:
-        write_json(records, given["json_path"])
     if not given["quiet"] and given["json_path"] != Path("-"):
         print_tables("rich", report.tables(records, report.ViewOptions(given["convergence_at"])))
         names = " ".join(f"--run {record.name}" for record in records)
-        click.echo(f"Saved in {given['out']}. These tables again: mnist-bench report {names}")
+        place = "" if given["out"] == store.DEFAULT_OUT else f" --out {given['out']}"
+        say(f"Saved in {given['out']}. These tables again: mnist-bench report {names}{place}\n")
+    if given["json_path"]:
+        write_json(records, given["json_path"])
 
 
 def _require_accuracy(records: "Sequence[Record]", required: float | None) -> None:
     from mnist_bench.core.errors import AccuracyTooLow
 
     for record in records:
-        if required is not None and record.final and record.final.test.accuracy < required:
+        if required is not None and record.final and not record.final.test.accuracy >= required:
             raise AccuracyTooLow(
                 f"run {record.name!r} reached {record.final.test.accuracy:.2%} on the test set, less than the "
                 f"{required:.2%} required: train for more --epochs, or look at its tables with report"

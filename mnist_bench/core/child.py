@@ -46,6 +46,21 @@ def call(
         ChildFailed: the function raised an error, or the process hung or died.
     """
     command = [sys.executable, "-m", "mnist_bench.core.child", target, str(memory_limit_bytes or 0)]
+    try:
+        status, out, err = _run(command, json.dumps(argument), time_limit_s)
+    except subprocess.TimeoutExpired as error:
+        raise ChildFailed(f"it took longer than {time_limit_s:g} s and was stopped", died_exit_code) from error
+    try:
+        answer = json.loads(out)
+    except json.JSONDecodeError as error:
+        raise ChildFailed(_epitaph(status, err), died_exit_code) from error
+    if "error" in answer:
+        raise ChildFailed(answer["error"], answer["exit_code"])
+    return answer["result"]
+
+
+def _run(command: list[str], question: str, time_limit_s: float) -> tuple[int, str, str]:
+    """Run a command in a process group of its own, of which nothing is left; return its status and what it printed."""
     with subprocess.Popen(  # noqa: S603 our own interpreter and module
         command,
         start_new_session=True,
@@ -55,18 +70,10 @@ def call(
         stderr=subprocess.PIPE,
     ) as process:
         try:
-            out, err = process.communicate(json.dumps(argument), timeout=time_limit_s)
-        except subprocess.TimeoutExpired as error:
-            raise ChildFailed(f"it took longer than {time_limit_s:g} s and was stopped", died_exit_code) from error
+            out, err = process.communicate(question, timeout=time_limit_s)
         finally:
             _kill_group(process)
-    try:
-        answer = json.loads(out)
-    except json.JSONDecodeError as error:
-        raise ChildFailed(_epitaph(process.returncode, err), died_exit_code) from error
-    if "error" in answer:
-        raise ChildFailed(answer["error"], answer["exit_code"])
-    return answer["result"]
+    return process.returncode, out, err
 
 
 def _kill_group(process: "subprocess.Popen[str]") -> None:

@@ -6,7 +6,7 @@ Every type is a `msgspec.Struct`: saved as JSON with its field names, checked ag
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, Struct
 
 from mnist_bench.core.errors import BadInput
 
@@ -57,6 +57,10 @@ class Tally(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     correct: Count = 0
     images: Count = 0
 
+    def __post_init__(self) -> None:
+        if self.correct > self.images:
+            raise ValueError("more images are right than there are")
+
     @property
     def loss(self) -> float:
         """Mean loss per image in nats: an average over images, not over batches, so a short last batch counts less."""
@@ -78,8 +82,12 @@ class EpochMetrics(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     epoch: Positive
     train: Tally
     validation: Tally
-    train_s: Seconds
+    train_s: Annotated[float, Meta(gt=0)]
     evaluation_s: Seconds
+
+    def __post_init__(self) -> None:
+        if not (self.train.images and self.validation.images):
+            raise ValueError("an epoch without images")
 
 
 class PartialEpoch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -171,7 +179,23 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     epochs: tuple[EpochMetrics, ...] = ()
     checkpoint: Checkpoint | None = None
     final: FinalMeasurement | None = None
-    resumed_at: tuple[str, ...] = field(default=())
+    resumed_at: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if [epoch.epoch for epoch in self.epochs] != list(range(1, len(self.epochs) + 1)):
+            raise ValueError("the epochs are not numbered 1, 2, 3 …")
+        partial = self.checkpoint and self.checkpoint.partial
+        if partial and partial.train.images >= self.dataset.train_images:
+            raise ValueError("a partial epoch with as many images as a whole one")
+        if self.final:
+            self._check_final(self.final)
+
+    def _check_final(self, final: FinalMeasurement) -> None:
+        found, classes = final.predictions, len(self.dataset.classes)
+        if not (final.train.images and final.test.images == len(found.labels) == self.dataset.test_images):
+            raise ValueError("the final measurement is not of the whole test set")
+        if max((*found.labels, *found.predictions)) >= classes:
+            raise ValueError(f"a label or a prediction beyond the {classes} classes")
 
 
 Precision = Literal["fp32", "fp16", "int8", "int8-dynamic"]

@@ -26,19 +26,20 @@ def names() -> tuple[str, ...]:
     return plugins.names(sets)
 
 
-def load(name: str, data_dir: Path | None = None) -> Dataset:
+def load(name: str, data_dir: Path | None = None, *, download: bool = True) -> Dataset:
     """Load a dataset and check its bytes.
 
     Args:
         name: one of `names()`.
         data_dir: a torchvision root (`MNIST/raw/…` inside) that is looked into first; it may be read-only.
+        download: fetch what is not on this machine.
 
     Raises:
         BadInput: there is no such dataset.
         DataDamaged: a file that was found does not hold the right bytes.
         DataUnavailable: the files are not on this machine and could not be downloaded.
     """
-    dataset: Dataset = plugins.load(sets, name).load(data_dir)
+    dataset: Dataset = plugins.load(sets, name).load(data_dir, download=download)
     return dataset
 
 

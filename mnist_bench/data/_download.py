@@ -24,13 +24,14 @@ def cache_root() -> Path:
     return platformdirs.user_cache_path("mnist-bench")
 
 
-def fetch(name: str, folder: str, check: Callable[[Path], object]) -> Path:
+def fetch(name: str, folder: str, check: Callable[[Path], object], find: Callable[[], Path | None]) -> Path:
     """Download a dataset, check it, and put it into the cache folder in one step.
 
     Args:
         name: the dataset's name, for messages.
         folder: the name of torchvision's class and of the folder below the root.
         check: reads a `raw` folder and raises where it is wrong.
+        find: returns the dataset's `raw` folder in the cache, or None.
 
     Returns:
         The `raw` folder in the cache.
@@ -42,7 +43,7 @@ def fetch(name: str, folder: str, check: Callable[[Path], object]) -> Path:
     try:
         cache_root().mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(cache_root() / f"{folder}.lock", timeout=LOCK_S):
-            if not raw.exists():  # else another process was faster
+            if not find():  # else another process was faster
                 _download(folder, raw, check)
     except (OSError, RuntimeError) as error:  # torchvision's errors, and filelock's timeout, which is an OSError
         raise DataUnavailable(_two_ways_out(name, folder, error)) from error

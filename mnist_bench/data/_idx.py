@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_bench.core.digest import sha256
-from mnist_bench.core.errors import DataDamaged, DataUnavailable
+from mnist_bench.core.errors import BadInput, DataDamaged, DataUnavailable
 from mnist_bench.data import _download
 from mnist_bench.data._arrays import Dataset, Images
 
@@ -47,16 +47,23 @@ class IdxSource:
     digests: dict[str, Digests]
     shapes: dict[str, tuple[int, ...]] = field(default_factory=lambda: SHAPES)
 
-    def load(self, data_dir: Path | None) -> Dataset:
+    def load(self, data_dir: Path | None, *, download: bool = True) -> Dataset:
         """Load from `data_dir`, else from the user's cache folder, else download into that; see `mnist_bench.data`."""
-        raw = self.find(data_dir) or _download.fetch(self.name, self.folder, self.read)
-        return self.read(raw)
+        if data_dir and not data_dir.is_dir():
+            raise BadInput(f"the data folder {data_dir} is not there: correct --data-dir or MNIST_BENCH_DATA")
+        raw = self.find(data_dir)
+        if not raw and not download:
+            raise DataUnavailable(f"{self.name} is not on this machine: give --data-dir DIR")
+        return self.read(raw or _download.fetch(self.name, self.folder, self.read, lambda: self.find(None)))
 
     def find(self, data_dir: Path | None) -> Path | None:
         """Return the first `raw` folder that holds any of the files: below `data_dir`, or below the cache folder."""
         roots = [*([data_dir] if data_dir else []), _download.cache_root()]
         folders = (root / self.folder / "raw" for root in roots)
-        return next((raw for raw in folders if any(_present(raw, name) for name in self.shapes)), None)
+        try:
+            return next((raw for raw in folders if any(_present(raw, name) for name in self.shapes)), None)
+        except OSError as error:
+            raise DataUnavailable(f"{error.filename} cannot be read: {error.strerror}; mend its permissions") from error
 
     def read(self, raw: Path) -> Dataset:
         """Read, check and parse the four files of a folder."""
@@ -64,7 +71,8 @@ class IdxSource:
         for name, shape in self.shapes.items():
             content = _content(raw, name, self.digests[name])
             sums[name] = sha256(content)
-            arrays[name] = _parse(raw / name, content, shape, sums[name], self)
+            path = raw / (name if (raw / name).is_file() and self.digests[name].unpacked else f"{name}.gz")
+            arrays[name] = _parse(path, content, shape, sums[name], self)
         train_images, train_labels, test_images, test_labels = arrays.values()
         return Dataset(
             self.name,
@@ -87,9 +95,9 @@ def _header(shape: tuple[int, ...]) -> bytes:
 def _content(raw: Path, name: str, digests: Digests) -> bytes:
     """Return a file's unpacked bytes, from the file itself or from its `.gz`."""
     unpacked, archive = raw / name, raw / f"{name}.gz"
-    if not _present(raw, name):
-        raise DataDamaged(f"{unpacked} is missing beside the other files: restore it, or remove the whole folder")
     try:
+        if not _present(raw, name):
+            raise DataDamaged(f"{unpacked} is missing beside the other files: restore it, or remove the whole folder")
         if unpacked.is_file() and digests.unpacked:
             return unpacked.read_bytes()
         if not archive.is_file():
@@ -112,10 +120,12 @@ def _unpack(archive: Path, digests: Digests) -> bytes:
 def _parse(path: Path, content: bytes, shape: tuple[int, ...], digest: str, source: IdxSource) -> NDArray[np.uint8]:
     header = _header(shape)
     size = len(header) + int(np.prod(shape))
+    if not content:
+        raise DataDamaged(f"{path} is empty: replace it")
     if content[:4] != header[:4]:
         raise DataDamaged(f"{path} starts with {content[:4].hex()}, not {header[:4].hex()}: it is another kind of file")
     if len(content) != size:
         raise DataDamaged(f"{path} holds {len(content):,} bytes unpacked, not {size:,}: replace it")
-    if digest != (source.digests[path.name].unpacked or digest):
+    if digest != (source.digests[path.name.removesuffix(".gz")].unpacked or digest):
         raise DataDamaged(f"{path} does not hold the bytes of {source.name} (SHA-256 {digest[:12]}…): replace it")
     return np.frombuffer(content, np.uint8, offset=len(header)).reshape(shape)

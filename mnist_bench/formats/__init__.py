@@ -15,7 +15,7 @@ from mnist_bench import store
 from mnist_bench.core import child, plugins
 from mnist_bench.core.digest import sha256_of_file
 from mnist_bench.core.errors import BadInput
-from mnist_bench.core.types import Artifact, Manifest, Precision, Record, Skipped
+from mnist_bench.core.types import Artifact, Checkpoint, Manifest, Precision, Record, Skipped
 from mnist_bench.formats._request import Facts, Request
 
 TIME_LIMIT_S = 600
@@ -70,41 +70,51 @@ def export(
         name: the format.
         precision: one of `precisions(name)`.
         opset: the ONNX opset; None for the exporter's default.
-        device: where the file is to run: `cpu` or `cuda:N`; only AOTInductor compiles for a device.
-        data_dir: where the dataset is looked for first, for precisions that are calibrated.
+        device: `cpu` or `cuda:N`; only AOTInductor compiles for a device.
+        data_dir: where the dataset for calibration is looked for first.
 
     Raises:
         BadInput: the format cannot hold the precision, or the run has no weights yet.
         ChildFailed: the exporter failed; nothing is left of its file, and an earlier one stays as it was.
         OutputUnwritable: the folder cannot be written.
     """
+    checkpoint = _exportable(record, name, precision)
+    if skipped := _module(name).why_unavailable():
+        return Skipped(name, skipped.reason, skipped.remedy)
+    target = folder / file_name(name, precision)
+    request = {"folder": str(folder), "name": name, "precision": precision, "opset": opset, "device": device}
+    request["data_dir"] = str(data_dir) if data_dir else None
+    artifact = _write(target, request, checkpoint)
+    _enter(folder, record, artifact)
+    return artifact
+
+
+def _exportable(record: Record, name: str, precision: Precision) -> Checkpoint:
+    """Return the checkpoint to export; raise BadInput where there is none or the format cannot hold the precision."""
     if precision not in precisions(name):
         raise BadInput(f"{name} cannot hold {precision}: choose from {', '.join(precisions(name))}")
     if record.checkpoint is None:
         raise BadInput(f"run {record.name!r} has no weights yet: train it first")
-    if skipped := _module(name).why_unavailable():
-        return Skipped(name, skipped.reason, skipped.remedy)
-    target = folder / file_name(name, precision)
+    return record.checkpoint
+
+
+def _write(target: Path, request: dict[str, Any], checkpoint: Checkpoint) -> Artifact:
+    """Let a process of its own write the file, and describe it."""
     began = time.perf_counter()
-    request = {"folder": str(folder), "name": name, "precision": precision, "opset": opset, "device": device}
-    request["data_dir"] = str(data_dir) if data_dir else None
     with store.replacing(target) as temporary:
-        facts = child.call(
-            "mnist_bench.formats._request:serve", request | {"path": str(temporary)}, time_limit_s=TIME_LIMIT_S
-        )
-    artifact = Artifact(
+        argument = request | {"path": str(temporary)}
+        facts = child.call("mnist_bench.formats._request:serve", argument, time_limit_s=TIME_LIMIT_S)
+    return Artifact(
         name=target.name,
-        format=name,
-        precision=precision,
-        device=device,
+        format=request["name"],
+        precision=request["precision"],
+        device=request["device"],
         sha256=sha256_of_file(target),
         size_bytes=target.stat().st_size,
         export_s=time.perf_counter() - began,
-        weights_sha256=record.checkpoint.weights.sha256,
+        weights_sha256=checkpoint.weights.sha256,
         **facts,
     )
-    _enter(folder, record, artifact)
-    return artifact
 
 
 def _enter(folder: Path, record: Record, artifact: Artifact) -> None:

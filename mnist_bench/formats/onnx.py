@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_bench.core.errors import BadInput
 from mnist_bench.core.types import Precision, Skipped
 from mnist_bench.formats._request import Facts, Request
 
@@ -34,8 +35,10 @@ def export(request: Request, path: Path) -> Facts:
     _describe(exported, request)
     onnx.checker.check_model(exported, full_check=True)
     onnx.shape_inference.infer_shapes(exported, check_type=True, strict_mode=True)
-    path.write_bytes(exported.SerializeToString(deterministic=True))
     opset = next(entry.version for entry in exported.opset_import if not entry.domain)
+    if request.opset not in (None, opset):  # the exporter keeps silent about an opset that it cannot convert to
+        raise BadInput(f"the exporter cannot write opset {request.opset}, only {opset} or one near it")
+    path.write_bytes(exported.SerializeToString(deterministic=True))
     return Facts(version=f"opset {opset}", exporter="torch.onnx", exporter_version=torch.__version__)
 
 

@@ -95,7 +95,7 @@ def _ask(path: Path, name: str, kind: str, plan: Plan, scratch: Path) -> list[An
     return [
         Answer(
             msgspec.convert(answer["configuration"], Configuration),
-            np.load(scratch / answer["file"], allow_pickle=False) if answer["file"] else None,
+            np.load(scratch / answer["file"]) if answer["file"] else None,
             answer["precision"],
             answer["failure"],
         )
@@ -109,7 +109,7 @@ def serve(path: str, runtime: str, kind: str, scratch: str, plan: dict[str, Any]
     precision, batch = _check_onnx(file) if kind == "onnx" else ("fp32", None)
     # Bare weights are the only files that need the activation, and they are never foreign.
     target = Target(runtime, runtimes.Model(file, kind, precision, "relu", batch))
-    images = np.load(Path(scratch, "images.npy"), allow_pickle=False)
+    images = np.load(Path(scratch, "images.npy"))
     found = []
     for number, answer in enumerate(answer_all(target, images, msgspec.convert(plan, Plan), lambda _: None)):
         name = f"{runtime}-{number}.npy" if answer.logits is not None else None

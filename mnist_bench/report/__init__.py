@@ -29,7 +29,11 @@ def parity_tables(record: ParityRecord, options: ViewOptions, only: Sequence[str
 
 def _build(folder: Any, subject: Any, options: ViewOptions, only: Sequence[str]) -> Iterator[Table]:
     for view in [plugins.load(folder, name) for name in only] or plugins.load_all(folder):
-        yield from view.build(subject, options)
+        made = list(view.build(subject, options))
+        if only and not made:
+            name = view.__name__.rpartition(".")[2]
+            made = [Table(name, [Column("Nothing to show")], [], notes=["Training has not come so far yet."])]
+        yield from made
 
 
 def render(renderer: str, contents: Sequence[Table], color: bool = False) -> str:

@@ -1,12 +1,18 @@
 """Drawing all figures of some records into their run folders."""
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from mnist_bench import store
 from mnist_bench.core import plugins
-from mnist_bench.core.errors import MnistBenchError, OutputUnwritable
+from mnist_bench.core.errors import MnistBenchError
 from mnist_bench.core.types import Record, Skipped
 from mnist_bench.data import Dataset
+
+if TYPE_CHECKING:
+    from mnist_bench.report.figures._style import Picture
 
 FOLDER = "figures"
 
@@ -52,17 +58,11 @@ def _load_matching(records: Sequence[Record], load: Callable[[], Dataset]) -> Da
     return dataset
 
 
-def _write(picture: "object", folder: Path) -> Iterator[Path]:
-    from mnist_bench.report.figures._style import Picture
-
-    assert isinstance(picture, Picture)
-    try:
+def _write(picture: "Picture", folder: Path) -> Iterator[Path]:
+    with store.explained(folder):
         folder.mkdir(exist_ok=True)
-        for suffix, extra in ((".png", {"dpi": 144}), (".svg", {"metadata": {"Date": None}})):
-            path = folder / f"{picture.stem}{suffix}"
-            picture.figure.savefig(path, **extra)
-            yield path
-    except OSError as error:
-        raise OutputUnwritable(
-            f"{folder} cannot be written: {error.strerror or error}; free some room or mend permissions"
-        ) from error
+    for suffix, extra in ((".png", {"dpi": 144}), (".svg", {"metadata": {"Date": None}})):
+        path, content = folder / f"{picture.stem}{suffix}", io.BytesIO()
+        picture.figure.savefig(content, format=suffix[1:], **extra)
+        store.write_atomically(path, content.getvalue())
+        yield path

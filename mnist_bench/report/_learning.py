@@ -1,5 +1,7 @@
 """What the epochs of a record say: functions over the saved numbers."""
 
+from collections.abc import Sequence
+
 from mnist_bench.core.types import EpochMetrics, Record
 
 
@@ -33,3 +35,31 @@ def first_epoch_at(record: Record, accuracy: float) -> int | None:
 def accuracy_after(record: Record, epoch: int) -> float | None:
     """Return the validation accuracy after an epoch; None where training has not come so far."""
     return record.epochs[epoch - 1].validation.accuracy if epoch <= len(record.epochs) else None
+
+
+def watched(records: Sequence[Record]) -> list[str]:
+    """Say which images "validation" means."""
+    meanings = {
+        "test": "Validation here is the test set itself, watched every epoch.",
+        "holdout": "Validation here is a part of the training images that was held out.",
+    }
+    return [meanings[name] for name in dict.fromkeys(record.config.validation for record in records)]
+
+
+def unlike(records: Sequence[Record]) -> list[str]:
+    """Say in what, but for the activation, runs that are compared differ."""
+    facts: dict[str, list[str | float | None]] = {
+        "dataset": [record.dataset.name for record in records],
+        "validation": [record.config.validation for record in records],
+        "epochs": [len(record.epochs) for record in records],
+        "batch size": [record.config.batch_size for record in records],
+        "learning rate": [record.config.learning_rate for record in records],
+        "seed": [record.config.seed for record in records],
+        "device": [record.environment.gpu or record.config.device for record in records],
+        "threads": [record.config.threads for record in records],
+        "engine": [record.config.engine for record in records],
+        "machine": [record.environment.cpu_model for record in records],
+        "torch": [record.environment.libraries.get("torch") for record in records],
+    }
+    names = [name for name, values in facts.items() if len(set(values)) > 1]
+    return [f"These runs also differ in: {', '.join(names)}."] if names else []

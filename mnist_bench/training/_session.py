@@ -100,19 +100,33 @@ def train(record: Record, dataset: data.Dataset, folder: Path, observer: Observe
         TrainingDiverged: the loss is no longer finite; what was saved before stays as it is.
         OutputUnwritable: the folder cannot be written; what was saved before stays as it is.
     """
-    if dataset.sha256 != record.dataset.sha256:
-        raise BadInput(
-            f"run {record.name!r} was trained on other data than this {dataset.name}: give the same --data-dir"
-        )
     torch.set_num_threads(record.config.threads)
     parts = _parts(dataset, record.config)
+    _refuse_misfit(record, dataset, len(parts.train[1]))
     engine = _engine(record.config, parts)
     mask_state = _restore(engine, record, folder)
     observer.started(record)
     while len(record.epochs) < record.config.epochs:
         record = _epoch(engine, record, parts, mask_state, folder, observer, stop)
         mask_state = None
-    return _finish(engine, record, parts, folder)
+    record = _finish(engine, record, parts, folder)
+    if signal_number := stop():
+        raise Interrupted(f"stopped; run {record.name!r} is finished and saved", signal_number)
+    return record
+
+
+def _refuse_misfit(record: Record, dataset: data.Dataset, train_images: int) -> None:
+    """Raise where a record and the data, or a record and itself, do not belong together."""
+    if dataset.sha256 != record.dataset.sha256:
+        raise BadInput(
+            f"run {record.name!r} was trained on other data than this {dataset.name}: give the same --data-dir"
+        )
+    if record.epochs and record.checkpoint is None:
+        raise RecordDamaged(f"run {record.name!r} has epochs but no checkpoint: restore its run.json, or train anew")
+    if record.dataset.train_images != train_images:
+        raise RecordDamaged(
+            f"run {record.name!r} names {record.dataset.train_images} training images: restore its run.json"
+        )
 
 
 def _parts(dataset: data.Dataset, config: TrainConfig) -> Parts:
@@ -154,9 +168,9 @@ def _epoch(
         record = _end_of_epoch(engine, record, parts, reached, folder)
         observer.epoch_done(record)
     else:
-        record = _save(engine, record, folder, reached, masks.state())
+        record = _save(engine, replace(record, final=None), folder, reached, masks.state())
     if (signal_number := stop()) and len(record.epochs) < record.config.epochs:
-        raise Interrupted(_farewell(record), signal_number)
+        raise Interrupted(_farewell(record, folder), signal_number)
     return record
 
 
@@ -217,12 +231,12 @@ def _finish(engine: Engine, record: Record, parts: Parts, folder: Path) -> Recor
     return record
 
 
-def _farewell(record: Record) -> str:
+def _farewell(record: Record, folder: Path) -> str:
     partial = record.checkpoint and record.checkpoint.partial
     where = f"{partial.train.images:,} of {record.dataset.train_images:,} images into" if partial else "before"
     return (
         f"stopped {where} epoch {len(record.epochs) + 1} of {record.config.epochs}; all is saved: "
-        f"go on with --run {record.name} --resume"
+        f"go on with {store.options(folder)} --resume"
     )
 
 

@@ -106,14 +106,18 @@ def test_a_required_accuracy_decides_the_exit_code(run: Run, capsys: pytest.Capt
         (["--epochs", "-3"], 2, "--epochs"),
         (["--batch-size", "0"], 2, "--batch-size"),
         (["--lr", "0"], 2, "--lr"),
-        (["--lr", "nan"], 2, "learning_rate must be a positive number"),
-        (["--lr", "inf"], 2, "learning_rate must be a positive number"),
+        (["--lr", "nan"], 2, "nan is not a finite number"),
+        (["--lr", "inf"], 2, "inf is not a finite number"),
+        (["--require-accuracy", "nan"], 2, "nan is not a finite number"),
+        (["--batch-size", str(10**30)], 2, "--batch-size"),
         (["--seed", "-1"], 2, "--seed"),
         (["--threads", "0"], 2, "--threads"),
         (["--threads", "100000"], 2, "more than the"),
         (["--engine", "steam"], 2, "no 'steam' among the engines"),
-        (["--dataset", "imagenet"], 2, "no 'imagenet' among the sets"),
-        (["--dataset", "../x"], 2, "not a plain name"),
+        (["--dataset", "imagenet"], 2, "no dataset 'imagenet'"),
+        (["--run", "x" * 95, "--activation", "both"], 2, "not a plain name"),
+        (["--run", ""], 2, "not a plain name"),
+        (["--out", "x" * 300], 3, "File name too long"),
         (["--run", "a/b"], 2, "not a plain name"),
         (["--run", ".."], 2, "not a plain name"),
         (["--resume", "--overwrite"], 2, "exclude each other"),
@@ -152,7 +156,7 @@ def test_mnist_without_a_network_names_both_ways_out(
     [
         (["--lr", "0.5"], "learning_rate was 0.001, not 0.5"),
         (["--seed", "3"], "seed was 0, not 3"),
-        (["--epochs", "1"], "2 epochs already"),
+        (["--epochs", "1"], "has begun epoch 2 already, more than --epochs 1"),
     ],
 )
 def test_resuming_with_other_settings_is_refused(
@@ -191,6 +195,62 @@ def test_overwriting_loses_nothing_before_the_new_run_has_something_to_show(
     assert record() == before
     assert before.checkpoint
     assert store.load_arrays(Path("exports/digits-relu"), before.checkpoint.weights)
+
+
+def test_both_are_checked_before_either_is_trained(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*DIGITS, "-q", "--run", "pair-sigmoid", "--activation", "sigmoid") == 0
+    assert run(*DIGITS, "-q", "--run", "pair", "--activation", "both") == 2
+    assert "'pair-sigmoid' is already" in one_line(capsys)
+    assert not Path("exports/pair-relu").exists()
+
+
+def test_the_engine_is_a_setting_too(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*DIGITS, "-q") == 0
+    assert run("train", "--dataset", "digits", "-q", "--resume", "--epochs", 3, "--engine", "eager") == 2
+    assert "engine was preallocated, not eager" in one_line(capsys)
+
+
+def test_overwriting_removes_what_was_made_from_the_old_run(run: Run) -> None:
+    assert run(*DIGITS, "-q") == 0
+    assert run("report", "--figures") == 0
+    assert list(Path("exports/digits-relu/figures").glob("*.png"))
+    Path("exports/digits-relu/figures/mine.txt").write_text("kept")
+    assert run(*DIGITS, "-q", "--overwrite") == 0
+    assert [path.name for path in Path("exports/digits-relu/figures").iterdir()] == ["mine.txt"]
+
+
+def test_what_is_no_file_is_written_to_and_not_replaced(run: Run) -> None:
+    Path("link.json").symlink_to("real.json")
+    Path("real.json").write_text("old")
+    assert run(*DIGITS, "-q", "--json", "link.json") == 0
+    assert Path("link.json").is_symlink()
+    assert json.loads(Path("real.json").read_text())["name"] == "digits-relu"
+    assert run(*DIGITS, "-q", "--resume", "--json", "/dev/null") == 0
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_data_folder_from_the_environment_matters_only_where_data_are_looked_up(
+    run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MNIST_BENCH_DATA", "/nowhere")
+    assert run(*DIGITS, "-q") == 0
+    assert run("report", "--table", "run") == 0
+    capsys.readouterr()
+    assert run("train", "-q") == 2
+    assert "data folder /nowhere is not there" in one_line(capsys)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes as POSIX has them")
+def test_a_reader_that_goes_away_stops_nothing(tmp_path: Path) -> None:
+    train = f"{sys.executable} -m mnist_bench train --dataset digits --epochs 20"
+    subprocess.run(["bash", "-c", f"{train} 2>&1 | head -1"], cwd=tmp_path, check=True, capture_output=True)
+    assert store.load_record(tmp_path / "exports" / "digits-relu").final
+    report = f"set -o pipefail; {sys.executable} -m mnist_bench report | head -1"
+    done = subprocess.run(["bash", "-c", report], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    full = subprocess.run(["bash", "-c", f"{sys.executable} -m mnist_bench report > /dev/full"], cwd=tmp_path,
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert (full.returncode, full.stderr.count("\n")) == (3, 1)
 
 
 # Signals, in processes of their own.

@@ -83,7 +83,7 @@ def altered(content: bytes) -> bytes:
         (lambda content: content + b"x", "holds 4,721 bytes unpacked"),
         (lambda content: b"\0\0\x08\x01" + content[4:], "starts with 00000801, not 00000803"),
         (lambda content: b"<html>", "starts with 3c68746d"),
-        (lambda content: b"", "starts with , not"),
+        (lambda content: b"", "is empty"),
     ],
     ids=["one bit", "truncated", "longer", "magic", "a web page", "empty"],
 )

@@ -66,7 +66,7 @@ def fma(a: F32, b: F32, c: F32) -> F32:
     even = (total.view(np.int64) & 1) == 0
     towards = np.where(error > 0, np.inf, -np.inf)
     odd = np.where((error != 0) & even, np.nextafter(total, towards), total)
-    return odd.astype(np.float32)
+    return np.asarray(odd, np.float32)
 
 
 DOTS: dict[str, Dot] = {dot.__name__: dot for dot in (forward, reverse, shuffled, pairwise, blocked, fused)}

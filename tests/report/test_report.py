@@ -59,6 +59,7 @@ def known(trained: tuple[Path, Record]) -> Record:
         trained[1],
         name="known",
         environment=machine,
+        dataset=replace(trained[1].dataset, test_images=6),
         epochs=epochs,
         final=final,
         config=replace(trained[1].config, epochs=3, engine="eager"),
@@ -168,7 +169,7 @@ def test_hostile_text_stays_text(renderer: str) -> None:
     rows: list[list[Cell]] = [[HOSTILE, Quantity(None, Unit.SHARE)]]
     text = report.render(renderer, [Table(HOSTILE, [Column("a"), Column("b", Unit.SHARE)], rows)])
     if renderer == "csv":
-        assert list(csv.reader(io.StringIO(text)))[1] == ["'" + HOSTILE, ""]
+        assert list(csv.reader(io.StringIO(text)))[1] == ["'" + HOSTILE, "", "share"]
     elif renderer == "json":
         assert json.loads(text)[0]["rows"][0][0] == HOSTILE
     elif renderer == "markdown":
@@ -184,6 +185,22 @@ def test_one_csv_table_is_plain_csv_with_raw_values(known: Record) -> None:
     rows = list(csv.reader(io.StringIO(text)))
     assert rows[0] == ["Test image", "True", "Predicted", "Margin [logit]"]
     assert rows[1] == ["1", "4", "9", "2.0"]
+
+
+def test_unlike_runs_are_compared_with_a_warning(known: Record) -> None:
+    other = replace(known, name="other", config=replace(known.config, batch_size=1, seed=7))
+    assert "These runs also differ in: batch size, seed." in table([known, other], "convergence")["notes"]
+
+
+def test_a_view_with_nothing_to_show_says_so(known: Record) -> None:
+    begun = replace(known, epochs=(), final=None)
+    for view in ("overfitting", "classes", "confusions", "misclassified"):
+        assert table([begun], view)["notes"] == ["Training has not come so far yet."]
+
+
+def test_names_are_no_markup(known: Record) -> None:
+    text = report.render("rich", list(report.tables([replace(known, name="x[/red]")], report.ViewOptions())))
+    assert "x[/red]" in text
 
 
 def test_an_unknown_view_is_refused(known: Record) -> None:
@@ -264,7 +281,6 @@ def test_report_shows_the_same_again(run: Run, capsys: pytest.CaptureFixture[str
         ([], "there is no run in exports"),
         (["--run", "ghost"], "no run 'ghost' in exports (runs there: none)"),
         (["--run", "../etc"], "not a plain name"),
-        (["--format", "pdf"], "'pdf' is not one of"),
     ],
 )
 def test_a_report_of_nothing_is_an_error(

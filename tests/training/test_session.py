@@ -1,4 +1,6 @@
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -96,6 +98,33 @@ def test_more_epochs_later_are_as_good_as_at_once(tmp_path: Path, digits: data.D
     longer = training.train(longer, digits, tmp_path / "run", Silent(), StopAfter())
     assert weights_sha256(longer) == weights_sha256(train_digits(tmp_path / "whole", digits, epochs=3))
     assert len(longer.epochs) == 3
+
+
+def test_a_signal_at_the_very_end_is_heard_and_nothing_is_lost(tmp_path: Path, digits: data.Dataset) -> None:
+    with pytest.raises(Interrupted, match="is finished and saved"):
+        train_digits(tmp_path / "run", digits, StopAfter(STEPS), epochs=1)
+    assert store.load_record(tmp_path / "run").final
+
+
+def test_a_copied_folder_is_a_run_of_its_own_name(trained: tuple[Path, Record], tmp_path: Path) -> None:
+    shutil.copytree(trained[0], tmp_path / "copy")
+    assert store.load_record(tmp_path / "copy").name == "copy"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("epochs", ()), ("dataset", {"train_images": 10})],
+)
+def test_a_record_that_does_not_fit_itself_is_refused(
+    field: str, value: Any, trained: tuple[Path, Record], digits: data.Dataset
+) -> None:
+    folder, record = trained
+    if field == "epochs":
+        broken = replace(record, checkpoint=None, final=None)
+    else:
+        broken = replace(record, dataset=replace(record.dataset, **value))
+    with pytest.raises(RecordDamaged):
+        training.train(broken, digits, folder, Silent(), StopAfter())
 
 
 def test_a_finished_run_is_not_touched_by_resuming(trained: tuple[Path, Record], digits: data.Dataset) -> None:

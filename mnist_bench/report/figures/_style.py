@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
+LONGEST_NAME = 24
 INK, MUTED = "#222222", "#777777"
 LINES = ((BLUE, "o", "-"), (ORANGE, "s", "--"), (GREEN, "^", "-."), (PURPLE, "D", ":"))
 """Colour, marker and dash of the first, second … line."""
@@ -43,20 +44,30 @@ def panels(count: int, title: str) -> tuple[Figure, Sequence[Axes]]:
     return figure, [figure.add_subplot(1, count, index + 1) for index in range(count)]
 
 
-def accuracy_axes(axes: Axes) -> None:
-    """Label a panel of accuracies over epochs."""
-    axes.set(title="Accuracy", xlabel="Epoch")
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+def short(name: str) -> str:
+    """Cut a long name in the middle, so that titles and legends fit."""
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME // 2]}…{name[1 - LONGEST_NAME // 2 :]}"
+
+
+def _epochs_axis(axes: Axes, epochs: int) -> None:
+    axes.set(xlabel="Epoch", xlim=(0.5, epochs + 0.5))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def loss_axes(axes: Axes) -> None:
-    """Label a panel of losses over epochs."""
-    axes.set(title="Cross-entropy loss per image (nats)", xlabel="Epoch", yscale="log")
+def accuracy_axes(axes: Axes, epochs: int) -> None:
+    """Label a panel of accuracies over so many epochs."""
+    axes.set(title="Accuracy")
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    _epochs_axis(axes, epochs)
+
+
+def loss_axes(axes: Axes, epochs: int) -> None:
+    """Label a panel of losses over so many epochs."""
+    axes.set(title="Cross-entropy loss per image (nats)", yscale="log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _epochs_axis(axes, epochs)
 
 
 def image_grid(rows: int, columns: int, title: str, cell_inches: float = 1.2) -> tuple[Figure, list[Axes]]:

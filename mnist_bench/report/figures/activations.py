@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from mnist_bench.core.types import Record, Skipped
 from mnist_bench.data import Dataset
-from mnist_bench.report.figures._style import LINES, Picture, accuracy_axes, loss_axes, panels
+from mnist_bench.report.figures._style import LINES, Picture, accuracy_axes, loss_axes, panels, short
 
 ENOUGH = 2
 
@@ -35,13 +35,13 @@ def _draw(records: Sequence[Record]) -> Figure:
         }
         accuracy.plot(numbers, [epoch.validation.accuracy for epoch in record.epochs], **style)
         loss.plot(numbers, [epoch.validation.loss for epoch in record.epochs], **style)
-    accuracy_axes(accuracy)
-    loss_axes(loss)
+    accuracy_axes(accuracy, max(len(record.epochs) for record in records))
+    loss_axes(loss, max(len(record.epochs) for record in records))
     accuracy.set_title("Validation accuracy")
     loss.set_title("Validation loss per image (nats)")
-    accuracy.legend(loc="lower right")
+    accuracy.legend(loc="best")
     return figure
 
 
 def _label(record: Record) -> str:
-    return f"{record.config.activation} ({record.name})"
+    return f"{record.config.activation} ({short(record.name)})"

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from mnist_bench.core.types import Predictions, Record, Skipped
 from mnist_bench.data import Dataset
-from mnist_bench.report.figures._style import INK, MUTED, Picture
+from mnist_bench.report.figures._style import INK, MUTED, Picture, short
 
 
 def build(records: Sequence[Record], _dataset: Dataset | Skipped) -> Iterator[Picture | Skipped]:
@@ -32,7 +32,7 @@ def _draw(record: Record, found: Predictions) -> Figure:
     shades = axes.imshow(errors, cmap="Blues", vmin=0, vmax=max(int(errors.max()), 1))
     figure.colorbar(shades, ax=axes, label="errors", shrink=0.8)
     axes.grid(visible=False)
-    axes.set(title=f"{record.name}: test images by true and predicted class", xlabel="predicted", ylabel="true")
+    axes.set(title=f"{short(record.name)}: test images by true and predicted class", xlabel="predicted", ylabel="true")
     long = max(map(len, names)) > 1
     axes.set_xticks(range(len(names)), names, rotation=45 if long else 0)
     axes.set_yticks(range(len(names)), names)

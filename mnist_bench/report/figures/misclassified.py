@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from mnist_bench.core.types import Predictions, Record, Skipped
 from mnist_bench.data import Dataset
 from mnist_bench.report._errors import misclassified
-from mnist_bench.report.figures._style import Picture, image_grid
+from mnist_bench.report.figures._style import Picture, image_grid, short
 
 ROWS, COLUMNS = 5, 6
 
@@ -20,15 +20,16 @@ def build(records: Sequence[Record], dataset: Dataset | Skipped) -> Iterator[Pic
         elif record.final and record.final.test.correct < record.final.test.images:
             yield Picture(record.name, "misclassified", _draw(record, record.final.predictions, dataset))
         else:
-            reason = "no image is misclassified" if record.final else "training is not finished"
-            yield Skipped(f"misclassified of {record.name}", reason, f"train --run {record.name} --resume")
+            perfect = ("no image is misclassified", "there is nothing to mend")
+            unfinished = ("training is not finished", f"train --run {record.name} --resume")
+            yield Skipped(f"misclassified of {record.name}", *(perfect if record.final else unfinished))
 
 
 def _draw(record: Record, found: Predictions, dataset: Dataset) -> Figure:
     wrong = misclassified(found)
     shown = wrong[: ROWS * COLUMNS]
     rows = -(-len(shown) // COLUMNS)
-    title = f"{record.name}: {len(shown)} of {len(wrong)} misclassified test images, the most confident first"
+    title = f"{short(record.name)}: {len(shown)} of {len(wrong)} misclassified test images, the most confident first"
     figure, axes = image_grid(rows, COLUMNS, title, cell_inches=1.7)
     for panel, index in zip(axes, shown, strict=False):
         panel.imshow(dataset.test.pixels[index], cmap="gray_r", vmin=0, vmax=255)

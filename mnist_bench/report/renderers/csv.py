@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 
-from mnist_bench.report._table import Cell, Column, Table, Unit
+from mnist_bench.report._table import Cell, Column, Quantity, Table, Unit
 from mnist_bench.report.renderers._format import raw
 
 
@@ -19,8 +19,9 @@ def render(contents: Sequence[Table], _color: bool = False) -> str:
 def _section(content: Table) -> str:
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(_heading(column) for column in content.columns)
-    writer.writerows([_value(cell) for cell in row] for row in content.rows)
+    mixed = any(isinstance(cell, Quantity) for row in content.rows for cell in row)
+    writer.writerow([*(_heading(column) for column in content.columns), *(["Unit"] if mixed else [])])
+    writer.writerows([*(_value(cell) for cell in row), *([_row_unit(row)] if mixed else [])] for row in content.rows)
     return buffer.getvalue()
 
 
@@ -28,6 +29,11 @@ def _heading(column: Column) -> str:
     return (
         column.name if column.unit in (Unit.TEXT, Unit.COUNT, Unit.ORDINAL) else f"{column.name} [{column.unit.value}]"
     )
+
+
+def _row_unit(row: Sequence[Cell]) -> str:
+    """Return the unit of a row whose cells carry it themselves."""
+    return next((cell.unit.value for cell in row if isinstance(cell, Quantity)), Unit.TEXT.value)
 
 
 def _value(cell: Cell) -> str | float | None:

@@ -29,11 +29,11 @@ def render(contents: Sequence[Table], color: bool) -> str:
 
 def _draw(content: Table) -> RichTable:
     table = RichTable(
-        title=content.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
+        title=Text(content.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
     )
     for place, column in enumerate(content.columns):
         numeric = column.unit is not Unit.TEXT
-        table.add_column(column.name, justify="right" if numeric else "left", no_wrap=numeric or place == 0)
+        table.add_column(Text(column.name), justify="right" if numeric else "left", no_wrap=numeric or place == 0)
     for row in content.rows[: content.preview]:
         table.add_row(*(Text(text(cell, column)) for cell, column in zip(row, content.columns, strict=True)))
     return table

@@ -1,7 +1,7 @@
 """The step written out by hand, in buffers that are allocated once; parameters, gradients and moments lie flat.
 
 Autograd allocates 5 MB of gradients and activations at every step, which the system gives and takes back page by page;
-here nothing is allocated but the dropout mask, and Adam is one call on one tensor.
+here only the mask and some small tensors of the loss are new at every step, and Adam is one call on one tensor.
 """
 
 from collections.abc import Iterator, Mapping

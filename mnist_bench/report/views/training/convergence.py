@@ -3,7 +3,15 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from mnist_bench.core.types import Record
-from mnist_bench.report._learning import accuracy_after, best_epoch, first_epoch_at, images_per_second, training_s
+from mnist_bench.report._learning import (
+    accuracy_after,
+    best_epoch,
+    first_epoch_at,
+    images_per_second,
+    training_s,
+    unlike,
+    watched,
+)
 from mnist_bench.report._table import Cell, Column, Quantity, Table, Unit, ViewOptions
 
 ORDER = 4
@@ -19,8 +27,8 @@ def build(records: Sequence[Record], options: ViewOptions) -> Iterator[Table]:
         rows.append([name, *(Quantity(value, unit) for value in values), *_difference(values, difference)])
     if len(records) == PAIR:
         columns.append(Column(f"{records[1].name} - {records[0].name}"))
-    note = f"First epoch –: {100 * options.convergence_at:g}% was not reached. Accuracies are of the validation images."
-    yield Table("Convergence", columns, rows, notes=[note])
+    note = f"First epoch –: {100 * options.convergence_at:g}% was not reached."
+    yield Table("Convergence", columns, rows, notes=[note, *watched(records), *unlike(records)])
 
 
 def _measures(level: float) -> list[tuple[str, Unit, Unit, Callable[[Record], float | None]]]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from mnist_bench.core.types import Record, Tally
-from mnist_bench.report._learning import best_epoch, lowest_loss_epoch
+from mnist_bench.report._learning import best_epoch, lowest_loss_epoch, watched
 from mnist_bench.report._table import Cell, Column, Quantity, Table, Unit, ViewOptions
 
 ORDER = 3
@@ -24,7 +24,7 @@ def build(records: Sequence[Record], _options: ViewOptions) -> Iterator[Table]:
     facts = [_facts(record) for record in begun]
     columns = [Column("Overfitting"), *(Column(record.name) for record in begun)]
     rows: list[list[Cell]] = [[name, *(fact[name] for fact in facts)] for name in facts[0]]
-    yield Table("Overfitting", columns, rows, notes=[*(verdict(record) for record in begun), RULE])
+    yield Table("Overfitting", columns, rows, notes=[*(verdict(record) for record in begun), RULE, *watched(begun)])
 
 
 def _facts(record: Record) -> dict[str, Cell]:
@@ -61,6 +61,8 @@ def verdict(record: Record) -> str:
     gap, lowest = true_gap(record), lowest_loss_epoch(record)
     if gap is None or record.final is None or lowest is None:
         return f"{record.name}: no verdict before training is finished."
+    if len(record.epochs) == 1:
+        return f"{record.name}: no verdict from a single epoch."
     rise = record.epochs[-1].validation.loss / lowest.validation.loss - 1
     error = _standard_error(record.final.train, record.epochs[-1].validation)
     beyond_chance, risen = gap > Z_95 * error, rise > LOSS_RISE

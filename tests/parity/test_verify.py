@@ -1,0 +1,383 @@
+"""Every runtime on a run of the digits, and everything that must make verification fail."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from mnist_bench import data, parity, runtimes, store
+from mnist_bench.core.types import Configuration, Manifest, ParityRecord, Skipped
+from tests.conftest import Run
+
+ALL = [name for name in runtimes.names() if runtimes.load(name).FORMAT]
+QUICK = ("verify", "--batch-size", "1,128", "--threads", "1")
+
+
+def verify(folder: Path, digits: data.Dataset, *names: str, batch_sizes: tuple[int, ...] = (1, 7, 128)) -> ParityRecord:
+    plan = parity.Plan(names, batch_sizes, threads=(1, 2))
+    return parity.verify(folder, store.load_record(folder), digits, plan, lambda _: None)
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1, err
+    return err
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_runtime_gives_the_reference_s_answers(name: str, exported: Path, digits: data.Dataset) -> None:
+    found = verify(exported, digits, name)
+    assert found.results
+    for result in found.results:
+        assert result.failures == (), result.configuration
+        if result.configuration.precision == "fp32":
+            assert parity.RUNGS[result.rung] in ("within tolerance", "bitwise")
+            assert result.beyond_bound == 0
+            assert result.deviations == ()
+    threads = {result.configuration.threads for result in found.results}
+    batches = {result.configuration.batch_size for result in found.results}
+    assert (threads, batches) == ({1, 2}, {1, 7, 128})
+
+
+@pytest.mark.parametrize("name", runtimes.names())
+def test_every_runtime_keeps_the_contract(name: str, exported: Path) -> None:
+    module = runtimes.load(name)
+    assert module.__doc__
+    assert module.version()
+    assert set(module.DEVICES) <= {"cpu", "cuda"}
+    assert module.why_unavailable("cpu") is None or isinstance(module.why_unavailable("cpu"), Skipped)
+
+
+def test_without_a_gpu_cuda_is_skipped_with_the_remedy() -> None:
+    for name in ("torch-eager", "onnxruntime"):
+        skipped = runtimes.load(name).why_unavailable("cuda:99")
+        assert isinstance(skipped, Skipped)
+        assert skipped.remedy
+
+
+def test_the_certificate_covers_nearly_all_digits(exported: Path, digits: data.Dataset) -> None:
+    found = verify(exported, digits, "torch-eager", batch_sizes=(128,)).certificate
+    assert found.images == 360
+    assert found.certified >= 358
+    for entry in found.uncertified:
+        assert entry.margin <= entry.bound
+
+
+def test_a_copied_run_verifies_on_another_path(own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    elsewhere = Path("elsewhere/renamed")
+    shutil.copytree(own_copy, elsewhere)
+    shutil.rmtree(own_copy)
+    assert run(*QUICK, "--out", "elsewhere", "--runtime", "onnxruntime", "--runtime", "torch-eager") == 0
+    assert "passed" in capsys.readouterr().out
+    saved = store.load(elsewhere, ParityRecord)
+    assert saved
+    assert {result.configuration.runtime for result in saved.results} == {"onnxruntime", "torch-eager"}
+
+
+def test_json_is_the_record_alone(own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*QUICK, "--runtime", "torch-eager", "-q", "--json", "-") == 0
+    assert json.loads(capsys.readouterr().out) == json.loads((own_copy / "parity.json").read_text())
+
+
+def test_one_flipped_bit_in_any_exported_file_is_caught(
+    own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = store.load(own_copy, Manifest)
+    assert manifest
+    for entry in manifest.artifacts:
+        path = own_copy / entry.name
+        content = path.read_bytes()
+        for place in (0, len(content) // 2, len(content) - 1):
+            damaged = bytearray(content)
+            damaged[place] ^= 1
+            path.write_bytes(damaged)
+            assert run(*QUICK, "-q") == 2
+            assert entry.name in one_line(capsys)
+        path.write_bytes(content[:-1])
+        assert run(*QUICK, "-q") == 2
+        assert entry.name in one_line(capsys)
+        path.write_bytes(content)
+    assert not (own_copy / "parity.json").exists()
+
+
+def test_a_missing_file_is_caught(own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    (own_copy / "model.onnx").unlink()
+    assert run(*QUICK, "-q") == 2
+    assert "model.onnx cannot be read" in one_line(capsys)
+
+
+def test_a_file_of_older_weights_is_skipped_and_says_so(own_copy: Path, run: Run) -> None:
+    assert run("train", "--dataset", "digits", "-q", "--resume", "--epochs", 6) == 0
+    assert run(*QUICK, "-q") == 0
+    saved = store.load(own_copy, ParityRecord)
+    assert saved
+    assert {result.configuration.format for result in saved.results} == {"weights"}
+    assert any("before the run was trained further" in entry.reason for entry in saved.skipped)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--runtime", "abacus"], 2, "no 'abacus' among the runtimes"),
+        (["--runtime", "null"], 2, "null answers nothing"),
+        (["--runtime", "onnx-reference", "--device", "cuda"], 3, "device 'cuda' is not here"),
+        (["--batch-size", "0"], 2, "0 is not positive"),
+        (["--batch-size", "one"], 2, "is not a list of numbers"),
+        (["--batch-size", ""], 2, "is not a list of numbers"),
+        (["--threads", "100000"], 2, "more than the"),
+        (["--run", "ghost"], 2, "no run 'ghost'"),
+        (["--model", "nowhere.onnx"], 2, "nowhere.onnx"),
+        (["--dataset", "imagenet"], 2, "imagenet"),
+    ],
+)
+def test_bad_input_is_one_line(
+    arguments: list[str], code: int, words: str, own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("verify", "-q", *arguments) == code
+    assert words in one_line(capsys)
+
+
+def test_a_runtime_that_is_named_must_have_its_file(
+    own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (own_copy / "manifest.json").unlink()
+    assert run(*QUICK, "-q", "--runtime", "onnxruntime") == 2
+    assert "nothing to compare" in one_line(capsys)
+
+
+# A runtime is one file.
+
+NEW_RUNTIME = '''
+"""A runtime that a test adds: NumPy, in float32{note}."""
+
+import contextlib
+import numpy as np
+from mnist_bench import store
+from mnist_bench.runtimes import Session
+
+FORMAT, DEVICES, PRECISIONS = "weights", ("cpu",), ("fp32",)
+
+def why_unavailable(device="cpu"):
+    return None
+
+def version():
+    return np.__version__
+
+@contextlib.contextmanager
+def open(model, spec):
+    w = store.read_arrays(model.path)
+    w = {{name: value.copy() for name, value in w.items()}}
+    {change}
+    def run(images):
+        h = np.maximum(images.reshape(len(images), -1) @ w["fc1.weight"].T + w["fc1.bias"], np.float32(0))
+        h = np.maximum(h @ w["fc2.weight"].T + w["fc2.bias"], np.float32(0))
+        return {answer}
+    yield Session(run, "numpy", "{precision}")
+'''
+LOGITS = 'h @ w["fc3.weight"].T + w["fc3.bias"]'
+
+
+def add_runtime(folder: Path, monkeypatch: pytest.MonkeyPatch, **parts: str) -> None:
+    fields = {"note": "", "change": "pass", "answer": LOGITS, "precision": "fp32"} | parts
+    (folder / "numpy_added.py").write_text(NEW_RUNTIME.format(**fields))
+    monkeypatch.setattr(runtimes, "__path__", [*runtimes.__path__, str(folder)])
+    monkeypatch.delitem(sys.modules, "mnist_bench.runtimes.numpy_added", raising=False)
+
+
+def test_adding_a_runtime_touches_one_file(
+    own_copy: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_runtime(tmp_path, monkeypatch)
+    assert run("runtimes") == 0
+    assert "numpy-added" in capsys.readouterr().out
+    assert run(*QUICK, "--runtime", "numpy-added") == 0
+    assert "numpy-added" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ({"change": 'w["fc3.bias"][3] += 50'}, "certified images are predicted differently"),
+        ({"change": 'w["fc1.weight"] *= np.float32(1.01)'}, "leave the tolerance"),
+        ({"change": 'w["fc2.weight"] = w["fc2.weight"].astype(np.float16).astype(np.float32)'}, "leave the tolerance"),
+        ({"answer": f"({LOGITS}).astype(np.float64)"}, "instead of float32"),
+        ({"answer": f"({LOGITS})[:, :9]"}, "instead of float32"),
+        ({"answer": f"({LOGITS}) * np.float32('nan')"}, "not finite"),
+        ({"answer": "1 / 0"}, "it failed: ZeroDivisionError"),
+        ({"precision": "fp16"}, "it runs in fp16, not in fp32 as claimed"),
+    ],
+    ids=["a bias", "a weight", "rounded weights", "dtype", "shape", "nan", "crash", "precision"],
+)
+def test_what_is_wrong_breaks_parity(
+    parts: dict[str, str],
+    words: str,
+    own_copy: Path,
+    tmp_path: Path,
+    run: Run,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    add_runtime(tmp_path, monkeypatch, **parts)
+    assert run(*QUICK, "-q", "--runtime", "numpy-added") == 1
+    assert words in one_line(capsys)
+
+
+# Files from elsewhere
+
+
+def test_a_foreign_copy_is_verified_in_its_own_process(
+    own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(own_copy / "model.onnx", "from-elsewhere.bin")
+    assert run(*QUICK, "--model", "from-elsewhere.bin") == 0
+    out = capsys.readouterr().out
+    assert "onnxruntime" in out
+    assert "onnx-reference" in out
+    assert not (own_copy / "parity.json").exists()
+
+
+def test_a_foreign_file_with_other_weights_fails(own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    model = onnx.load(own_copy / "model.onnx")
+    bias = next(weight for weight in model.graph.initializer if list(weight.dims) == [10])
+    values = onnx.numpy_helper.to_array(bias).copy()
+    values[3] += 50
+    bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))
+    onnx.save(model, "other.onnx")
+    assert run(*QUICK, "-q", "--model", "other.onnx") == 1
+    assert "certified images are predicted differently" in one_line(capsys)
+
+
+def test_a_fixed_batch_size_is_respected(own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    model = onnx.load(own_copy / "model.onnx")
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 100
+    del model.graph.value_info[:]
+    onnx.save(model, "fixed.onnx")
+    assert run(*QUICK, "-q", "--model", "fixed.onnx", "--runtime", "onnxruntime", "--json", "-") == 0
+    results = json.loads(capsys.readouterr().out)["results"]
+    assert [result["configuration"]["batch_size"] for result in results] == [100]
+
+
+def external(model: onnx.ModelProto) -> bytes:
+    onnx.save(model, "external.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
+    return Path("external.onnx").read_bytes()
+
+
+def another_signature(model: onnx.ModelProto) -> bytes:
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 3
+    return bytes(model.SerializeToString())
+
+
+def unknown_operator(model: onnx.ModelProto) -> bytes:
+    model.graph.node[1].op_type = "Gemmm"
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (external, "keeps its weights in other files"),
+        (another_signature, "foreign.onnx"),
+        (unknown_operator, "No Op registered for Gemmm"),
+        (lambda model: model.SerializeToString()[:-1000], "is not a valid ONNX model"),
+        (lambda model: b"", "foreign.onnx"),
+        (lambda model: b"hello", "is not a valid ONNX model"),
+    ],
+    ids=["external data", "signature", "operator", "truncated", "empty", "text"],
+)
+def test_what_is_no_such_onnx_file_is_refused(
+    change: Callable[[onnx.ModelProto], bytes],
+    words: str,
+    own_copy: Path,
+    run: Run,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("foreign.onnx").write_bytes(change(onnx.load(own_copy / "model.onnx")))
+    assert run(*QUICK, "-q", "--model", "foreign.onnx", "--runtime", "onnxruntime") == 2
+    assert words in one_line(capsys)
+
+
+def test_a_program_loads_only_from_the_manifest_or_with_trust(
+    own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not (own_copy / "model.ts").exists():
+        pytest.skip("torchscript cannot be written here")
+    shutil.copy(own_copy / "model.ts", "known.ts")
+    assert run(*QUICK, "-q", "--model", "known.ts") == 0
+    (own_copy / "manifest.json").unlink()
+    assert run(*QUICK, "-q", "--model", "known.ts") == 2
+    assert "--trust-code" in one_line(capsys)
+    assert run(*QUICK, "-q", "--model", "known.ts", "--trust-code") == 0
+
+
+def test_an_archive_of_something_else_is_refused(own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.make_archive("photos", "zip", own_copy, "run.json")
+    assert run(*QUICK, "-q", "--model", "photos.zip") == 2
+    assert "none that torch writes" in one_line(capsys)
+
+
+def test_an_untrained_run_cannot_be_verified(own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    record = json.loads((own_copy / "run.json").read_text())
+    (own_copy / "run.json").write_text(json.dumps(record | {"checkpoint": None, "epochs": [], "final": None}))
+    assert run(*QUICK, "-q") == 2
+    assert "has no weights yet" in one_line(capsys)
+    assert run("export", "-q", "--format", "onnx") == 2
+    assert "has no weights yet" in one_line(capsys)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("name", ["torch-eager", "torch-compile", "torch-export"])
+def test_cuda_gives_the_reference_s_answers(name: str, exported: Path, digits: data.Dataset) -> None:
+    plan = parity.Plan((name,), (1, 128), (1,), "cuda:0")
+    found = parity.verify(exported, store.load_record(exported), digits, plan, lambda _: None)
+    assert all(result.failures == () for result in found.results)
+    assert torch.cuda.is_available()
+
+
+# What a person reads
+
+
+def test_the_tables_call_out_cancelling_flips(exported: Path, digits: data.Dataset) -> None:
+    """Two runtimes with the same accuracy and different predictions."""
+    from msgspec.structs import replace
+
+    from mnist_bench import report
+    from mnist_bench.core.types import Deviation
+
+    found = verify(exported, digits, "torch-eager", batch_sizes=(128,))
+    first = found.results[0]
+    right = [i for i, (a, b) in enumerate(zip(found.labels, found.reference_predictions, strict=False)) if a == b][:2]
+    others = [Deviation(image=i, prediction=(found.labels[i] + 1) % 10) for i in right]
+
+    def named(runtime: str, deviation: Deviation):  # type: ignore[no-untyped-def]
+        configuration: Configuration = replace(first.configuration, runtime=runtime)
+        return replace(first, configuration=configuration, deviations=(deviation,), correct=first.correct - 1)
+
+    both = replace(found, results=(named("one", others[0]), named("two", others[1])))
+    text = report.render("markdown", list(report.parity_tables(both, report.ViewOptions())))
+    assert "Cancelling flips: one and two have the same accuracy, and differ on 2 test images." in text
+    assert np.isclose(found.reference_margins[right[0]], sorted(found.reference_margins)[0], atol=100)
+
+
+def test_the_runtimes_are_listed_with_what_is_missing(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("runtimes", "--format", "csv") == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in runtimes.names())
+    if not torch.cuda.is_available():
+        assert run("runtimes", "--device", "cuda", "--format", "csv") == 0
+        assert "use --device cpu" in capsys.readouterr().out
+    assert run("runtimes", "--device", "tpu") == 2
+
+
+def test_the_command_says_what_it_compares(own_copy: Path) -> None:
+    command = [sys.executable, "-m", "mnist_bench", *QUICK, "--runtime", "torch-eager"]
+    done = subprocess.run(command, cwd=own_copy.parent.parent, capture_output=True, text=True, check=True)
+    assert "torch-eager on torch cpu: 1 thread(s), batch 128" in done.stderr
+    assert "Images without a certificate" in done.stdout
