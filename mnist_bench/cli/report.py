@@ -8,7 +8,7 @@ import click
 from mnist_bench.cli import _options
 
 if TYPE_CHECKING:
-    from mnist_bench.core.types import Record
+    from mnist_bench.core.types import ParityRecord, Record
 
 
 @click.command(
@@ -28,7 +28,7 @@ Examples:
     "only",
     multiple=True,
     metavar="NAME",
-    help="Only this table: run, epochs, overfitting, convergence, classes, confusions or misclassified.",
+    help="Only this table, for example run, overfitting, misclassified, flips or certificate; can be repeated.",
 )
 @_options.convergence_at
 @click.option("--figures", is_flag=True, help="Draw the figures into the run folders instead.")
@@ -50,7 +50,8 @@ def command(
     if figures:
         _draw(records, out, data_dir)
     else:
-        print_tables(renderer, report.tables(records, report.ViewOptions(convergence_at), only))
+        comparisons = _comparisons(out, records)
+        print_tables(renderer, report.all_tables(records, comparisons, report.ViewOptions(convergence_at), only))
 
 
 def _records(out: Path, names: tuple[str, ...]) -> "list[Record]":
@@ -59,6 +60,22 @@ def _records(out: Path, names: tuple[str, ...]) -> "list[Record]":
 
     chosen = dict.fromkeys(names or [newest_run(out)])
     return [store.load_record(store.run_folder(out, name)) for name in chosen]
+
+
+def _comparisons(out: Path, records: "list[Record]") -> "list[ParityRecord]":
+    """Return what verify found of these runs, where it was of their present weights."""
+    from mnist_bench import store
+    from mnist_bench.core.types import ParityRecord
+
+    found = []
+    for record in records:
+        comparison = store.load(store.run_folder(out, record.name), ParityRecord)
+        weights = record.checkpoint and record.checkpoint.weights.sha256
+        if comparison and comparison.weights_sha256 == weights:
+            found.append(comparison)
+        elif comparison:
+            click.echo(f"{record.name} was trained further since it was verified: run verify again", err=True)
+    return found
 
 
 def _draw(records: "list[Record]", out: Path, data_dir: Path | None) -> None:

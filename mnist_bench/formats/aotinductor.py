@@ -26,7 +26,11 @@ def export(request: Request, path: Path) -> Facts:
     request.network.to(request.device)
     package = path.with_name(f"{path.name}.pt2")  # the compiler insists on this suffix
     try:
-        torch._inductor.aoti_compile_and_package(torch_export.program(request), package_path=str(package))
+        torch._inductor.aoti_compile_and_package(
+            torch_export.program(request),
+            package_path=str(package),
+            inductor_configs={"cpp.dynamic_threads": True},  # else the number of threads here is compiled in
+        )
         package.replace(path)
     finally:
         package.unlink(missing_ok=True)

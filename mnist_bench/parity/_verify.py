@@ -105,7 +105,7 @@ def _targets(folder: Path, record: Record, plan: Plan) -> Targets:
         elif module.FORMAT == "weights":
             _add_weights(targets, name, folder, record)
         else:
-            _add_artifacts(targets, name, module, folder, record, artifacts)
+            _add_artifacts(targets, name, folder, record, artifacts, plan.device)
     return targets
 
 
@@ -123,9 +123,10 @@ def _add_weights(targets: Targets, name: str, folder: Path, record: Record) -> N
 
 
 def _add_artifacts(
-    targets: Targets, name: str, module: Any, folder: Path, record: Record, artifacts: Sequence[Artifact]
+    targets: Targets, name: str, folder: Path, record: Record, artifacts: Sequence[Artifact], device: str
 ) -> None:
     assert record.checkpoint
+    module = runtimes.load(name)
     fitting = [entry for entry in artifacts if entry.format == module.FORMAT and entry.precision in module.PRECISIONS]
     again = f"mnist-bench export --run {record.name} --format {module.FORMAT}"
     if not fitting:
@@ -133,6 +134,9 @@ def _add_artifacts(
     for entry in fitting:
         if entry.weights_sha256 != record.checkpoint.weights.sha256:
             targets.skip(f"{name} {entry.name}", "it was exported before the run was trained further", again)
+            continue
+        if getattr(module, "COMPILED", False) and entry.device != device:
+            targets.skip(f"{name} {entry.name}", f"it was compiled for {entry.device}", f"{again} --device {device}")
             continue
         path = store.checked(folder, SavedFile(name=entry.name, sha256=entry.sha256, size_bytes=entry.size_bytes))
         model = runtimes.Model(path, entry.format, entry.precision, record.config.activation, entry.batch)

@@ -4,13 +4,25 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mnist_bench.core import plugins
+from mnist_bench.core.errors import BadInput
 from mnist_bench.core.types import ParityRecord, Record
 from mnist_bench.report import renderers
 from mnist_bench.report._figures import draw_figures
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 from mnist_bench.report.views import parity, training
 
-__all__ = ["Cell", "Column", "Table", "Unit", "ViewOptions", "draw_figures", "parity_tables", "render", "tables"]
+__all__ = [
+    "Cell",
+    "Column",
+    "Table",
+    "Unit",
+    "ViewOptions",
+    "all_tables",
+    "draw_figures",
+    "parity_tables",
+    "render",
+    "tables",
+]
 
 
 def tables(records: Sequence[Record], options: ViewOptions, only: Sequence[str] = ()) -> Iterator[Table]:
@@ -27,12 +39,31 @@ def parity_tables(record: ParityRecord, options: ViewOptions, only: Sequence[str
     return _build(parity, record, options, only)
 
 
+def all_tables(
+    records: Sequence[Record], comparisons: Sequence[ParityRecord], options: ViewOptions, only: Sequence[str] = ()
+) -> Iterator[Table]:
+    """Make the tables of some training runs and of the comparisons that were made of them; see `tables`.
+
+    Raises:
+        BadInput: there is no such view.
+    """
+    known = {name: folder for folder in (training, parity) for name in plugins.names(folder)}
+    if unknown := [name for name in only if name not in known]:
+        raise BadInput(f"no table {unknown[0]!r}: choose from {', '.join(known)}")
+    wanted = {folder: [name for name in only if known[name] is folder] for folder in (training, parity)}
+    if wanted[training] or not only:
+        yield from tables(records, options, wanted[training])
+    if wanted[parity] or not only:
+        for comparison in comparisons:
+            yield from parity_tables(comparison, options, wanted[parity])
+
+
 def _build(folder: Any, subject: Any, options: ViewOptions, only: Sequence[str]) -> Iterator[Table]:
     for view in [plugins.load(folder, name) for name in only] or plugins.load_all(folder):
         made = list(view.build(subject, options))
         if only and not made:
             name = view.__name__.rpartition(".")[2]
-            made = [Table(name, [Column("Nothing to show")], [], notes=["Training has not come so far yet."])]
+            made = [Table(name, [Column("Nothing to show")], [], notes=["There is nothing to show, or not yet."])]
         yield from made
 
 

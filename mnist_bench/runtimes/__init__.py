@@ -2,7 +2,8 @@
 
 A runtime is a module with the `FORMAT` that it reads (`weights` for the checkpoint itself, None for nothing at all),
 the `DEVICES` and `PRECISIONS` that it can use, `why_unavailable(device)` (a `Skipped`, or None), `version()`, and
-`open(model, spec)`, a context manager that gives a `Session`. Heavy imports stay inside the functions.
+`open(model, spec)`, a context manager that gives a `Session`. `COMPILED = True` says that a file runs only on the
+device that it was exported for. Heavy imports stay inside the functions.
 """
 
 from typing import Any

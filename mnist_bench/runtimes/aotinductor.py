@@ -8,6 +8,7 @@ from mnist_bench.runtimes import torch_eager
 from mnist_bench.runtimes._session import Model, Session, Spec, no_cuda, torch_session, torch_threads
 
 FORMAT, DEVICES, PRECISIONS = "aotinductor", ("cpu", "cuda"), ("fp32",)
+COMPILED = True  # a file runs on the device that it was compiled for, and on no other
 version = torch_eager.version
 
 

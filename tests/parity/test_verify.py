@@ -81,6 +81,19 @@ def test_a_copied_run_verifies_on_another_path(own_copy: Path, run: Run, capsys:
     assert {result.configuration.runtime for result in saved.results} == {"onnxruntime", "torch-eager"}
 
 
+def test_report_shows_the_comparison_again(own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*QUICK, "--runtime", "torch-eager") == 0
+    verified = capsys.readouterr().out
+    assert run("report") == 0
+    assert capsys.readouterr().out.endswith(verified)
+    assert run("report", "--table", "certificate", "--format", "csv") == 0
+    assert capsys.readouterr().out.startswith("Image,True,Predicted,Rival,")
+    assert run("train", "--dataset", "digits", "-q", "--resume", "--epochs", 6) == 0
+    assert run("report", "--table", "certificate") == 0
+    assert "run verify again" in capsys.readouterr().err
+    assert run("report", "--table", "gossip") == 2
+
+
 def test_json_is_the_record_alone(own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*QUICK, "--runtime", "torch-eager", "-q", "--json", "-") == 0
     assert json.loads(capsys.readouterr().out) == json.loads((own_copy / "parity.json").read_text())

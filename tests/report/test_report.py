@@ -195,7 +195,7 @@ def test_unlike_runs_are_compared_with_a_warning(known: Record) -> None:
 def test_a_view_with_nothing_to_show_says_so(known: Record) -> None:
     begun = replace(known, epochs=(), final=None)
     for view in ("overfitting", "classes", "confusions", "misclassified"):
-        assert table([begun], view)["notes"] == ["Training has not come so far yet."]
+        assert table([begun], view)["notes"] == ["There is nothing to show, or not yet."]
 
 
 def test_names_are_no_markup(known: Record) -> None:

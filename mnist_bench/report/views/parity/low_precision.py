@@ -16,15 +16,16 @@ def build(record: ParityRecord, _options: ViewOptions) -> Iterator[Table]:
     columns = [
         Column("Lower precision"),
         Column("Flips", Unit.COUNT),
-        Column("Only reference right", Unit.COUNT),
-        Column("Only runtime right", Unit.COUNT),
-        Column("Accuracy, difference", Unit.SHARE_DIFFERENCE),
-        Column("McNemar p", Unit.PROBABILITY),
+        Column("Lost", Unit.COUNT),
+        Column("Won", Unit.COUNT),
+        Column("Accuracy", Unit.SHARE_DIFFERENCE),
+        Column("p", Unit.PROBABILITY),
     ]
     rows = [_row(record, name, found[name]) for name in low if name in found]
     if rows:
         note = (
-            "McNemar: exact two-sided binomial test of the hypothesis that both are right equally often (McNemar 1947)."
+            "Lost: only the reference is right; won: only the runtime is. p: exact two-sided McNemar test of the "
+            "hypothesis that both are right equally often (McNemar 1947)."
         )
         yield Table("Lower precisions against the reference, test set", columns, rows, notes=[note])
 
