@@ -30,7 +30,7 @@ from mnist_bench.core.types import (
     SavedFile,
 )
 
-CHECKPOINT_FILE = re.compile(r"\.?(weights|optimizer)-\d{3,}p?-[0-9a-f]{8}\.safetensors(\.tmp)?")
+CHECKPOINT_FILE = re.compile(r"\.?(weights|optimizer)-\d{3,}p?-[0-9a-f]{8}\.safetensors(\.\d+\.tmp)?")
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 DEFAULT_OUT = Path("exports")
@@ -107,7 +107,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OutputUnwritable: no room, no permission; a file that was there before is as it was.
     """
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with explained(path):
         try:
             yield temporary

@@ -165,7 +165,7 @@ def test_what_a_dead_process_left_is_swept_and_nothing_else(folder: Path, record
     ours = (
         "weights-007-deadbeef.safetensors",
         "optimizer-007p-deadbeef.safetensors",
-        ".weights-1000-deadbeef.safetensors.tmp",
+        ".weights-1000-deadbeef.safetensors.123.tmp",
     )
     for name in (*ours, "notes.txt", "weights-best.safetensors", "optimizer-mine.safetensors"):
         (folder / name).write_text("left")

@@ -3,8 +3,10 @@
 import contextlib
 import io
 import os
+import signal
 import sys
 import traceback
+from types import FrameType
 from typing import NoReturn
 
 import click
@@ -67,10 +69,16 @@ def group() -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit."""
+    signal.signal(signal.SIGTERM, _terminate)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show "→" shows "?"
     sys.exit(run(sys.argv[1:]))
+
+
+def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
+    """Leave by the way of an exception, so that child processes and temporary files are cleaned up."""
+    raise SystemExit(128 + number)
 
 
 def run(arguments: list[str]) -> int:

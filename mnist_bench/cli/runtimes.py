@@ -39,4 +39,5 @@ def _row(name: str, module: Any, device: str) -> list[str]:
     elif skipped := module.why_unavailable(device):
         here = f"no: {skipped.reason}; {skipped.remedy}"
     reads = module.FORMAT or "nothing"
-    return [name, module.version(), reads, ", ".join(module.PRECISIONS), ", ".join(module.DEVICES), here]
+    version = "–" if module.why_unavailable("cpu") else module.version()
+    return [name, version, reads, ", ".join(module.PRECISIONS), ", ".join(module.DEVICES), here]

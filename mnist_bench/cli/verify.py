@@ -53,6 +53,13 @@ Examples:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A foreign ONNX or TorchScript file instead of the run's own.",
 )
+@click.option(
+    "--precision",
+    type=click.Choice(["fp32", "fp16", "int8", "int8-dynamic"]),
+    default="fp32",
+    show_default=True,
+    help="What the foreign file claims to be.",
+)
 @click.option("--trust-code", is_flag=True, help="Load a foreign file that is a program: TorchScript can do anything.")
 @_options.json_output
 @_options.quiet
@@ -63,8 +70,9 @@ def command(name: str | None, out: Path, **given: Any) -> None:
     leaves the tolerance, or does not run at the precision that it claims; docs/certificate.md says what is proved.
     """
     from mnist_bench import data, environment, parity, store
-    from mnist_bench.cli._output import newest_run
+    from mnist_bench.cli._output import check_json_path, newest_run
 
+    check_json_path(given["json_path"])
     folder = store.run_folder(out, name or newest_run(out))
     record = store.load_record(folder)
     device = environment.resolve_device(given["device"])
@@ -72,19 +80,20 @@ def command(name: str | None, out: Path, **given: Any) -> None:
     dataset = data.load(given["dataset"] or record.config.dataset, given["data_dir"])
     found = _verify(folder, record, dataset, plan, given)
     _show(found, given)
+    if not given["model_file"] and dataset.name == record.config.dataset:
+        store.save(folder, found)  # only what tells of the run itself
     _judge(found)
 
 
 def _verify(folder: Path, record: "Record", dataset: Any, plan: "Plan", given: dict[str, Any]) -> "ParityRecord":
-    from mnist_bench import parity, store
+    from mnist_bench import parity
     from mnist_bench.cli._progress import configurations_display
 
     with configurations_display(given["quiet"]) as told:
         if given["model_file"]:
-            return parity.verify_file(given["model_file"], folder, record, dataset, plan, trusted=given["trust_code"])
-        found = parity.verify(folder, record, dataset, plan, told)
-    store.save(folder, found)
-    return found
+            claims = {"precision": given["precision"], "trusted": given["trust_code"]}
+            return parity.verify_file(given["model_file"], folder, record, dataset, plan, **claims)
+        return parity.verify(folder, record, dataset, plan, told)
 
 
 def _show(found: "ParityRecord", given: dict[str, Any]) -> None:

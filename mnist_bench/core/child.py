@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from mnist_bench.core.errors import MnistBenchError
@@ -32,6 +33,7 @@ def call(
     time_limit_s: float,
     memory_limit_bytes: int | None = None,
     died_exit_code: int = BUG,
+    folder: Path | None = None,
 ) -> Any:
     """Call `module:function` with a JSON argument in a fresh process and return its JSON result.
 
@@ -41,13 +43,14 @@ def call(
         time_limit_s: after so many seconds the process and its children are killed.
         memory_limit_bytes: how much memory it may allocate, where the system can limit that.
         died_exit_code: the error's exit code where the process hung or died without a word.
+        folder: where it runs; here, unless told.
 
     Raises:
         ChildFailed: the function raised an error, or the process hung or died.
     """
     command = [sys.executable, "-m", "mnist_bench.core.child", target, str(memory_limit_bytes or 0)]
     try:
-        status, out, err = _run(command, json.dumps(argument), time_limit_s)
+        status, out, err = _run(command, json.dumps(argument), time_limit_s, folder)
     except subprocess.TimeoutExpired as error:
         raise ChildFailed(f"it took longer than {time_limit_s:g} s and was stopped", died_exit_code) from error
     try:
@@ -59,10 +62,11 @@ def call(
     return answer["result"]
 
 
-def _run(command: list[str], question: str, time_limit_s: float) -> tuple[int, str, str]:
+def _run(command: list[str], question: str, time_limit_s: float, folder: Path | None) -> tuple[int, str, str]:
     """Run a command in a process group of its own, of which nothing is left; return its status and what it printed."""
     with subprocess.Popen(  # noqa: S603 our own interpreter and module
         command,
+        cwd=folder,
         start_new_session=True,
         text=True,
         stdin=subprocess.PIPE,

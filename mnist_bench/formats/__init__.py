@@ -79,6 +79,7 @@ def export(
         OutputUnwritable: the folder cannot be written.
     """
     checkpoint = _exportable(record, name, precision)
+    store.load(folder, Manifest)  # a damaged one is refused before anything is written
     if skipped := _module(name).why_unavailable():
         return Skipped(name, skipped.reason, skipped.remedy)
     target = folder / file_name(name, precision)

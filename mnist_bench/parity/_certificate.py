@@ -24,8 +24,11 @@ OUTWARD = 1 + 2.0**-40
 SIGMOID_ULPS = 8
 """Assumed of a runtime's sigmoid: within so many float32 ulp of the true value …"""
 
-SIGMOID_FLOOR = 2.0**-25
-"""… or within this, for runtimes that clamp the argument (MLAS at ±18, where the sigmoid is 1.5e-8)."""
+SIGMOID_FLOOR = 2.0**-22
+"""… or within this: ONNX Runtime's rational approximation (MLAS) errs by up to 2^-22.5, as measured in [-20, 20]."""
+
+LARGEST = 2.0**127
+"""Half of float32's range: where all magnitudes stay below it, no partial sum overflows in whatever order."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +70,25 @@ def certify(weights: Weights, images: NDArray[np.float32]) -> Bounds:
     values = images.reshape(len(images), -1).astype(np.float64)
     errors = np.zeros_like(values)
     *hidden, last = weights.layers
+    finite = []
     for weight, bias in hidden:
+        finite.append(_cannot_overflow(values, errors, weight, bias))
         values, errors = _dense(values, errors, weight, bias)
         values, errors = _activation(values, errors, weights)
-    return _decide(values, errors, *last)
+    finite.append(_cannot_overflow(values, errors, *last))
+    return _decide(values, errors, *last, np.logical_and.reduce(finite))
+
+
+def _magnitude(values: Array, errors: Array, weight: Array, bias: Array) -> Array:
+    """Return |b| + |W|(|c| + e): what no partial sum exceeds, but for rounding."""
+    magnitude: Array = (np.abs(values) + errors) @ np.abs(weight).T + np.abs(bias)
+    return magnitude
+
+
+def _cannot_overflow(values: Array, errors: Array, weight: Array, bias: Array) -> NDArray[np.bool_]:
+    """Tell of which images no partial sum of a layer can overflow in float32."""
+    below: NDArray[np.bool_] = (_magnitude(values, errors, weight, bias) < LARGEST).all(1)
+    return below
 
 
 def _rounding(values: Array, errors: Array, weight: Array, bias: Array) -> Array:
@@ -80,7 +98,7 @@ def _rounding(values: Array, errors: Array, weight: Array, bias: Array) -> Array
     multiply-add through fewer (Higham 2002, §3.1).
     """
     terms = weight.shape[1] + 1
-    magnitude = (np.abs(values) + errors) @ np.abs(weight).T + np.abs(bias)
+    magnitude = _magnitude(values, errors, weight, bias)
     largest = 4 + np.abs(weight).max(initial=0) + np.abs(bias).max(initial=0) + (np.abs(values) + errors).max(initial=0)
     bounds: Array = (gamma(terms, U32) + gamma(terms, U64)) * magnitude + terms * TINY * largest
     return bounds
@@ -105,7 +123,7 @@ def _activation(values: Array, errors: Array, weights: Weights) -> tuple[Array, 
     return activate(values, "sigmoid"), (steepest * errors + evaluation) * OUTWARD
 
 
-def _decide(values: Array, errors: Array, weight: Array, bias: Array) -> Bounds:
+def _decide(values: Array, errors: Array, weight: Array, bias: Array, finite: NDArray[np.bool_]) -> Bounds:
     """Bound the last layer and compare each prediction with every other class."""
     logits = values @ weight.T + bias
     rounding = _rounding(values, errors, weight, bias)
@@ -121,7 +139,9 @@ def _decide(values: Array, errors: Array, weight: Array, bias: Array) -> Bounds:
     headroom = margins - bounds
     headroom[one_each, predictions] = np.inf
     rivals = headroom.argmin(1)
+    exceeds = margins * (2 - OUTWARD) > bounds
+    exceeds[one_each, predictions] = True
+    certified = exceeds.all(1) & finite
     margins, bounds = margins[one_each, rivals], bounds[one_each, rivals]
-    logit_bounds = (rounding + errors @ np.abs(weight).T) * OUTWARD
-    certified = margins * (2 - OUTWARD) > bounds
+    logit_bounds = np.where(finite[:, None], (rounding + errors @ np.abs(weight).T) * OUTWARD, np.inf)
     return Bounds(logits, logit_bounds, predictions, rivals, margins, bounds, certified)

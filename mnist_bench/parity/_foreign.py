@@ -1,7 +1,9 @@
 """Files from elsewhere: looked at before they are loaded, and run in a process with limits."""
 
+import contextlib
 import tempfile
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,14 @@ FLOAT = 1  # onnx.TensorProto.FLOAT
 
 
 def verify_file(
-    path: Path, folder: Path, record: Record, dataset: data.Dataset, plan: Plan, *, trusted: bool = False
+    path: Path,
+    folder: Path,
+    record: Record,
+    dataset: data.Dataset,
+    plan: Plan,
+    *,
+    precision: Precision = "fp32",
+    trusted: bool = False,
 ) -> ParityRecord:
     """Compare a foreign file with a run's float64 reference, in every runtime here that reads it.
 
@@ -35,6 +44,7 @@ def verify_file(
         record: that run's record.
         dataset: the images.
         plan: which runtimes, in which configurations.
+        precision: what the file claims to be.
         trusted: load a file that is a program although it does not stand in the run's manifest.
 
     Raises:
@@ -43,17 +53,32 @@ def verify_file(
     """
     if record.checkpoint is None:
         raise BadInput(f"run {record.name!r} has no weights yet: train it first")
+    if not path.is_file():
+        raise ModelRefused(f"{path} is no file: give an ONNX or TorchScript file")
     kind = _kind(path, folder, trusted)
-    names = [name for name in plan.runtimes or runtimes.names() if kind == runtimes.load(name).FORMAT]
-    if not names:
-        raise BadInput(f"none of the runtimes that were named reads {kind}, which {path} is")
+    names = _readers(path, kind, precision, plan)
     weights = Weights.of(store.load_arrays(folder, record.checkpoint.weights), record.config.activation)
     inputs = build_inputs(dataset, weights)
     with tempfile.TemporaryDirectory() as scratch:
         np.save(Path(scratch, "images.npy"), inputs.images)
-        answers = [answer for name in names for answer in _ask(path, name, kind, plan, Path(scratch))]
+        answers = [answer for name in names for answer in _ask(path, name, kind, precision, plan, Path(scratch))]
         results = [result(inputs, answer) for answer in answers]
     return parity_record(record, dataset, inputs, results, [])
+
+
+def _readers(path: Path, kind: str, precision: Precision, plan: Plan) -> list[str]:
+    """Return the runtimes that can open a file; refuse where one that was named cannot, or where none can."""
+    able = [
+        name
+        for name in runtimes.names()
+        if kind == (module := runtimes.load(name)).FORMAT
+        and precision in module.PRECISIONS
+        and plan.device.partition(":")[0] in module.DEVICES
+        and not module.why_unavailable(plan.device)
+    ]
+    if unable := [name for name in plan.runtimes if name not in able] or ([] if able else ["no runtime here"]):
+        raise BadInput(f"{', '.join(unable)} cannot read {path}, which is {kind} in {precision}: name others")
+    return [name for name in able if not plan.runtimes or name in plan.runtimes]
 
 
 def _kind(path: Path, folder: Path, trusted: bool) -> str:
@@ -70,18 +95,21 @@ def _kind(path: Path, folder: Path, trusted: bool) -> str:
 
 
 def _archive_kind(path: Path) -> str:
-    with zipfile.ZipFile(path) as archive:
-        names = archive.namelist()
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+        raise ModelRefused(f"{path} is a damaged archive ({error}): make it anew") from error
     for kind, mark in (("aotinductor", "/data/aotinductor/"), ("torch-export", "/models/"), ("torchscript", "/code/")):
         if any(mark in name for name in names):
             return kind
     raise ModelRefused(f"{path} is an archive, but none that torch writes: give an ONNX or TorchScript file")
 
 
-def _ask(path: Path, name: str, kind: str, plan: Plan, scratch: Path) -> list[Answer]:
+def _ask(path: Path, name: str, kind: str, precision: Precision, plan: Plan, scratch: Path) -> list[Answer]:
     """Let a process of its own open the file and answer; read its logits back."""
-    argument = {"path": str(path.resolve()), "runtime": name, "kind": kind, "scratch": str(scratch)}
-    argument["plan"] = msgspec.to_builtins(plan)
+    argument = {"path": str(path.resolve()), "runtime": name, "kind": kind, "precision": precision}
+    argument |= {"plan": msgspec.to_builtins(plan), "scratch": str(scratch)}
     try:
         found = child.call(
             "mnist_bench.parity._foreign:serve",
@@ -89,9 +117,12 @@ def _ask(path: Path, name: str, kind: str, plan: Plan, scratch: Path) -> list[An
             time_limit_s=TIME_LIMIT_S,
             memory_limit_bytes=MEMORY_LIMIT_BYTES,
             died_exit_code=ModelRefused.exit_code,
+            folder=scratch,
         )
     except child.ChildFailed as error:
         raise child.ChildFailed(f"{path} in {name}: {error}", error.exit_code) from error
+    if failed := [answer["failure"] for answer in found if answer["failure"]]:
+        raise ModelRefused(f"{path} in {name}: {failed[0]}")
     return [
         Answer(
             msgspec.convert(answer["configuration"], Configuration),
@@ -103,10 +134,12 @@ def _ask(path: Path, name: str, kind: str, plan: Plan, scratch: Path) -> list[An
     ]
 
 
-def serve(path: str, runtime: str, kind: str, scratch: str, plan: dict[str, Any]) -> list[dict[str, Any]]:
+def serve(
+    path: str, runtime: str, kind: str, precision: Precision, scratch: str, plan: dict[str, Any]
+) -> list[dict[str, Any]]:
     """Check and run a file: called in a process of its own."""
     file = Path(path)
-    precision, batch = _check_onnx(file) if kind == "onnx" else ("fp32", None)
+    batch = _check_onnx(file) if kind == "onnx" else None
     # Bare weights are the only files that need the activation, and they are never foreign.
     target = Target(runtime, runtimes.Model(file, kind, precision, "relu", batch))
     images = np.load(Path(scratch, "images.npy"))
@@ -122,19 +155,43 @@ def serve(path: str, runtime: str, kind: str, scratch: str, plan: dict[str, Any]
     return found
 
 
-def _check_onnx(path: Path) -> tuple[Precision, int | None]:
-    """Refuse a file that is no ONNX model of this signature; return its precision and its batch size, where fixed."""
+def _check_onnx(path: Path) -> int | None:
+    """Refuse a file that is no ONNX model of this signature; return its batch size, where fixed."""
     import onnx
-    from google.protobuf.message import DecodeError
 
-    try:
-        model = onnx.load(path, load_external_data=False)
-        if any(onnx.external_data_helper.uses_external_data(weight) for weight in model.graph.initializer):
-            raise ModelRefused(f"{path} keeps its weights in other files: export it in one (external_data=False)")
+    with _refused(path):
+        model = onnx.load_model_from_string(path.read_bytes())
+    if _external(model):
+        raise ModelRefused(f"{path} keeps its weights in other files: export it in one (external_data=False)")
+    with _refused(path):
         onnx.checker.check_model(model, full_check=True)
-    except (DecodeError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ModelRefused(f"{path} is not a valid ONNX model: {str(error).strip().splitlines()[0]}") from error
-    return runtimes.onnx_precision(model.graph), _check_signature(path, model.graph)
+    return _check_signature(path, model.graph)
+
+
+@contextlib.contextmanager
+def _refused(path: Path) -> Iterator[None]:
+    """Turn whatever a parser or a checker raises into a refusal in one line."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        first = str(error).strip().splitlines() or [type(error).__name__]
+        raise ModelRefused(f"{path} is not a valid ONNX model: {first[0]}") from error
+
+
+def _external(message: Any) -> bool:
+    """Tell whether any tensor, however deep within a protobuf message, is kept in another file."""
+    import onnx
+
+    if isinstance(message, onnx.TensorProto):
+        return bool(message.data_location == onnx.TensorProto.EXTERNAL)
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            parts = value if hasattr(value, "__len__") else [value]
+            if any(_external(part) for part in parts):
+                return True
+    return False
 
 
 def _check_signature(path: Path, graph: Any) -> int | None:
@@ -142,7 +199,14 @@ def _check_signature(path: Path, graph: Any) -> int | None:
     inputs = [value for value in graph.input if value.name not in weights]
     shapes = [[_size(size) for size in value.type.tensor_type.shape.dim] for value in (*inputs, *graph.output)]
     kinds = {value.type.tensor_type.elem_type for value in (*inputs, *graph.output)}
-    if len(inputs) != 1 or len(graph.output) != 1 or kinds != {FLOAT} or [shape[1:] for shape in shapes] != SIGNATURE:
+    sizes = [shape[0] for shape in shapes if shape and shape[0] is not None]
+    if (
+        any(size < 1 for size in sizes)
+        or len(inputs) != 1
+        or len(graph.output) != 1
+        or kinds != {FLOAT}
+        or [shape[1:] for shape in shapes] != SIGNATURE
+    ):
         found = ", ".join(
             f"{value.name} {shape}" for value, shape in zip((*inputs, *graph.output), shapes, strict=True)
         )

@@ -9,8 +9,8 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from mnist_bench import data, environment, runtimes, store
-from mnist_bench.core.errors import BadInput, MnistBenchError, TargetUnavailable
+from mnist_bench import data, environment, formats, runtimes, store
+from mnist_bench.core.errors import BadInput, RecordDamaged, TargetUnavailable
 from mnist_bench.core.types import (
     Absent,
     Artifact,
@@ -19,9 +19,7 @@ from mnist_bench.core.types import (
     Manifest,
     ParityRecord,
     ParityResult,
-    Precision,
     Record,
-    SavedFile,
     Uncertified,
 )
 from mnist_bench.parity._compare import Inputs, compare
@@ -91,8 +89,7 @@ def verify(folder: Path, record: Record, dataset: data.Dataset, plan: Plan, told
 
 def _targets(folder: Path, record: Record, plan: Plan) -> Targets:
     targets = Targets()
-    manifest = store.load(folder, Manifest)
-    artifacts = manifest.artifacts if manifest else ()
+    artifacts = checked_artifacts(folder)
     for name in plan.runtimes or runtimes.names():
         module = runtimes.load(name)
         if module.FORMAT is None:
@@ -106,7 +103,33 @@ def _targets(folder: Path, record: Record, plan: Plan) -> Targets:
             _add_weights(targets, name, folder, record)
         else:
             _add_artifacts(targets, name, folder, record, artifacts, plan.device)
+    _refuse_missing(targets, plan)
     return targets
+
+
+def checked_artifacts(folder: Path) -> tuple[Artifact, ...]:
+    """Return what the manifest names, after checking every file of it, whoever is going to read it.
+
+    Raises:
+        RecordDamaged: a file differs from its hash, or is called what its format does not call it.
+    """
+    manifest = store.load(folder, Manifest)
+    for entry in manifest.artifacts if manifest else ():
+        if entry.format not in formats.names() or entry.name != formats.file_name(entry.format, entry.precision):
+            raise RecordDamaged(
+                f"{folder / store.NAMES[Manifest]} calls {entry.name} {entry.format} {entry.precision}: export anew"
+            )
+        store.checked(folder, entry)
+    return manifest.artifacts if manifest else ()
+
+
+def _refuse_missing(targets: Targets, plan: Plan) -> None:
+    """Raise where a runtime that was named has nothing to open."""
+    ready = {target.runtime for target in targets.ready}
+    for name in plan.runtimes:
+        if name not in ready:
+            absences = [entry for entry in targets.skipped if entry.target.partition(" ")[0] == name]
+            raise BadInput("; ".join(f"{entry.target}: {entry.reason}: {entry.remedy}" for entry in absences))
 
 
 def _absence(name: str, module: Any, device: str) -> Absent | None:
@@ -138,8 +161,7 @@ def _add_artifacts(
         if getattr(module, "COMPILED", False) and entry.device != device:
             targets.skip(f"{name} {entry.name}", f"it was compiled for {entry.device}", f"{again} --device {device}")
             continue
-        path = store.checked(folder, SavedFile(name=entry.name, sha256=entry.sha256, size_bytes=entry.size_bytes))
-        model = runtimes.Model(path, entry.format, entry.precision, record.config.activation, entry.batch)
+        model = runtimes.Model(folder / entry.name, entry.format, entry.precision, record.config.activation)
         targets.ready.append(Target(name, model))
 
 
@@ -149,7 +171,7 @@ class Answer:
 
     configuration: Configuration
     logits: NDArray[np.float32] | None
-    precision: Precision
+    precision: str
     failure: str | None = None
 
 
@@ -180,8 +202,8 @@ def answer_all(target: Target, images: NDArray[np.float32], plan: Plan, told: To
                     told(asked)
                     logits = _logits(session, images, batch_size, target.model.batch)
                     yield Answer(asked, logits, session.precision)
-        except MnistBenchError:
-            raise
+        except MemoryError:
+            raise  # this process's trouble, and no answer
         except Exception as error:  # noqa: BLE001 whatever a runtime raises is its answer
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             yield Answer(asked, None, target.model.precision, reason)
@@ -213,7 +235,10 @@ def _logits(
         batch = images[at : at + batch_size]
         missing = batch_size - len(batch) if fixed else 0
         asked = np.concatenate([batch, np.zeros((missing, *images.shape[1:]), np.float32)]) if missing else batch
-        parts.append(np.array(session.run(asked))[: len(batch)])
+        answer = np.array(session.run(asked))
+        if len(answer) != len(asked):
+            raise ValueError(f"{len(answer)} answers to {len(asked)} images")
+        parts.append(answer[: len(batch)])
     return np.concatenate(parts)
 
 

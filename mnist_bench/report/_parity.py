@@ -13,18 +13,23 @@ def by_target(record: ParityRecord) -> dict[str, list[ParityResult]]:
     return groups
 
 
+def silent(record: ParityRecord) -> list[str]:
+    """Return the targets that gave no logits that could be compared, in at least one configuration."""
+    return [name for name, found in by_target(record).items() if any(r.largest_difference is None for r in found)]
+
+
 def predictions(record: ParityRecord) -> dict[str, list[int]]:
     """Return every target's prediction for every image, the reference's first.
 
-    A target's are those of its configuration with the most deviations: they can depend on the batch.
+    Where a target's configurations differ among themselves, what differs from the reference counts: predictions can
+    depend on the batch. Targets that never answered are left out.
     """
     reference = list(record.reference_predictions)
     found = {REFERENCE: reference}
     for name, results in by_target(record).items():
         answered = [result for result in results if result.largest_difference is not None]
+        changed = {deviation.image: deviation.prediction for result in answered for deviation in result.deviations}
         if answered:
-            worst = max(answered, key=lambda result: len(result.deviations))
-            changed = {deviation.image: deviation.prediction for deviation in worst.deviations}
             found[name] = [changed.get(image, prediction) for image, prediction in enumerate(reference)]
     return found
 

@@ -4,15 +4,22 @@ from typing import Any
 
 from mnist_bench.core.types import Precision
 
+PRODUCTS = ("Gemm", "MatMul")
+
 
 def effective_precision(graph: Any) -> Precision:
-    """Read from a graph's operators and weights in which precision its layers compute."""
+    """Read from the weights of a graph's matrix products in which precision its layers compute.
+
+    A last layer in float does not make a quantised network a float one; a stray operator makes no network quantised.
+    """
     import onnx
 
-    operators = {node.op_type for node in graph.node}
-    if "MatMulInteger" in operators:
+    half = onnx.TensorProto.FLOAT16
+    stored = {weight.name: weight.data_type for weight in graph.initializer}
+    source = {name: node for node in graph.node for name in node.output}
+    if any(node.op_type == "MatMulInteger" and node.input[1] in stored for node in graph.node):
         return "int8-dynamic"
-    if "QuantizeLinear" in operators:
+    weights = [node.input[1] for node in graph.node if node.op_type in PRODUCTS]
+    if any(name in source and source[name].op_type == "DequantizeLinear" for name in weights):
         return "int8"
-    halves = [weight for weight in graph.initializer if weight.data_type == onnx.TensorProto.FLOAT16]
-    return "fp16" if any(len(weight.dims) > 1 for weight in halves) else "fp32"
+    return "fp16" if weights and all(stored.get(name) == half for name in weights) else "fp32"

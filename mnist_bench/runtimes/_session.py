@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from mnist_bench.core.errors import DeviceUnavailable
 from mnist_bench.core.types import Activation, Precision, Skipped
 
+PROBE = 2  # torch.compile takes a batch of one for a constant
+
 Images = NDArray[np.float32]
 Logits = NDArray[np.float32]
 
@@ -41,12 +43,13 @@ class Spec:
 class Session:
     """An opened model: `run` maps images (n, 1, 28, 28) to logits (n, 10).
 
-    `provider` and `precision` are read back from what really runs, not repeated from what was asked for.
+    `provider` and `precision` are read back from what really runs, not repeated from what was asked for; `precision` is
+    a `Precision`, or the name of what runs instead.
     """
 
     run: Callable[[Images], Logits]
     provider: str
-    precision: Precision
+    precision: str
 
 
 def no_cuda(target: str, device: str) -> Skipped | None:
@@ -77,15 +80,20 @@ def torch_threads(threads: int) -> Iterator[None]:
 
 
 def torch_session(call: "Callable[..., object]", device: str) -> Session:
-    """Wrap a function from tensor to tensor, as every torch runtime has one."""
+    """Wrap a function from tensor to tensor, as torch runtimes have one; ask it once to see where and how it runs."""
     import torch
 
-    def run(images: Images) -> Logits:
+    def ask(images: torch.Tensor) -> torch.Tensor:
         with torch.inference_mode():
-            logits = call(torch.from_numpy(images).to(device))
+            logits = call(images.to(device))
         assert isinstance(logits, torch.Tensor)
-        answer: Logits = logits.cpu().numpy()
+        return logits
+
+    def run(images: Images) -> Logits:
+        answer: Logits = ask(torch.from_numpy(images)).cpu().numpy()
         return answer
 
+    probe = ask(torch.zeros(PROBE, 1, 28, 28))
     exact = torch.get_float32_matmul_precision() == "highest"
-    return Session(run, f"torch {device}" + ("" if exact else ", reduced precision"), "fp32")
+    precision = ("fp32" if exact else "tf32") if probe.dtype is torch.float32 else str(probe.dtype)
+    return Session(run, f"torch {probe.device}", precision)

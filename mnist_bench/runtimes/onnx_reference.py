@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 from mnist_bench.core.types import Precision, Skipped
 from mnist_bench.runtimes._session import Images, Logits, Model, Session, Spec
@@ -11,8 +12,8 @@ PRECISIONS: tuple[Precision, ...] = ("fp32",)  # NumPy's products of float16 and
 
 
 def why_unavailable(_device: str = "cpu") -> Skipped | None:
-    """It is part of onnx: never."""
-    return None
+    """Return why it cannot be used, or None."""
+    return None if find_spec("onnx") else Skipped("onnx-reference", "onnx is not installed", "pip install onnx")
 
 
 def version() -> str:

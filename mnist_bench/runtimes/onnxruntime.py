@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any
 
 from mnist_bench.core.errors import DeviceUnavailable
@@ -16,6 +17,8 @@ CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 def why_unavailable(device: str = "cpu") -> Skipped | None:
     """Return why it cannot be used on a device, or None."""
+    if not find_spec("onnxruntime"):
+        return Skipped("onnxruntime", "it is not installed", "pip install onnxruntime")
     if device == "cpu":
         return None
     import onnxruntime

@@ -1,5 +1,6 @@
 """The certificate under attack: whatever a float32 runtime does, it stays within the bound."""
 
+from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
@@ -7,10 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from mnist_bench.core.types import Activation
 from mnist_bench.parity import Bounds, Weights, certify
-from mnist_bench.parity._certificate import TINY, U32, U64, gamma
+from mnist_bench.parity._certificate import SIGMOID_FLOOR, SIGMOID_ULPS, TINY, U32, U64, gamma
 from tests.parity import float32
 
 IMAGES = 20
@@ -55,7 +57,7 @@ KINDS = st.sampled_from(["uniform", "pixels", "sparse", "subnormal"])
 
 def attack(weights: Weights, images: float32.F32, bounds: Bounds, bias_first: bool) -> int:
     """Evaluate in every order; return how many cases stayed within the bound, and fail at the first that did not."""
-    squash = float32.clamped_sigmoid if bias_first else float32.sigmoid
+    squash = float32.coarse_sigmoid if bias_first else float32.sigmoid
     for name, dot in float32.DOTS.items():
         answer = float32.logits(weights, images, dot, bias_first, squash)
         excess = np.abs(answer.astype(np.float64) - bounds.logits) - bounds.logit_bounds
@@ -186,3 +188,47 @@ def test_the_rival_is_the_class_with_the_least_headroom() -> None:
 
 def test_gamma_is_higham_s() -> None:
     assert gamma(785, U32) == pytest.approx(785 * 2**-24 / (1 - 785 * 2**-24))
+
+
+def sigmoids() -> dict[str, Callable[[float32.F32], float32.F32]]:
+    """The sigmoids of the runtimes that are present, each as they run it."""
+    import onnx
+    import onnxruntime
+    import torch
+
+    kinds = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n"]) for name in ("x", "y")]
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Sigmoid", ["x"], ["y"])], "sigmoid", kinds[:1], kinds[1:])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return {
+        "torch": lambda x: torch.sigmoid(torch.from_numpy(x)).numpy(),
+        "onnxruntime": lambda x: np.asarray(session.run(None, {"x": x})[0], np.float32),
+        "coarse": float32.coarse_sigmoid,
+    }
+
+
+@pytest.mark.parametrize("name", ["torch", "onnxruntime", "coarse"])
+def test_the_sigmoids_that_are_here_keep_the_assumption(name: str) -> None:
+    arguments = np.linspace(-100, 100, 4_000_001).astype(np.float32)
+    exact = expit(arguments.astype(np.float64))
+    error = np.abs(sigmoids()[name](arguments).astype(np.float64) - exact)
+    allowed = SIGMOID_ULPS * np.spacing(exact.astype(np.float32)).astype(np.float64) + SIGMOID_FLOOR
+    assert (error <= allowed).all(), (error / allowed).max()
+
+
+def test_a_sigmoid_of_eight_ulp_alone_would_not_cover_onnxruntime() -> None:
+    """The floor is needed: without it the assumption is false for a runtime that ships."""
+    arguments = np.linspace(-18, -2, 1_000_001).astype(np.float32)
+    exact = expit(arguments.astype(np.float64))
+    error = np.abs(sigmoids()["onnxruntime"](arguments) - exact)
+    assert (error > SIGMOID_ULPS * np.spacing(exact.astype(np.float32))).any()
+
+
+@pytest.mark.parametrize("scale", [1e38, 3e38])
+def test_where_a_partial_sum_could_overflow_nothing_is_certified(scale: float) -> None:
+    layer = np.array([[scale, scale, -scale, -scale]]).astype(np.float32).astype(np.float64)
+    last = (np.array([[1.0], [0.0]]), np.array([1.0, 0.0]))
+    weights = Weights(((layer, np.zeros(1)), (np.ones((1, 1)), np.zeros(1)), last), "relu")
+    bounds = certify(weights, np.ones((1, 4), np.float32))
+    assert not bounds.certified.any()
+    assert np.isinf(bounds.logit_bounds).all()

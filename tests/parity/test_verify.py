@@ -1,14 +1,17 @@
 """Every runtime on a run of the digits, and everything that must make verification fail."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
+import psutil
 import pytest
 import torch
 
@@ -161,8 +164,8 @@ def test_a_runtime_that_is_named_must_have_its_file(
     own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (own_copy / "manifest.json").unlink()
-    assert run(*QUICK, "-q", "--runtime", "onnxruntime") == 2
-    assert "nothing to compare" in one_line(capsys)
+    assert run(*QUICK, "-q", "--runtime", "onnxruntime", "--runtime", "torch-eager") == 2
+    assert "the run holds no onnx file: mnist-bench export --run digits-relu --format onnx" in one_line(capsys)
 
 
 # A runtime is one file.
@@ -278,6 +281,106 @@ def test_a_fixed_batch_size_is_respected(own_copy: Path, run: Run, capsys: pytes
     assert [result["configuration"]["batch_size"] for result in results] == [100]
 
 
+def edited(own_copy: Path, **changes: object) -> None:
+    manifest = json.loads((own_copy / "manifest.json").read_text())
+    entry = next(entry for entry in manifest["artifacts"] if entry["name"] == "model.onnx")
+    entry.update(changes)
+    (own_copy / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"format": "torchscript"},
+        {"format": "poem"},
+        {"precision": "int8"},
+        {"name": "../model.onnx"},
+        {"sha256": "0" * 64},
+    ],
+)
+def test_a_manifest_that_mislabels_a_file_is_refused(
+    changes: dict[str, str], own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edited(own_copy, **changes)
+    assert run(*QUICK, "-q", "--runtime", "torch-eager") == 2  # whoever reads it
+    one_line(capsys)
+
+
+def test_a_damaged_manifest_stops_an_export_before_it_writes(
+    own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (own_copy / "manifest.json").write_text('{"schema_version": 1')
+    before = (own_copy / "model.pt2").stat().st_mtime_ns
+    assert run("export", "-q", "--format", "torch-export") == 2
+    assert "manifest.json" in one_line(capsys)
+    assert (own_copy / "model.pt2").stat().st_mtime_ns == before
+
+
+def test_a_model_that_answers_too_much_is_refused(own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    model = onnx.load(own_copy / "model.onnx")
+    model.graph.node[-1].output[0] = "once"
+    model.graph.node.append(onnx.helper.make_node("Concat", ["once", "once"], ["logits"], axis=0))
+    del model.graph.value_info[:]
+    model.graph.output[0].type.tensor_type.shape.dim[0].dim_param = "twice"
+    onnx.save(model, "doubled.onnx")
+    assert run(*QUICK, "-q", "--model", "doubled.onnx", "--runtime", "onnxruntime") == 2
+    assert "answers to" in one_line(capsys)
+
+
+def test_a_stray_operator_does_not_make_a_network_quantised(
+    own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = onnx.load(own_copy / "model.onnx")
+    for name, value in (("scale", np.float32(1)), ("zero", np.uint8(0))):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(value), name))
+    model.graph.node.append(onnx.helper.make_node("QuantizeLinear", ["logits", "scale", "zero"], ["unused"]))
+    onnx.save(model, "decoy.onnx")
+    arguments = ("-q", "--model", "decoy.onnx", "--runtime", "onnxruntime")
+    assert run(*QUICK, *arguments) == 0
+    assert run(*QUICK, *arguments, "--precision", "int8") == 1
+    assert "it runs in fp32, not in int8 as claimed" in one_line(capsys)
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8", "int8-dynamic"])
+def test_a_foreign_file_of_lower_precision_must_say_so(
+    precision: str, own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("-q", "--model", own_copy / f"model-{precision}.onnx", "--runtime", "onnxruntime")
+    assert run(*QUICK, *arguments) == 1
+    capsys.readouterr()
+    assert run(*QUICK, *arguments, "--precision", precision) == 0
+
+
+def test_a_runtime_that_cannot_read_a_foreign_file_is_told(
+    own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("-q", "--model", own_copy / "model.onnx")
+    assert run(*QUICK, *arguments, "--runtime", "onnxruntime", "--runtime", "torch-eager") == 2
+    assert "torch-eager cannot read" in one_line(capsys)
+
+
+def nested(model: onnx.ModelProto) -> bytes:
+    """Keep a tensor elsewhere that is no initializer but the value of a Constant node."""
+    Path("secret.bin").write_bytes(bytes(40))
+    hidden = onnx.numpy_helper.from_array(np.zeros(10, np.float32), "hidden")
+    onnx.external_data_helper.set_external_data(hidden, "secret.bin")
+    hidden.ClearField("raw_data")
+    hidden.data_location = onnx.TensorProto.EXTERNAL
+    model.graph.node.insert(0, onnx.helper.make_node("Constant", [], ["extra"], value=hidden))
+    return bytes(model.SerializeToString())
+
+
+def negative_batch(model: onnx.ModelProto) -> bytes:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = -1
+    return bytes(model.SerializeToString())
+
+
+def foreign_domain(model: onnx.ModelProto) -> bytes:
+    model.graph.node[1].domain = "com.nobody"
+    model.opset_import.append(onnx.helper.make_opsetid("com.nobody", 1))
+    return bytes(model.SerializeToString())
+
+
 def external(model: onnx.ModelProto) -> bytes:
     onnx.save(model, "external.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
     return Path("external.onnx").read_bytes()
@@ -297,13 +400,26 @@ def unknown_operator(model: onnx.ModelProto) -> bytes:
     ("change", "words"),
     [
         (external, "keeps its weights in other files"),
+        (nested, "keeps its weights in other files"),
+        (negative_batch, "foreign.onnx"),
+        (foreign_domain, "foreign.onnx"),
         (another_signature, "foreign.onnx"),
         (unknown_operator, "No Op registered for Gemmm"),
         (lambda model: model.SerializeToString()[:-1000], "is not a valid ONNX model"),
         (lambda model: b"", "foreign.onnx"),
         (lambda model: b"hello", "is not a valid ONNX model"),
     ],
-    ids=["external data", "signature", "operator", "truncated", "empty", "text"],
+    ids=[
+        "external data",
+        "nested external data",
+        "negative batch",
+        "foreign domain",
+        "signature",
+        "operator",
+        "truncated",
+        "empty",
+        "text",
+    ],
 )
 def test_what_is_no_such_onnx_file_is_refused(
     change: Callable[[onnx.ModelProto], bytes],
@@ -328,6 +444,35 @@ def test_a_program_loads_only_from_the_manifest_or_with_trust(
     assert run(*QUICK, "-q", "--model", "known.ts") == 2
     assert "--trust-code" in one_line(capsys)
     assert run(*QUICK, "-q", "--model", "known.ts", "--trust-code") == 0
+
+
+def test_a_damaged_archive_and_a_pipe_are_refused(own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    content = bytearray((own_copy / "model.pt2").read_bytes())
+    at = content.rfind(b"PK\x01\x02")
+    content[at : at + 4] = b"XXXX"
+    Path("damaged.pt2").write_bytes(content)
+    assert run(*QUICK, "-q", "--model", "damaged.pt2") == 2
+    one_line(capsys)
+    os.mkfifo("pipe")
+    assert run(*QUICK, "-q", "--model", "pipe") == 2
+    assert "pipe is no file" in one_line(capsys)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
+def test_sigterm_leaves_no_process_and_no_file(own_copy: Path) -> None:
+    before = {path.name for path in own_copy.iterdir()}
+    command = [sys.executable, "-m", "mnist_bench", "export", "--format", "onnx"]
+    process = subprocess.Popen(command, cwd=own_copy.parent.parent, stderr=subprocess.PIPE, text=True)
+    assert process.stderr
+    process.stderr.readline()
+    time.sleep(2)
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.terminate()
+    process.communicate()
+    assert process.returncode == 143
+    assert children
+    assert not psutil.wait_procs(children, timeout=10)[1]
+    assert {path.name for path in own_copy.iterdir()} - {".lock"} == before - {".lock"}
 
 
 def test_an_archive_of_something_else_is_refused(own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:

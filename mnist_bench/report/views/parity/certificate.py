@@ -35,7 +35,11 @@ def build(record: ParityRecord, _options: ViewOptions) -> Iterator[Table]:
 
 def _row(record: ParityRecord, entry: Uncertified) -> list[Cell]:
     runs = [result for result in record.results if result.configuration.precision == "fp32" and result.rung > 1]
-    differing = sum(any(deviation.image == entry.image for deviation in result.deviations) for result in runs)
+    differing = [
+        result.configuration.target
+        for result in runs
+        if any(deviation.image == entry.image for deviation in result.deviations)
+    ]
     return [
         image_name(record, entry.image),
         label_name(record, entry.image),
@@ -44,5 +48,5 @@ def _row(record: ParityRecord, entry: Uncertified) -> list[Cell]:
         entry.margin,
         entry.bound,
         entry.margin - entry.bound,
-        f"{len(runs) - differing} of {len(runs)}",
+        f"{len(runs) - len(differing)} of {len(runs)}" + "".join(f", not {name}" for name in dict.fromkeys(differing)),
     ]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from mnist_bench.core.types import ParityRecord
-from mnist_bench.report._parity import image_name, label_name, predictions
+from mnist_bench.report._parity import image_name, label_name, predictions, silent
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
 ORDER = 2
@@ -21,14 +21,17 @@ def build(record: ParityRecord, _options: ViewOptions) -> Iterator[Table]:
         [f"{place} {a}", *(None if a == b else len(flips.get((a, b)) or flips.get((b, a)) or []) for b in names)]
         for place, a in enumerate(names, 1)
     ]
+    missing = [f"Not compared, because it did not answer properly: {name}." for name in silent(record)]
     if any(flips.values()):
-        yield Table("Flip matrix", columns, rows, notes=list(_cancelling(record, found, flips)))
+        yield Table("Flip matrix", columns, rows, notes=[*_cancelling(record, found, flips), *missing])
         yield _images(record, found)
-    else:
+    elif len(names) > 1:
         note = (
-            f"All {len(names) - 1} runtimes and the reference predict the same on every image, in every configuration."
+            f"All {len(names) - 1} targets that answered predict what the reference predicts, in every configuration."
         )
-        yield Table("Flip matrix", [Column("Images that differ")], [["none"]], notes=[note])
+        yield Table("Flip matrix", [Column("Images that differ")], [["none"]], notes=[note, *missing])
+    else:
+        yield Table("Flip matrix", [Column("Images that differ")], [], notes=missing)
 
 
 def _differing(first: list[int], second: list[int]) -> list[int]:

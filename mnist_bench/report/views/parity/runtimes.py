@@ -19,6 +19,7 @@ def build(record: ParityRecord, _options: ViewOptions) -> Iterator[Table]:
         Column("Accuracy", Unit.SHARE),
         Column("Flips", Unit.COUNT),
         Column("Ties", Unit.COUNT),
+        Column("Certified", Unit.COUNT),
         Column("Runs", Unit.COUNT),
     ]
     rows = [_verdict(record, name, results) for name, results in by_target(record).items()]
@@ -35,8 +36,18 @@ def _verdict(record: ParityRecord, name: str, results: list[ParityResult]) -> li
         min(result.correct for result in results) / len(record.labels),
         max(len(result.deviations) for result in results),
         max(result.ties for result in results),
+        min(_certified_alike(record, result) for result in results),
         len(results),
     ]
+
+
+def _certified_alike(record: ParityRecord, result: ParityResult) -> int:
+    """Return how many certified test images are predicted as the reference predicts them."""
+    if result.largest_difference is None:
+        return 0
+    open_questions = {entry.image for entry in record.certificate.uncertified}
+    tests = (deviation.image for deviation in result.deviations if deviation.image < len(record.labels))
+    return record.certificate.certified - sum(image not in open_questions for image in tests)
 
 
 def _differences(record: ParityRecord) -> Table:
@@ -69,9 +80,8 @@ def _notes(record: ParityRecord) -> list[str]:
         f"The reference predicts {record.reference_correct / len(record.labels):.2%} rightly. Certificate: on "
         f"{covered.certified:,} of {covered.images:,} test images ({covered.certified / covered.images:.2%}) no IEEE "
         f"float32 runtime can predict anything else.",
-        "Flips: predictions that differ from the reference's; ties: those that rounding explains. The ladder: "
-        + " < ".join(RUNGS[1:])
-        + ".",
+        "Flips: predictions that differ from the reference's; ties: those that rounding explains; "
+        "certified: certified test images that are predicted alike. The ladder: " + " < ".join(RUNGS[1:]) + ".",
     ]
 
 
