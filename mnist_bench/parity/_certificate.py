@@ -87,8 +87,7 @@ def _magnitude(values: Array, errors: Array, weight: Array, bias: Array) -> Arra
 
 def _cannot_overflow(values: Array, errors: Array, weight: Array, bias: Array) -> NDArray[np.bool_]:
     """Tell of which images no partial sum of a layer can overflow in float32."""
-    below: NDArray[np.bool_] = (_magnitude(values, errors, weight, bias) < LARGEST).all(1)
-    return below
+    return np.asarray(_magnitude(values, errors, weight, bias).max(1) < LARGEST, np.bool_)
 
 
 def _rounding(values: Array, errors: Array, weight: Array, bias: Array) -> Array:
