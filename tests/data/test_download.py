@@ -1,6 +1,7 @@
 """Downloads, from a server of our own on the loopback interface."""
 
 import contextlib
+import gc
 import http.server
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +16,14 @@ from mnist_bench.data import _download
 
 # torchvision leaves the connection of a failed download to the garbage collector, which warns.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """Let the garbage collector do that here, and not in whichever test comes later."""
+    yield
+    gc.collect()
+
 
 Answer = Callable[[str, bytes], tuple[int, bytes]]
 
