@@ -17,7 +17,7 @@ from mnist_bench.core.errors import BadInput, ModelRefused
 from mnist_bench.core.types import Configuration, Manifest, ParityRecord, Precision, Record
 from mnist_bench.parity._inputs import build_inputs
 from mnist_bench.parity._reference import Weights
-from mnist_bench.parity._verify import Answer, Plan, Target, answer_all, parity_record, result
+from mnist_bench.parity._verify import Answer, Plan, Target, absence, answer_all, parity_record, result
 
 TIME_LIMIT_S = 600
 MEMORY_LIMIT_BYTES = 4 * 1024**3
@@ -73,8 +73,7 @@ def _readers(path: Path, kind: str, precision: Precision, plan: Plan) -> list[st
         for name in runtimes.names()
         if kind == (module := runtimes.load(name)).FORMAT
         and precision in module.PRECISIONS
-        and plan.device.partition(":")[0] in module.DEVICES
-        and not module.why_unavailable(plan.device)
+        and not absence(name, module, plan.device)
     ]
     if unable := [name for name in plan.runtimes if name not in able] or ([] if able else ["no runtime here"]):
         raise BadInput(f"{', '.join(unable)} cannot read {path}, which is {kind} in {precision}: name others")

@@ -95,10 +95,10 @@ def _targets(folder: Path, record: Record, plan: Plan) -> Targets:
         if module.FORMAT is None:
             if name in plan.runtimes:
                 raise BadInput(f"{name} answers nothing, so there is nothing to verify: name another runtime")
-        elif absence := _absence(name, module, plan.device):
+        elif missing := absence(name, module, plan.device):
             if name in plan.runtimes:
-                raise TargetUnavailable(f"{name} cannot be used: {absence.reason}; {absence.remedy}")
-            targets.skipped.append(absence)
+                raise TargetUnavailable(f"{name} cannot be used: {missing.reason}; {missing.remedy}")
+            targets.skipped.append(missing)
         elif module.FORMAT == "weights":
             _add_weights(targets, name, folder, record)
         else:
@@ -132,7 +132,8 @@ def _refuse_missing(targets: Targets, plan: Plan) -> None:
             raise BadInput("; ".join(f"{entry.target}: {entry.reason}: {entry.remedy}" for entry in absences))
 
 
-def _absence(name: str, module: Any, device: str) -> Absent | None:
+def absence(name: str, module: Any, device: str) -> Absent | None:
+    """Return why a runtime cannot be used on a device; None where it can."""
     if device.partition(":")[0] not in module.DEVICES:
         return Absent(target=name, reason=f"it does not run on {device}", remedy="use --device cpu")
     skipped = module.why_unavailable(device)

@@ -11,6 +11,9 @@ from mnist_bench.core.types import Tally
 from mnist_bench.model import Network
 from mnist_bench.training._schedule import MaskStream
 
+MOMENTS = ("exp_avg", "exp_avg_sq")
+"""What Adam keeps of each parameter."""
+
 
 @dataclass
 class RunningTally:

@@ -9,9 +9,7 @@ from torch.nn import functional
 from mnist_bench.core.types import TrainConfig
 from mnist_bench.model import Network
 from mnist_bench.training._schedule import MaskStream
-from mnist_bench.training.engines._engine import Engine, RunningTally
-
-MOMENTS = ("exp_avg", "exp_avg_sq")
+from mnist_bench.training.engines._engine import MOMENTS, Engine, RunningTally
 
 
 class EagerEngine:

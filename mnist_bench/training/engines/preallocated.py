@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from mnist_bench.core.types import Activation, TrainConfig
 from mnist_bench.model import CLASSES, HIDDEN_1, HIDDEN_2, PIXELS, Network
 from mnist_bench.training._schedule import MaskStream
-from mnist_bench.training.engines._engine import Engine, RunningTally
+from mnist_bench.training.engines._engine import MOMENTS, Engine, RunningTally
 
-MOMENTS = ("exp_avg", "exp_avg_sq")
 aten = torch.ops.aten
 
 
