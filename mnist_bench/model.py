@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
+from mnist_bench.core.architecture import CLASSES, HIDDEN_1, HIDDEN_2, PIXELS
 from mnist_bench.core.types import Activation
 
-PIXELS, HIDDEN_1, HIDDEN_2, CLASSES = 28 * 28, 512, 256, 10
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid}
 
 

@@ -10,13 +10,14 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import filelock
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_bench.core.bench_types import BenchRecord, GateRecord, SelfTestRecord, TrainingBenchRecord
 from mnist_bench.core.digest import sha256, sha256_of_file
 from mnist_bench.core.errors import BadInput, OutputUnwritable, RecordDamaged, RunExists, RunNotFound
 from mnist_bench.core.types import (
@@ -36,9 +37,18 @@ NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 DEFAULT_OUT = Path("exports")
 
 Arrays = Mapping[str, NDArray[Any]]
-Saved = Record | Manifest | ParityRecord
-T = TypeVar("T", Record, Manifest, ParityRecord)
-NAMES: dict[type[Saved], str] = {Record: "run.json", Manifest: "manifest.json", ParityRecord: "parity.json"}
+Saved = Record | Manifest | ParityRecord | BenchRecord
+T = TypeVar("T", bound=Saved)
+NAMES: dict[type[Saved], str] = {
+    Record: "run.json",
+    Manifest: "manifest.json",
+    ParityRecord: "parity.json",
+    BenchRecord: "bench.json",
+    TrainingBenchRecord: "bench-training.json",
+    GateRecord: "gate.json",
+    SelfTestRecord: "self-test.json",
+}
+DERIVED = tuple(name for kind, name in NAMES.items() if kind is not Record)
 
 
 def run_folder(out: Path, name: str) -> Path:
@@ -147,8 +157,8 @@ def load(folder: Path, kind: type[T]) -> T | None:
     Raises:
         RecordDamaged: it is not such a document, or one of another schema version.
     """
-    path = folder / NAMES[kind]
-    return _decode(path, kind) if path.exists() else None
+    path = folder / NAMES[cast("type[Saved]", kind)]
+    return read(path, kind) if path.exists() else None
 
 
 def load_record(folder: Path) -> Record:
@@ -245,7 +255,12 @@ def _save_arrays(folder: Path, stem: str, arrays: Arrays) -> SavedFile:
     return SavedFile(name=name, sha256=digest, size_bytes=len(content))
 
 
-def _decode(path: Path, kind: type[T]) -> T:
+def read(path: Path, kind: type[T]) -> T:
+    """Read a document from any file.
+
+    Raises:
+        RecordDamaged: it is not such a document, or one of another schema version.
+    """
     try:
         content = path.read_bytes()
         _refuse_other_schema(path, content)
@@ -278,7 +293,7 @@ def _remove_derived(folder: Path) -> None:
         manifest = load(folder, Manifest)
         for artifact in manifest.artifacts if manifest else ():
             (folder / artifact.name).unlink(missing_ok=True)
-    for name in (NAMES[Manifest], NAMES[ParityRecord]):
+    for name in DERIVED:
         (folder / name).unlink(missing_ok=True)
     for figure in (folder / "figures").glob("*.[ps][nv]g"):
         figure.unlink()

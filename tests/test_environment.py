@@ -3,6 +3,7 @@ import torch
 
 from mnist_bench import environment
 from mnist_bench.core.errors import BadInput, DeviceUnavailable
+from mnist_bench.environment import _machine
 
 
 def test_the_machine_is_described() -> None:
@@ -26,13 +27,13 @@ def test_an_unknown_device_is_refused(name: str) -> None:
     [(0, "auto", "cpu"), (0, "cpu", "cpu"), (2, "auto", "cuda:0"), (2, "cuda", "cuda:0"), (2, "cuda:1", "cuda:1")],
 )
 def test_a_device_becomes_concrete(devices: int, name: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "_cuda_devices", lambda: devices)
+    monkeypatch.setattr(_machine, "_cuda_devices", lambda: devices)
     assert environment.resolve_device(name) == expected
 
 
 @pytest.mark.parametrize(("devices", "name"), [(0, "cuda"), (0, "cuda:0"), (2, "cuda:2")])
 def test_a_device_that_is_not_there_is_refused(devices: int, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "_cuda_devices", lambda: devices)
+    monkeypatch.setattr(_machine, "_cuda_devices", lambda: devices)
     with pytest.raises(DeviceUnavailable, match="use --device cpu or auto"):
         environment.resolve_device(name)
 

@@ -26,6 +26,25 @@ def _existing_if_typed(context: click.Context, parameter: click.Parameter, value
     return value
 
 
+def numbers(_context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, ...]:
+    """Parse `1,7,128`; `all` stands for every core of this machine; nothing, for what the command chooses."""
+    if text is None:
+        return ()
+    from mnist_bench import environment
+
+    cores = environment.available_cores()
+    words = {"all": cores} if parameter.name == "threads" else {}
+    try:
+        found = [words[word] if word in words else int(word) for word in text.split(",")]
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is not a list of numbers such as {parameter.default}") from error
+    if min(found) < 1:
+        raise click.BadParameter(f"{min(found)} is not positive")
+    if words and max(found) > cores:
+        raise click.BadParameter(f"{max(found)} is more than the {cores} cores that this process may use")
+    return tuple(dict.fromkeys(found))
+
+
 out = click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),

@@ -4,15 +4,11 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from mnist_bench import report, store
 from mnist_bench.core.errors import OutputUnwritable, RunNotFound
-
-if TYPE_CHECKING:
-    from mnist_bench.core.types import ParityRecord, Record
 
 
 def say(text: str) -> None:
@@ -53,7 +49,7 @@ def check_json_path(path: Path | None) -> None:
         raise OutputUnwritable(f"{path} cannot be written: there is no folder {path.parent}; make it first")
 
 
-def write_json(records: "Sequence[Record | ParityRecord]", path: Path) -> None:
+def write_json(records: "Sequence[store.Saved]", path: Path) -> None:
     """Write one record as a JSON object, several as a list; to stdout where the path is '-'.
 
     A file is replaced as a whole; what is no file, such as a pipe or a device, is written to.

@@ -1,4 +1,4 @@
-"""How training shows that it goes on: a live display on a terminal, a line per epoch elsewhere, all on stderr."""
+"""How long work shows that it goes on: a live display on a terminal, lines elsewhere, all on stderr."""
 
 import contextlib
 import sys
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import click
 
+from mnist_bench.bench.blocks import Progress
 from mnist_bench.core.types import Configuration, EpochMetrics, Record
 from mnist_bench.training import Observer
 
@@ -156,3 +157,35 @@ def _described(configuration: Configuration) -> str:
         f"{configuration.target} on {configuration.provider}: "
         f"{configuration.threads} thread(s), batch {configuration.batch_size:,}"
     )
+
+
+@contextlib.contextmanager
+def processes_display(quiet: bool) -> Iterator[Callable[[Progress], None]]:
+    """Tell on stderr how far a benchmark is: a bar with the time left on a terminal, a line a block elsewhere."""
+    if quiet:
+        yield lambda _: None
+    elif _on_a_terminal():
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = (TextColumn("block {task.fields[block]}"), BarColumn(bar_width=24), MofNCompleteColumn())
+        console = Console(stderr=True)
+        with Bar(
+            *columns, TimeRemainingColumn(), TextColumn("{task.description}", style="dim"), console=console
+        ) as bar:
+            task = bar.add_task("looking at the machine", total=None, block="–")
+            yield lambda at: bar.update(
+                task,
+                completed=at.done,
+                total=at.total,
+                description=at.label,
+                block=f"{at.block + 1}/{at.blocks}",
+            )
+    else:
+        yield _tell_block
+
+
+def _tell_block(at: Progress) -> None:
+    if at.position == 0:
+        _tell(f"block {at.block + 1} of {at.blocks}: {at.contenders} processes")

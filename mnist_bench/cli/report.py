@@ -1,14 +1,17 @@
 """`mnist-bench report`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from mnist_bench.cli import _options
 
 if TYPE_CHECKING:
+    from mnist_bench.core.bench_types import BenchRecord
     from mnist_bench.core.types import ParityRecord, Record
+
+S = TypeVar("S", bound="ParityRecord | BenchRecord")
 
 
 @click.command(
@@ -28,7 +31,7 @@ Examples:
     "only",
     multiple=True,
     metavar="NAME",
-    help="Only this table, for example run, overfitting, misclassified, flips or certificate; can be repeated.",
+    help="Only this table, for example run, misclassified, flips or latency; can be repeated.",
 )
 @_options.convergence_at
 @click.option("--figures", is_flag=True, help="Draw the figures into the run folders instead.")
@@ -45,13 +48,20 @@ def command(
     """Show saved runs: nothing is trained and nothing is measured."""
     from mnist_bench import report
     from mnist_bench.cli._output import print_tables
+    from mnist_bench.core.bench_types import BenchRecord, TrainingBenchRecord
+    from mnist_bench.core.types import ParityRecord
 
     records = _records(out, names)
     if figures:
         _draw(records, out, data_dir)
     else:
-        comparisons = _comparisons(out, records)
-        print_tables(renderer, report.all_tables(records, comparisons, report.ViewOptions(convergence_at), only))
+        comparisons = _of_present_weights(out, records, ParityRecord, "verify")
+        benchmarks = [
+            *_of_present_weights(out, records, BenchRecord, "bench"),
+            *_of_present_weights(out, records, TrainingBenchRecord, "bench --training"),
+        ]
+        options = report.ViewOptions(convergence_at)
+        print_tables(renderer, report.all_tables(records, comparisons, benchmarks, options, only))
 
 
 def _records(out: Path, names: tuple[str, ...]) -> "list[Record]":
@@ -62,19 +72,18 @@ def _records(out: Path, names: tuple[str, ...]) -> "list[Record]":
     return [store.load_record(store.run_folder(out, name)) for name in chosen]
 
 
-def _comparisons(out: Path, records: "list[Record]") -> "list[ParityRecord]":
-    """Return what verify found of these runs, where it was of their present weights."""
+def _of_present_weights(out: Path, records: "list[Record]", kind: "type[S]", command: str) -> "list[S]":
+    """Return what a command found of these runs, where it was of their present weights."""
     from mnist_bench import store
-    from mnist_bench.core.types import ParityRecord
 
     found = []
     for record in records:
-        comparison = store.load(store.run_folder(out, record.name), ParityRecord)
+        saved = store.load(store.run_folder(out, record.name), kind)
         weights = record.checkpoint and record.checkpoint.weights.sha256
-        if comparison and comparison.weights_sha256 == weights:
-            found.append(comparison)
-        elif comparison:
-            click.echo(f"{record.name} was trained further since it was verified: run verify again", err=True)
+        if saved and saved.weights_sha256 == weights:
+            found.append(saved)
+        elif saved:
+            click.echo(f"{record.name} was trained further since: run {command} again", err=True)
     return found
 
 

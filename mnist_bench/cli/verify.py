@@ -12,23 +12,6 @@ if TYPE_CHECKING:
     from mnist_bench.parity import Plan
 
 
-def _numbers(_context: click.Context, parameter: click.Parameter, text: str) -> tuple[int, ...]:
-    """Parse `1,7,128`; `all` stands for every core of this machine."""
-    from mnist_bench import environment
-
-    cores = environment.available_cores()
-    words = {"all": cores} if parameter.name == "threads" else {}
-    try:
-        found = [words[word] if word in words else int(word) for word in text.split(",")]
-    except ValueError as error:
-        raise click.BadParameter(f"{text!r} is not a list of numbers such as {parameter.default}") from error
-    if min(found) < 1:
-        raise click.BadParameter(f"{min(found)} is not positive")
-    if words and max(found) > cores:
-        raise click.BadParameter(f"{max(found)} is more than the {cores} cores that this process may use")
-    return tuple(dict.fromkeys(found))
-
-
 @click.command(
     epilog="""\b
 Examples:
@@ -42,9 +25,9 @@ Examples:
 @click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Only this one; can be repeated.")
 @click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda or cuda:N.")
 @click.option(
-    "--batch-size", "batch_sizes", default="1,7,128,10000", show_default=True, callback=_numbers, metavar="N,…"
+    "--batch-size", "batch_sizes", default="1,7,128,10000", show_default=True, callback=_options.numbers, metavar="N,…"
 )
-@click.option("--threads", default="1,all", show_default=True, callback=_numbers, metavar="N,…")
+@click.option("--threads", default="1,all", show_default=True, callback=_options.numbers, metavar="N,…")
 @click.option("--dataset", metavar="NAME", help="Other images than the run was trained on.")
 @_options.data_dir
 @click.option(

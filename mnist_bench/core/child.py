@@ -10,12 +10,14 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mnist_bench.core.errors import MnistBenchError
+from mnist_bench.core.errors import BadInput, MnistBenchError
 
 BUG = MnistBenchError.exit_code
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class ChildFailed(MnistBenchError):
@@ -34,6 +36,7 @@ def call(
     memory_limit_bytes: int | None = None,
     died_exit_code: int = BUG,
     folder: Path | None = None,
+    python: Sequence[str] = (sys.executable,),
 ) -> Any:
     """Call `module:function` with a JSON argument in a fresh process and return its JSON result.
 
@@ -44,15 +47,18 @@ def call(
         memory_limit_bytes: how much memory it may allocate, where the system can limit that.
         died_exit_code: the error's exit code where the process hung or died without a word.
         folder: where it runs; here, unless told.
+        python: the command that starts an interpreter which has mnist-bench; this one's, unless told.
 
     Raises:
-        ChildFailed: the function raised an error, or the process hung or died.
+        ChildFailed: the function raised an error, or the process hung, died, or could not be started.
     """
-    command = [sys.executable, "-m", "mnist_bench.core.child", target, str(memory_limit_bytes or 0)]
+    command = [*python, "-m", "mnist_bench.core.child", target, str(memory_limit_bytes or 0), str(os.getpid())]
     try:
         status, out, err = _run(command, json.dumps(argument), time_limit_s, folder)
     except subprocess.TimeoutExpired as error:
         raise ChildFailed(f"it took longer than {time_limit_s:g} s and was stopped", died_exit_code) from error
+    except OSError as error:
+        raise ChildFailed(f"{python[0]} cannot be started: {error.strerror}", BadInput.exit_code) from error
     try:
         answer = json.loads(out)
     except json.JSONDecodeError as error:
@@ -100,6 +106,16 @@ def _limit_memory(size_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (size_bytes, size_bytes))
 
 
+def _die_with(parent: int) -> None:
+    """Let this process be killed when its parent dies, however that happens, where the system can do that."""
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it has died already
+            os._exit(BUG)
+
+
 def _answer(target: str, argument: dict[str, Any]) -> dict[str, Any]:
     module, _, function = target.partition(":")
     try:
@@ -113,7 +129,8 @@ def _answer(target: str, argument: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Serve one call: the target and the memory limit on the command line, the argument on stdin."""
+    """Serve one call: the target, the memory limit and the caller on the command line, the argument on stdin."""
+    _die_with(int(sys.argv[3]))
     answer_to = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever libraries print must not mix with the answer
     _limit_memory(int(sys.argv[2]))

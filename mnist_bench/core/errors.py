@@ -4,18 +4,22 @@
     ├── CheckFailed             exit 1: something was measured and is not as required
     │   ├── TrainingDiverged
     │   ├── ParityBroken
-    │   └── AccuracyTooLow
+    │   ├── AccuracyTooLow
+    │   └── Slower
     ├── BadInput                exit 2: what was asked for, or given, is wrong
     │   ├── DataDamaged
     │   ├── RecordDamaged
     │   ├── ModelRefused
     │   ├── RunExists
-    │   └── RunNotFound
+    │   ├── RunNotFound
+    │   └── UnlikeMachines
     ├── EnvironmentProblem      exit 3: this machine lacks something (network, disk, device)
     │   ├── DataUnavailable
     │   ├── DeviceUnavailable
     │   ├── TargetUnavailable
-    │   └── OutputUnwritable
+    │   ├── OutputUnwritable
+    │   ├── TooBusy
+    │   └── MeasurementFailed
     └── Interrupted             exit 130 (Ctrl-C) or 143 (SIGTERM)
 
 A message is one line that says what happened, to what, and what to do next.
@@ -46,6 +50,10 @@ class AccuracyTooLow(CheckFailed):
     """The accuracy that was required was not reached."""
 
 
+class Slower(CheckFailed):
+    """A gate found, and confirmed, that something became slower."""
+
+
 class BadInput(MnistBenchError, ValueError):
     """What was asked for, or given, is wrong."""
 
@@ -72,6 +80,10 @@ class RunNotFound(BadInput):
     """There is no run of this name."""
 
 
+class UnlikeMachines(BadInput):
+    """Two records were not measured on machines of one kind."""
+
+
 class EnvironmentProblem(MnistBenchError):
     """This machine lacks something that the work needs."""
 
@@ -92,6 +104,14 @@ class TargetUnavailable(EnvironmentProblem):
 
 class OutputUnwritable(EnvironmentProblem):
     """An output folder or file cannot be written."""
+
+
+class TooBusy(EnvironmentProblem):
+    """Others use this machine so much that nothing can be said of speed."""
+
+
+class MeasurementFailed(EnvironmentProblem):
+    """What was to be measured could not be."""
 
 
 class Interrupted(MnistBenchError):

@@ -16,8 +16,7 @@ from mnist_bench.core.digest import sha256_of_file
 from mnist_bench.core.errors import BadInput, ModelRefused
 from mnist_bench.core.types import Configuration, Manifest, ParityRecord, Precision, Record
 from mnist_bench.parity._inputs import build_inputs
-from mnist_bench.parity._reference import Weights
-from mnist_bench.parity._verify import Answer, Plan, Target, absence, answer_all, parity_record, result
+from mnist_bench.parity._verify import Answer, Plan, Target, absence, answer_all, parity_record, result, weights_of
 
 TIME_LIMIT_S = 600
 MEMORY_LIMIT_BYTES = 4 * 1024**3
@@ -51,13 +50,11 @@ def verify_file(
         ModelRefused: it is no such file, has another signature, or is a program that nobody vouches for.
         ChildFailed: its process hung, died or used up its memory.
     """
-    if record.checkpoint is None:
-        raise BadInput(f"run {record.name!r} has no weights yet: train it first")
+    weights = weights_of(folder, record)
     if not path.is_file():
         raise ModelRefused(f"{path} is no file: give an ONNX or TorchScript file")
     kind = _kind(path, folder, trusted)
     names = _readers(path, kind, precision, plan)
-    weights = Weights.of(store.load_arrays(folder, record.checkpoint.weights), record.config.activation)
     inputs = build_inputs(dataset, weights)
     with tempfile.TemporaryDirectory() as scratch:
         np.save(Path(scratch, "images.npy"), inputs.images)

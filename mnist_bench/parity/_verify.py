@@ -74,12 +74,8 @@ def verify(folder: Path, record: Record, dataset: data.Dataset, plan: Plan, told
         RecordDamaged: a file differs from the manifest; no runtime has seen it.
         TargetUnavailable: a runtime that was named cannot be used here.
     """
-    if record.checkpoint is None:
-        raise BadInput(f"run {record.name!r} has no weights yet: train it first")
-    targets = _targets(folder, record, plan)
-    if not targets.ready:
-        raise BadInput(f"there is nothing to compare in {folder}: export first, or name other runtimes")
-    weights = Weights.of(store.load_arrays(folder, record.checkpoint.weights), record.config.activation)
+    weights = weights_of(folder, record)
+    targets = find_targets(folder, record, plan.runtimes, plan.device)
     inputs = build_inputs(dataset, weights)
     results = [
         result(inputs, answer) for target in targets.ready for answer in answer_all(target, inputs.images, plan, told)
@@ -87,23 +83,50 @@ def verify(folder: Path, record: Record, dataset: data.Dataset, plan: Plan, told
     return parity_record(record, dataset, inputs, results, targets.skipped)
 
 
-def _targets(folder: Path, record: Record, plan: Plan) -> Targets:
+def weights_of(folder: Path, record: Record) -> Weights:
+    """Return the weights that a run has reached.
+
+    Raises:
+        BadInput: it has none yet.
+        RecordDamaged: they are not those that were saved.
+    """
+    if record.checkpoint is None:
+        raise BadInput(f"run {record.name!r} has no weights yet: train it first")
+    return Weights.of(store.load_arrays(folder, record.checkpoint.weights), record.config.activation)
+
+
+def find_targets(folder: Path, record: Record, names: Sequence[str], device: str) -> Targets:
+    """Return which runtimes can open which of a run's files on a device, and which cannot.
+
+    Args:
+        folder: the run's folder.
+        record: its record; it must hold a checkpoint.
+        names: runtimes, which must all be there; all that are here where there are none.
+        device: `cpu` or `cuda:N`.
+
+    Raises:
+        BadInput: there is nothing to open, or a runtime that was named answers nothing.
+        RecordDamaged: a file differs from the manifest.
+        TargetUnavailable: a runtime that was named cannot be used here.
+    """
     targets = Targets()
     artifacts = checked_artifacts(folder)
-    for name in plan.runtimes or runtimes.names():
+    for name in names or runtimes.names():
         module = runtimes.load(name)
         if module.FORMAT is None:
-            if name in plan.runtimes:
+            if name in names:
                 raise BadInput(f"{name} answers nothing, so there is nothing to verify: name another runtime")
-        elif missing := absence(name, module, plan.device):
-            if name in plan.runtimes:
+        elif missing := absence(name, module, device):
+            if name in names:
                 raise TargetUnavailable(f"{name} cannot be used: {missing.reason}; {missing.remedy}")
             targets.skipped.append(missing)
         elif module.FORMAT == "weights":
             _add_weights(targets, name, folder, record)
         else:
-            _add_artifacts(targets, name, folder, record, artifacts, plan.device)
-    _refuse_missing(targets, plan)
+            _add_artifacts(targets, name, folder, record, artifacts, device)
+    _refuse_missing(targets, names)
+    if not targets.ready:
+        raise BadInput(f"there is nothing to open in {folder}: export first, or name other runtimes")
     return targets
 
 
@@ -123,10 +146,10 @@ def checked_artifacts(folder: Path) -> tuple[Artifact, ...]:
     return manifest.artifacts if manifest else ()
 
 
-def _refuse_missing(targets: Targets, plan: Plan) -> None:
+def _refuse_missing(targets: Targets, names: Sequence[str]) -> None:
     """Raise where a runtime that was named has nothing to open."""
     ready = {target.runtime for target in targets.ready}
-    for name in plan.runtimes:
+    for name in names:
         if name not in ready:
             absences = [entry for entry in targets.skipped if entry.target.partition(" ")[0] == name]
             raise BadInput("; ".join(f"{entry.target}: {entry.reason}: {entry.remedy}" for entry in absences))
@@ -198,11 +221,12 @@ def answer_all(target: Target, images: NDArray[np.float32], plan: Plan, told: To
         asked = _configuration(target, spec, plan.batch_sizes[0], module.version(), "none")
         try:
             with module.open(target.model, spec) as session:
+                effective = session.inspect()
                 for batch_size in _batch_sizes(target.model, plan, len(images)):
-                    asked = _configuration(target, spec, batch_size, module.version(), session.provider)
+                    asked = _configuration(target, spec, batch_size, module.version(), effective.provider)
                     told(asked)
                     logits = _logits(session, images, batch_size, target.model.batch)
-                    yield Answer(asked, logits, session.precision)
+                    yield Answer(asked, logits, effective.precision)
         except MemoryError:
             raise  # this process's trouble, and no answer
         except Exception as error:  # noqa: BLE001 whatever a runtime raises is its answer

@@ -4,12 +4,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mnist_bench.core import plugins
+from mnist_bench.core.bench_types import BenchRecord
 from mnist_bench.core.errors import BadInput
 from mnist_bench.core.types import ParityRecord, Record
 from mnist_bench.report import renderers
+from mnist_bench.report._comparison import comparison_table
+from mnist_bench.report._environment import environment_tables
 from mnist_bench.report._figures import draw_figures
+from mnist_bench.report._load import load_table
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
-from mnist_bench.report.views import parity, training
+from mnist_bench.report.views import bench, parity, training
 
 __all__ = [
     "Cell",
@@ -18,7 +22,11 @@ __all__ = [
     "Unit",
     "ViewOptions",
     "all_tables",
+    "bench_tables",
+    "comparison_table",
     "draw_figures",
+    "environment_tables",
+    "load_table",
     "parity_tables",
     "render",
     "tables",
@@ -39,23 +47,36 @@ def parity_tables(record: ParityRecord, options: ViewOptions, only: Sequence[str
     return _build(parity, record, options, only)
 
 
+def bench_tables(record: BenchRecord, options: ViewOptions, only: Sequence[str] = ()) -> Iterator[Table]:
+    """Make the tables of a benchmark; see `tables`."""
+    return _build(bench, record, options, only)
+
+
 def all_tables(
-    records: Sequence[Record], comparisons: Sequence[ParityRecord], options: ViewOptions, only: Sequence[str] = ()
+    records: Sequence[Record],
+    comparisons: Sequence[ParityRecord],
+    benchmarks: Sequence[BenchRecord],
+    options: ViewOptions,
+    only: Sequence[str] = (),
 ) -> Iterator[Table]:
-    """Make the tables of some training runs and of the comparisons that were made of them; see `tables`.
+    """Make the tables of some training runs, and of what was compared and measured of them; see `tables`.
 
     Raises:
         BadInput: there is no such view.
     """
-    known = {name: folder for folder in (training, parity) for name in plugins.names(folder)}
+    folders = (training, parity, bench)
+    known = {name: folder for folder in folders for name in plugins.names(folder)}
     if unknown := [name for name in only if name not in known]:
         raise BadInput(f"no table {unknown[0]!r}: choose from {', '.join(known)}")
-    wanted = {folder: [name for name in only if known[name] is folder] for folder in (training, parity)}
+    wanted = {folder: [name for name in only if known[name] is folder] for folder in folders}
     if wanted[training] or not only:
         yield from tables(records, options, wanted[training])
     if wanted[parity] or not only:
         for comparison in comparisons:
             yield from parity_tables(comparison, options, wanted[parity])
+    if wanted[bench] or not only:
+        for benchmark in benchmarks:
+            yield from bench_tables(benchmark, options, wanted[bench])
 
 
 def _build(folder: Any, subject: Any, options: ViewOptions, only: Sequence[str]) -> Iterator[Table]:

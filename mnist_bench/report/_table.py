@@ -14,6 +14,8 @@ class Unit(Enum):
     SHARE = "share"  # in [0, 1], shown as a percentage
     SHARE_DIFFERENCE = "share difference"  # of two shares, shown in percentage points with its sign
     SECONDS = "s"
+    MICROSECONDS = "s, in microseconds"
+    DURATION = "s, of any size"  # shown in the unit that fits, ns to s
     SECONDS_DIFFERENCE = "s difference"
     NATS = "nat"  # a cross-entropy loss
     NATS_DIFFERENCE = "nat difference"
@@ -22,6 +24,9 @@ class Unit(Enum):
     TINY = "logit, tiny"  # differences near rounding
     PROBABILITY = "probability"
     BYTES = "byte"
+    MEMORY = "byte, rounded"  # shown in MB
+    GIGA_PER_SECOND = "1/s, of 10^9"
+    RATIO = "ratio"
     PER_SECOND = "1/s"
     PER_SECOND_DIFFERENCE = "1/s difference"
     COUNT_DIFFERENCE = "count difference"

@@ -10,9 +10,9 @@ from typing import Any
 
 from mnist_bench.core import plugins
 from mnist_bench.runtimes._onnx_graph import effective_precision as onnx_precision
-from mnist_bench.runtimes._session import Model, Session, Spec
+from mnist_bench.runtimes._session import Effective, Model, Session, Spec
 
-__all__ = ["Model", "Session", "Spec", "load", "names", "onnx_precision"]
+__all__ = ["Effective", "Model", "Session", "Spec", "load", "names", "onnx_precision"]
 
 
 def names() -> tuple[str, ...]:

@@ -40,16 +40,25 @@ class Spec:
 
 
 @dataclass(frozen=True)
+class Effective:
+    """Where and how a session really runs, read back from it and not repeated from what was asked for.
+
+    `precision` is a `Precision`, or the name of what runs instead.
+    """
+
+    provider: str
+    precision: str
+
+
+@dataclass(frozen=True)
 class Session:
     """An opened model: `run` maps images (n, 1, 28, 28) to logits (n, 10).
 
-    `provider` and `precision` are read back from what really runs, not repeated from what was asked for; `precision` is
-    a `Precision`, or the name of what runs instead.
+    `inspect` looks how it runs, which can cost time and memory, so that opening costs only what a user's does.
     """
 
     run: Callable[[Images], Logits]
-    provider: str
-    precision: str
+    inspect: Callable[[], Effective]
 
 
 def no_cuda(target: str, device: str) -> Skipped | None:
@@ -80,7 +89,7 @@ def torch_threads(threads: int) -> Iterator[None]:
 
 
 def torch_session(call: "Callable[..., object]", device: str) -> Session:
-    """Wrap a function from tensor to tensor, as torch runtimes have one; ask it once to see where and how it runs."""
+    """Wrap a function from tensor to tensor, as torch runtimes have one; inspecting it asks it once."""
     import torch
 
     def ask(images: torch.Tensor) -> torch.Tensor:
@@ -93,7 +102,10 @@ def torch_session(call: "Callable[..., object]", device: str) -> Session:
         answer: Logits = ask(torch.from_numpy(images)).cpu().numpy()
         return answer
 
-    probe = ask(torch.zeros(PROBE, 1, 28, 28))
-    exact = torch.get_float32_matmul_precision() == "highest"
-    precision = ("fp32" if exact else "tf32") if probe.dtype is torch.float32 else str(probe.dtype)
-    return Session(run, f"torch {probe.device}", precision)
+    def inspect() -> Effective:
+        probe = ask(torch.zeros(PROBE, 1, 28, 28))
+        exact = torch.get_float32_matmul_precision() == "highest"
+        precision = ("fp32" if exact else "tf32") if probe.dtype is torch.float32 else str(probe.dtype)
+        return Effective(f"torch {probe.device}", precision)
+
+    return Session(run, inspect)

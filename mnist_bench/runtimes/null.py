@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mnist_bench.core.types import Precision, Skipped
-from mnist_bench.runtimes._session import Images, Logits, Model, Session, Spec
+from mnist_bench.runtimes._session import Effective, Images, Logits, Model, Session, Spec
 
 FORMAT, DEVICES, CLASSES = None, ("cpu",), 10
 PRECISIONS: tuple[Precision, ...] = ("fp32",)
@@ -33,4 +33,4 @@ def open(_model: Model | None, _spec: Spec) -> Iterator[Session]:  # noqa: A001 
             answers[size] = np.zeros((size, CLASSES), np.float32)
         return answers[size]
 
-    yield Session(run, "null", "fp32")
+    yield Session(run, lambda: Effective("null", "fp32"))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 
 from mnist_bench.core.types import Precision, Skipped
-from mnist_bench.runtimes._session import Images, Logits, Model, Session, Spec
+from mnist_bench.runtimes._session import Effective, Images, Logits, Model, Session, Spec
 
 FORMAT, DEVICES = "onnx", ("cpu",)
 PRECISIONS: tuple[Precision, ...] = ("fp32",)  # NumPy's products of float16 and of integers take minutes
@@ -38,4 +38,4 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
         return logits
 
     with threadpool_limits(spec.threads):
-        yield Session(run, "numpy", "fp32")
+        yield Session(run, lambda: Effective("numpy", "fp32"))

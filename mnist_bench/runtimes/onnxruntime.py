@@ -8,7 +8,7 @@ from typing import Any
 from mnist_bench.core.errors import DeviceUnavailable
 from mnist_bench.core.types import Precision, Skipped
 from mnist_bench.runtimes._onnx_graph import effective_precision
-from mnist_bench.runtimes._session import Images, Logits, Model, Session, Spec
+from mnist_bench.runtimes._session import Effective, Images, Logits, Model, Session, Spec
 
 FORMAT, DEVICES = "onnx", ("cpu", "cuda")
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-dynamic")
@@ -39,7 +39,6 @@ def version() -> str:
 @contextlib.contextmanager
 def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contract's name
     """Open a file in the configuration that is deployed: all optimisations, one operation at a time."""
-    import onnx
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -57,7 +56,13 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
         logits: Logits = session.run(None, {name: images})[0]
         return logits
 
-    yield Session(run, provider, effective_precision(onnx.load(model.path, load_external_data=False).graph))
+    yield Session(run, lambda: Effective(provider, _precision(model)))
+
+
+def _precision(model: Model) -> Precision:
+    import onnx
+
+    return effective_precision(onnx.load(model.path, load_external_data=False).graph)
 
 
 def _providers(device: str) -> list[Any]:

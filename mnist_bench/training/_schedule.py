@@ -5,7 +5,7 @@ import hashlib
 import torch
 from torch import Tensor
 
-from mnist_bench.model import HIDDEN_1
+from mnist_bench.core.architecture import HIDDEN_1
 
 LEVELS = 1 << 16
 

@@ -100,10 +100,8 @@ def train(record: Record, dataset: data.Dataset, folder: Path, observer: Observe
         TrainingDiverged: the loss is no longer finite; what was saved before stays as it is.
         OutputUnwritable: the folder cannot be written; what was saved before stays as it is.
     """
-    torch.set_num_threads(record.config.threads)
-    parts = _parts(dataset, record.config)
+    engine, parts = prepare(record.config, dataset)
     _refuse_misfit(record, dataset, len(parts.train[1]))
-    engine = _engine(record.config, parts)
     mask_state = _restore(engine, record, folder)
     observer.started(record)
     while len(record.epochs) < record.config.epochs:
@@ -113,6 +111,13 @@ def train(record: Record, dataset: data.Dataset, folder: Path, observer: Observe
     if signal_number := stop():
         raise Interrupted(f"stopped; run {record.name!r} is finished and saved", signal_number)
     return record
+
+
+def prepare(config: TrainConfig, dataset: data.Dataset) -> tuple[Engine, Parts]:
+    """Put the data and a new network on the device, and build the engine that trains it."""
+    torch.set_num_threads(config.threads)
+    parts = _parts(dataset, config)
+    return _engine(config, parts), parts
 
 
 def _refuse_misfit(record: Record, dataset: data.Dataset, train_images: int) -> None:

@@ -176,7 +176,7 @@ NEW_RUNTIME = '''
 import contextlib
 import numpy as np
 from mnist_bench import store
-from mnist_bench.runtimes import Session
+from mnist_bench.runtimes import Effective, Session
 
 FORMAT, DEVICES, PRECISIONS = "weights", ("cpu",), ("fp32",)
 
@@ -195,7 +195,7 @@ def open(model, spec):
         h = np.maximum(images.reshape(len(images), -1) @ w["fc1.weight"].T + w["fc1.bias"], np.float32(0))
         h = np.maximum(h @ w["fc2.weight"].T + w["fc2.bias"], np.float32(0))
         return {answer}
-    yield Session(run, "numpy", "{precision}")
+    yield Session(run, lambda: Effective("numpy", "{precision}"))
 '''
 LOGITS = 'h @ w["fc3.weight"].T + w["fc3.bias"]'
 

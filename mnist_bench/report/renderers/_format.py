@@ -6,6 +6,23 @@ from mnist_bench.report._table import Cell, Column, Quantity, Unit
 
 ABSENT = "–"
 
+SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+
+
+def _duration(seconds: float) -> str:
+    """Write a duration with three digits that matter, in the unit that fits."""
+    scale, name = next((found for found in SCALES if abs(seconds) >= found[0] * 0.9995), SCALES[-1])
+    value = seconds / scale
+    digits = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0  # noqa: PLR2004 three digits in all
+    return f"{value:.{digits}f} {name}"
+
+
+def _microseconds(seconds: float) -> str:
+    value = seconds * 1e6
+    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0  # noqa: PLR2004 three digits at least
+    return f"{value:,.{digits}f}"
+
+
 FORMATS: dict[Unit, Callable[[float], str]] = {
     Unit.TEXT: str,
     Unit.COUNT: lambda value: f"{value:,.0f}",
@@ -13,6 +30,8 @@ FORMATS: dict[Unit, Callable[[float], str]] = {
     Unit.SHARE: lambda value: f"{value:.2%}",
     Unit.SHARE_DIFFERENCE: lambda value: f"{100 * value:+.2f} pp",
     Unit.SECONDS: lambda value: f"{value:,.2f} s",
+    Unit.MICROSECONDS: _microseconds,
+    Unit.DURATION: _duration,
     Unit.SECONDS_DIFFERENCE: lambda value: f"{value:+,.2f} s",
     Unit.NATS: lambda value: f"{value:.4f}",
     Unit.NATS_DIFFERENCE: lambda value: f"{value:+.4f}",
@@ -21,6 +40,9 @@ FORMATS: dict[Unit, Callable[[float], str]] = {
     Unit.TINY: lambda value: f"{value:.1e}",
     Unit.PROBABILITY: lambda value: f"{value:.3f}",
     Unit.BYTES: lambda value: f"{value:,.0f}",
+    Unit.MEMORY: lambda value: f"{value / 1e6:,.1f} MB" if value < 1e7 else f"{value / 1e6:,.0f} MB",  # noqa: PLR2004
+    Unit.GIGA_PER_SECOND: lambda value: f"{value / 1e9:,.1f}",
+    Unit.RATIO: lambda value: f"{value:.3f}",
     Unit.PER_SECOND: lambda value: f"{value:,.0f} /s",
     Unit.PER_SECOND_DIFFERENCE: lambda value: f"{value:+,.0f} /s",
     Unit.COUNT_DIFFERENCE: lambda value: f"{value:+,.0f}",

@@ -10,8 +10,9 @@ from itertools import accumulate
 import torch
 from torch import Tensor, nn
 
+from mnist_bench.core.architecture import CLASSES, HIDDEN_1, HIDDEN_2, PIXELS
 from mnist_bench.core.types import Activation, TrainConfig
-from mnist_bench.model import CLASSES, HIDDEN_1, HIDDEN_2, PIXELS, Network
+from mnist_bench.model import Network
 from mnist_bench.training._schedule import MaskStream
 from mnist_bench.training.engines._engine import MOMENTS, Engine, RunningTally
 

@@ -1,4 +1,4 @@
-"""What machine this is, which libraries are installed, and which devices can be used."""
+"""The machine, the libraries and the devices."""
 
 import datetime
 import os

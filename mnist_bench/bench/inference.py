@@ -1,0 +1,170 @@
+"""Contenders of inference: a run's weights and exported files in every runtime that is here."""
+
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from mnist_bench import data, parity, runtimes
+from mnist_bench.bench.blocks import Contender, Outcome
+from mnist_bench.core import child
+from mnist_bench.core.bench_types import BenchPlan, Row, Sample
+from mnist_bench.core.errors import EnvironmentProblem
+from mnist_bench.core.types import Absent, Configuration, Record
+
+NULL = "null"
+UNCHECKED = "answers nothing"
+MEASURED = ("first_call_s", "warm_up_calls", "warm_up_s", "peak_resident_bytes", "peak_device_bytes")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What every process is asked: the images, with the reference's answers, in a file within a folder for answers."""
+
+    inputs: parity.Inputs
+    scratch: Path
+
+    @property
+    def images(self) -> Path:
+        """The file of the images."""
+        return self.scratch / "images.npy"
+
+
+@contextmanager
+def asked(folder: Path, record: Record, dataset: data.Dataset) -> Iterator[Asked]:
+    """Evaluate the reference on a run's images, and keep them where processes find them while this lasts."""
+    weights = parity.weights_of(folder, record)
+    with tempfile.TemporaryDirectory(prefix="mnist-bench-") as scratch:
+        found = Asked(parity.build_inputs(dataset, weights), Path(scratch))
+        np.save(found.images, found.inputs.images)
+        yield found
+
+
+def contenders(
+    folder: Path, record: Record, plan: BenchPlan, names: Sequence[str], question: Asked, python: Sequence[str] = ()
+) -> tuple[list[Contender], tuple[Absent, ...]]:
+    """Return whom to measure, and what cannot be measured here.
+
+    Args:
+        folder: the run's folder.
+        record: its record.
+        plan: how to measure.
+        names: runtimes; all that are here where there are none.
+        question: see `asked`.
+        python: the command that starts another installation's interpreter; none for this one.
+
+    Raises:
+        BadInput: there is nothing to measure.
+        RecordDamaged: a file differs from the manifest.
+        TargetUnavailable: a runtime that was named cannot be used here.
+    """
+    answering = tuple(name for name in names if name != NULL)
+    targets = parity.Targets()
+    if answering or not names:
+        targets = parity.find_targets(folder, record, answering, plan.device)
+    found = [_contender(target.runtime, target.model, plan, question, python) for target in targets.ready]
+    if (NULL in names or not names) and plan.device == "cpu":
+        found.append(_contender(NULL, None, plan, question, python))
+    return found, tuple(targets.skipped)
+
+
+def _contender(
+    runtime: str, model: runtimes.Model | None, plan: BenchPlan, question: Asked, python: Sequence[str]
+) -> Contender:
+    name = f"{runtime} {model.precision}" if model and model.precision != "fp32" else runtime
+    return Contender("", name, Process(runtime, model, plan, question, tuple(python) or (sys.executable,)))
+
+
+@dataclass(frozen=True)
+class Process:
+    """Measures one target in a fresh process: all threads and batch sizes of the plan."""
+
+    runtime: str
+    model: runtimes.Model | None
+    plan: BenchPlan
+    question: Asked
+    python: tuple[str, ...]
+
+    def __call__(self, block: int, position: int) -> Outcome:
+        """See `Measurement`; the threads take turns in being first."""
+        turn = block % len(self.plan.threads)
+        found = child.call(
+            "mnist_bench.bench.worker:measure",
+            {
+                "runtime": self.runtime,
+                "model": _builtins(self.model),
+                "device": self.plan.device,
+                "threads": [*self.plan.threads[turn:], *self.plan.threads[:turn]],
+                "batch_sizes": sorted(self.plan.batch_sizes),
+                "images": str(self.question.images),
+                "scratch": str(self.question.scratch),
+                "warm_up": {"calls": self.plan.warm_up_calls, "seconds": self.plan.warm_up_s},
+            },
+            time_limit_s=self.plan.time_limit_s,
+            memory_limit_bytes=memory_limit(self.plan.device),
+            died_exit_code=EnvironmentProblem.exit_code,
+            python=self.python,
+        )
+        outcomes = [
+            self._outcome(found, session, batch, block, position)
+            for session in found["sessions"]
+            for batch in session["batches"]
+        ]
+        rows = [outcome for outcome in outcomes if isinstance(outcome, Row)]
+        return Outcome(rows, [outcome for outcome in outcomes if isinstance(outcome, str)])
+
+    def _outcome(
+        self, found: dict[str, Any], session: dict[str, Any], batch: dict[str, Any], block: int, position: int
+    ) -> Row | str:
+        """Make a row of one sample, if the answers of this very session are right; else say what is wrong."""
+        configuration = self._configuration(found, session, batch)
+        checked, deviations = UNCHECKED, 0
+        if self.model:
+            logits = np.load(self.question.scratch / batch["answers_file"])
+            answer = parity.Answer(configuration, logits, session["precision"])
+            result = parity.result(self.question.inputs, answer)
+            if result.failures:
+                where = f"{configuration.threads} thread(s), batch {configuration.batch_size}"
+                return f"wrong answers with {where}: {'; '.join(result.failures)}"
+            checked, deviations = parity.RUNGS[result.rung], len(result.deviations)
+        first_session, first_batch = session is found["sessions"][0], batch is session["batches"][0]
+        sample = Sample(
+            block=block,
+            position=position,
+            import_s=found["import_s"] if first_session and first_batch else None,
+            load_s=session["load_s"] if first_batch else None,
+            images=batch["batch_size"],
+            times_s=tuple(batch["times_s"]),
+            **{name: batch[name] for name in MEASURED},
+        )
+        size = self.model.path.stat().st_size if self.model else None
+        return Row(
+            configuration=configuration, size_bytes=size, checked=checked, deviations=deviations, samples=(sample,)
+        )
+
+    def _configuration(self, found: dict[str, Any], session: dict[str, Any], batch: dict[str, Any]) -> Configuration:
+        return Configuration(
+            runtime=self.runtime,
+            version=found["version"],
+            format=self.model.format if self.model else NULL,
+            precision=self.model.precision if self.model else "fp32",
+            device=self.plan.device,
+            provider=session["provider"],
+            threads=session["threads"],
+            batch_size=batch["batch_size"],
+        )
+
+
+def _builtins(model: runtimes.Model | None) -> dict[str, Any]:
+    return asdict(model) | {"path": str(model.path.resolve())} if model else {}
+
+
+def memory_limit(device: str) -> int | None:
+    """Return how much memory a measured process may take, in bytes: what is free; unlimited for CUDA."""
+    return psutil.virtual_memory().available if device == "cpu" else None

@@ -1,0 +1,126 @@
+"""Inside a measured process: what this machine can do at best, by PyTorch's own products and copies."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from mnist_bench.core.architecture import Product, inference_products, operations, training_products
+
+LOOK_S, REPEAT_S = 0.1, 2e-3  # how long to look for the best of runs that last so long each
+TIMER_CALLS = 100_000
+PROTOCOL_BATCH = 128
+LARGE: Product = (1024, 1024, 1024)
+BYTES = (256 * 1024, 2 * 1024**2, 8 * 1024**2, 256 * 1024**2)
+TRAINING = "training step, batch 128"
+SHAPES: dict[str, tuple[Product, ...]] = {
+    TRAINING: training_products(PROTOCOL_BATCH),
+    "inference, batch 128": inference_products(PROTOCOL_BATCH),
+    "inference, batch 1024": inference_products(1024),
+    "large": (LARGE,),
+}
+KINDS: dict[str, dict[str, torch.dtype]] = {
+    "cpu": {"fp32": torch.float32, "bf16": torch.bfloat16},
+    "cuda": {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16},
+}
+
+
+@torch.inference_mode()
+def probe(device: str, threads: list[int]) -> list[dict[str, Any]]:
+    """Measure the limits for each number of threads; the fields of a `Limits` each."""
+    found = []
+    for count in threads:
+        torch.set_num_threads(count)
+        rates = [
+            _matrix_rate(purpose, shapes, precision, device)
+            for precision in KINDS[device.partition(":")[0]]
+            for purpose, shapes in SHAPES.items()
+        ]
+        bandwidths = [_bandwidth(access, size, device) for access in ("read", "copy") for size in BYTES]
+        found.append(
+            {
+                "device": device,
+                "threads": count,
+                "matrix_rates": rates,
+                "bandwidths": bandwidths,
+                "timer_s": timer_s(),
+            }
+        )
+    return found
+
+
+def _matrix_rate(purpose: str, shapes: tuple[Product, ...], precision: str, device: str) -> dict[str, Any]:
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    kind = KINDS[device.partition(":")[0]][precision]
+    products = [
+        (
+            torch.randn(rows, inner, device=device).to(kind),
+            torch.randn(columns, inner, device=device).to(kind).t(),
+            torch.empty(rows, columns, device=device, dtype=kind),
+        )
+        for rows, inner, columns in shapes
+    ]
+
+    def run() -> None:
+        for left, right, out in products:
+            torch.mm(left, right, out=out)
+
+    seconds = best(run, device)
+    if precision == "fp32" and device == "cpu" and purpose != TRAINING:
+        seconds = min(seconds, _packed_s([(left, right.t().contiguous()) for left, right, _ in products], device))
+    rate = operations(shapes) / seconds
+    return {"shapes": shapes, "purpose": purpose, "precision": precision, "flop_per_s": rate}
+
+
+def _packed_s(pairs: list[tuple[torch.Tensor, torch.Tensor]], device: str) -> float:
+    """Return the seconds of the products with weights that oneDNN packed before, as inference may; inf without it."""
+    if not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
+        return float("inf")
+    packed = [(left, torch.ops.mkldnn._reorder_linear_weight(weight, len(left))) for left, weight in pairs]
+
+    def run() -> None:
+        for left, weight in packed:
+            torch.ops.mkldnn._linear_pointwise(left, weight, None, "none", [], "")
+
+    return best(run, device)
+
+
+def _bandwidth(access: str, size_bytes: int, device: str) -> dict[str, Any]:
+    """Sum, or copy, so many bytes of memory in all."""
+    if access == "read":
+        source = torch.ones(size_bytes // 4, device=device)
+        seconds = best(source.sum, device)
+    else:
+        source = torch.ones(size_bytes // 8, device=device)
+        copy = torch.empty_like(source)
+        seconds = best(lambda: copy.copy_(source), device)
+    return {"access": access, "size_bytes": size_bytes, "bytes_per_s": size_bytes / seconds}
+
+
+def best(run: Callable[[], object], device: str) -> float:
+    """Return the seconds of one call: the best of runs that last long enough for the clock."""
+    wait: Callable[[], object] = torch.cuda.synchronize if device.startswith("cuda") else int
+
+    def seconds(calls: int) -> float:
+        wait()
+        began = time.perf_counter()
+        for _ in range(calls):
+            run()
+        wait()
+        return (time.perf_counter() - began) / calls
+
+    seconds(1)
+    fastest = seconds(1)
+    end = time.perf_counter() + LOOK_S
+    while time.perf_counter() < end:
+        fastest = min(fastest, seconds(max(1, int(REPEAT_S / fastest))))
+    return fastest
+
+
+def timer_s() -> float:
+    """Return what it costs to read the clock once, in seconds."""
+    began = time.perf_counter_ns()
+    for _ in range(TIMER_CALLS):
+        time.perf_counter_ns()
+    return (time.perf_counter_ns() - began) * 1e-9 / TIMER_CALLS

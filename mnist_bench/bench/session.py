@@ -1,0 +1,175 @@
+"""A benchmark from its plan to its saved record: probe, blocks, probe."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from mnist_bench import data, environment, store
+from mnist_bench.bench import inference, steps
+from mnist_bench.bench.blocks import Contender, Progress, measure_blocks
+from mnist_bench.core import child
+from mnist_bench.core.bench_types import BenchPlan, BenchRecord, Conditions, Limits, TrainingBenchRecord
+from mnist_bench.core.errors import BadInput, EnvironmentProblem, MeasurementFailed, TooBusy
+from mnist_bench.core.types import Absent, Environment, Record
+
+BUSY_SHARE = 0.4
+"""Above this share of all cores nothing is measured: two busy programs on two cores slow each other several times."""
+
+R = TypeVar("R", bound=BenchRecord)
+Told = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A run to measure: its folder, its record, its images, and where these are."""
+
+    folder: Path
+    record: Record
+    dataset: data.Dataset
+    data_dir: Path | None
+
+
+def probe(device: str, threads: Sequence[int]) -> tuple[Limits, ...]:
+    """Measure what this machine can do at best with each number of threads, in a process of its own."""
+    found = child.call(
+        "mnist_bench.bench.prober:probe",
+        {"device": device, "threads": list(threads)},
+        time_limit_s=120 + 30 * len(threads),
+        died_exit_code=EnvironmentProblem.exit_code,
+    )
+    return tuple(msgspec.convert(fields, Limits) for fields in found)
+
+
+def looked_at(device: str, allow_busy: bool) -> Conditions:
+    """Look at the machine before anything is timed.
+
+    Raises:
+        TooBusy: other processes, or the hypervisor's other guests, take so much that nothing can be said.
+    """
+    conditions = environment.conditions(device)
+    taken = conditions.busy_share + (conditions.steal_share or 0.0)
+    if taken > BUSY_SHARE and not allow_busy:
+        raise TooBusy(
+            f"others take {taken:.0%} of this machine's cores, so nothing can be said of speed: "
+            f"stop them or wait, or measure all the same with --allow-busy"
+        )
+    return conditions
+
+
+@contextlib.contextmanager
+def contenders_of(
+    kind: type[BenchRecord], subject: Subject, plan: BenchPlan
+) -> Iterator[tuple[list[Contender], tuple[Absent, ...]]]:
+    """Find whom to measure for a kind of record, and what cannot be measured here; their files last as long as this."""
+    if issubclass(kind, TrainingBenchRecord):
+        yield steps.contenders(subject.record, plan, plan.targets, subject.data_dir), ()
+        return
+    with inference.asked(subject.folder, subject.record, subject.dataset) as question:
+        yield inference.contenders(subject.folder, subject.record, plan, plan.targets, question)
+
+
+def bench(
+    kind: type[R], subject: Subject, plan: BenchPlan, told: Told, *, resume: bool = False, allow_busy: bool = False
+) -> R:
+    """Measure a run by a plan, and save the record in its folder after every block.
+
+    Args:
+        kind: `BenchRecord` for inference, `TrainingBenchRecord` for training.
+        subject: the run.
+        plan: what to measure; that of the saved record where `resume`.
+        told: is called before each process.
+        resume: go on with the blocks that the saved record lacks.
+        allow_busy: measure although others use this machine.
+
+    Returns:
+        The finished record, as saved.
+
+    Raises:
+        BadInput: there is nothing to measure, or nothing to resume.
+        TooBusy: nothing can be said on this machine now.
+        MeasurementFailed: not one target could be measured.
+    """
+    begun = resumable(kind, subject) if resume else None
+    plan = begun.plan if begun else plan
+    conditions = looked_at(plan.device, allow_busy)
+    with contenders_of(kind, subject, plan) as (contenders, skipped):
+        record = begun or new_record(kind, subject, plan, conditions, skipped)
+        return finish(record, contenders, told, lambda reached: store.save(subject.folder, reached))
+
+
+def new_record(
+    kind: type[R], subject: Subject, plan: BenchPlan, conditions: Conditions, skipped: Sequence[Absent]
+) -> R:
+    """Return the record of a benchmark that has not begun, with the limits as they are before it."""
+    assert subject.record.checkpoint
+    return kind(
+        name=subject.record.name,
+        dataset=subject.dataset.name,
+        weights_sha256=subject.record.checkpoint.weights.sha256,
+        environment=environment.collect(plan.device),
+        conditions=conditions,
+        plan=plan,
+        limits=probe(plan.device, plan.threads),
+        skipped=tuple(skipped),
+    )
+
+
+def finish(record: R, contenders: Sequence[Contender], told: Told, save: Callable[[R], None]) -> R:
+    """Measure the blocks that a record lacks, probe once more, and save.
+
+    Raises:
+        MeasurementFailed: not one target could be measured.
+    """
+    if record.finished:
+        return record
+    record = measure_blocks(record, contenders, told, save)
+    record = replace(record, limits=record.limits + probe(record.plan.device, record.plan.threads))
+    save(record)
+    if not record.rows:
+        first = record.failures[0]
+        raise MeasurementFailed(f"nothing could be measured; the first: {first.target}: {first.reason}")
+    return record
+
+
+def resumable(kind: type[R], subject: Subject) -> R:
+    """Return the saved record to go on with.
+
+    Raises:
+        BadInput: there is none, or it is of other weights or of another machine.
+    """
+    saved = store.load(subject.folder, kind)
+    if saved is None:
+        raise BadInput(f"there is no benchmark in {subject.folder} to go on with: begin one without --resume")
+    if not subject.record.checkpoint or saved.weights_sha256 != subject.record.checkpoint.weights.sha256:
+        raise BadInput(f"run {subject.record.name!r} was trained further since: begin a new benchmark without --resume")
+    here = environment.collect(saved.plan.device)
+    if unlike := machine_differences(saved.environment, here) + software_differences(saved.environment, here):
+        raise BadInput(f"this is not the machine that the benchmark began on ({'; '.join(unlike)}): begin a new one")
+    return replace(saved, name=subject.record.name, resumed_at=(*saved.resumed_at, environment.now()))
+
+
+def machine_differences(one: Environment, other: Environment) -> list[str]:
+    """Return in what two machines differ."""
+    return _differences(one, other, ("cpu_model", "cores", "memory_bytes", "platform", "virtual_machine", "gpu"))
+
+
+def software_differences(one: Environment, other: Environment) -> list[str]:
+    """Return in what the software on two machines, or at two times, differs."""
+    return _differences(one, other, ("python", "libraries", "gpu_driver"))
+
+
+def _differences(one: Environment, other: Environment, names: Sequence[str]) -> list[str]:
+    pairs = ((name, getattr(one, name), getattr(other, name)) for name in names)
+    return [f"{name.replace('_', ' ')}: {_short(a, b)}" for name, a, b in pairs if a != b]
+
+
+def _short(one: object, other: object) -> str:
+    if isinstance(one, dict) and isinstance(other, dict):
+        changed = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+        return ", ".join(f"{name} {one.get(name)} and {other.get(name)}" for name in changed)
+    return f"{one} and {other}"

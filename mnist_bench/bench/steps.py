@@ -1,0 +1,118 @@
+"""Contenders of training: the engines, on a run's data and by its protocol."""
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mnist_bench.bench.blocks import Contender, Outcome
+from mnist_bench.bench.inference import MEASURED, memory_limit
+from mnist_bench.core import child, plugins
+from mnist_bench.core.bench_types import TRAINING_FORMAT, BenchPlan, Row, Sample
+from mnist_bench.core.errors import EnvironmentProblem
+from mnist_bench.core.types import Configuration, Record, TrainConfig
+from mnist_bench.training import engines
+
+REFERENCE_ENGINE = "eager"
+LOSS_TOLERANCE = 0.01
+"""How far an engine's loss over the first epoch may be from the reference engine's, relatively: rounding grows on the
+way to some 0.1%, and a wrong mask, order or step size shows in several per cent."""
+
+
+def contenders(record: Record, plan: BenchPlan, names: Sequence[str], data_dir: Path | None) -> list[Contender]:
+    """Return whom to measure: all engines where `names` is empty; the reference engine sets the loss to come to.
+
+    Raises:
+        BadInput: there is no such engine.
+        ChildFailed: the reference engine fails.
+    """
+    for name in names:
+        plugins.load(engines, name)
+    config = msgspec.structs.replace(record.config, device=plan.device, threads=max(plan.threads))
+    losses = child.call(
+        "mnist_bench.bench.trainer:epoch_loss",
+        {
+            "config": msgspec.to_builtins(msgspec.structs.replace(config, engine=REFERENCE_ENGINE)),
+            "data_dir": _path(data_dir),
+            "batch_sizes": list(plan.batch_sizes),
+        },
+        time_limit_s=plan.time_limit_s,
+        died_exit_code=EnvironmentProblem.exit_code,
+    )
+    expected = dict(zip(plan.batch_sizes, losses, strict=True))
+    return [
+        Contender("", name, Process(msgspec.structs.replace(config, engine=name), plan, data_dir, expected))
+        for name in names or plugins.names(engines)
+    ]
+
+
+@dataclass(frozen=True)
+class Process:
+    """Measures one engine in a fresh process: all threads and batch sizes of the plan.
+
+    `expected` is the reference engine's mean loss over the first epoch, by batch size.
+    """
+
+    config: TrainConfig
+    plan: BenchPlan
+    data_dir: Path | None
+    expected: dict[int, float]
+    python: tuple[str, ...] = (sys.executable,)
+
+    def __call__(self, block: int, position: int) -> Outcome:
+        """See `Measurement`; the threads take turns in being first."""
+        turn = block % len(self.plan.threads)
+        found = child.call(
+            "mnist_bench.bench.trainer:measure",
+            {
+                "config": msgspec.to_builtins(self.config),
+                "data_dir": _path(self.data_dir),
+                "threads": [*self.plan.threads[turn:], *self.plan.threads[:turn]],
+                "batch_sizes": sorted(self.plan.batch_sizes),
+                "warm_up": {"calls": self.plan.warm_up_calls, "seconds": self.plan.warm_up_s},
+            },
+            time_limit_s=self.plan.time_limit_s,
+            memory_limit_bytes=memory_limit(self.plan.device),
+            died_exit_code=EnvironmentProblem.exit_code,
+            python=self.python,
+        )
+        outcomes = [self._outcome(found, session, block, position) for session in found["sessions"]]
+        rows = [outcome for outcome in outcomes if isinstance(outcome, Row)]
+        return Outcome(rows, [outcome for outcome in outcomes if isinstance(outcome, str)])
+
+    def _outcome(self, found: dict[str, Any], session: dict[str, Any], block: int, position: int) -> Row | str:
+        expected, loss = self.expected[session["batch_size"]], session["loss"]
+        if not math.isclose(loss, expected, rel_tol=LOSS_TOLERANCE):
+            return (
+                f"it trains something else: loss {loss:.4f} over the first epoch at batch {session['batch_size']}, "
+                f"{expected:.4f} with {REFERENCE_ENGINE}"
+            )
+        configuration = Configuration(
+            runtime=self.config.engine,
+            version=found["version"],
+            format=TRAINING_FORMAT,
+            precision="fp32",
+            device=self.plan.device,
+            provider=f"torch {self.plan.device}",
+            threads=session["threads"],
+            batch_size=session["batch_size"],
+        )
+        sample = Sample(
+            block=block,
+            position=position,
+            import_s=found["import_s"] if session is found["sessions"][0] else None,
+            load_s=session["load_s"],
+            images=session["images"],
+            times_s=tuple(session["times_s"]),
+            **{name: session[name] for name in MEASURED},
+        )
+        checked = f"loss within {LOSS_TOLERANCE:.0%} of {REFERENCE_ENGINE}'s"
+        return Row(configuration=configuration, checked=checked, samples=(sample,))
+
+
+def _path(data_dir: Path | None) -> str | None:
+    return str(data_dir.resolve()) if data_dir else None

@@ -1,0 +1,150 @@
+"""What a benchmark's raw samples say: functions over the saved record."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from mnist_bench.core import stats
+from mnist_bench.core.architecture import (
+    CLASSES,
+    PARAMETERS,
+    PIXELS,
+    inference_products,
+    operations,
+    training_products,
+)
+from mnist_bench.core.bench_types import TRAINING_FORMAT, BenchRecord, Limits, Row
+from mnist_bench.core.types import Configuration
+
+RESOLVED = 100
+"""A median below so many times the clock's own cost is unresolved."""
+SPREAD_WARNING = 0.10
+UNSTEADY = 0.10
+ADAM_PASSES = 7
+"""Passes over the parameters in a step of Adam: weights, gradient, moments are read; all but the gradient written."""
+FLOAT_BYTES = 4
+WEIGHT_BYTES = {"fp32": 4, "fp16": 2}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A row in a few numbers; times in seconds, of one call (inference) or one epoch (training).
+
+    `p50` is the median of the process medians with its exact 95% interval (None: fewer than 6 processes), `minimum` the
+    smallest of them; percentiles are of all calls, `p99_bound` their upper bound. `floor_s` is None where no limit was
+    measured.
+    """
+
+    p50: float
+    interval: stats.Interval | None
+    minimum: float
+    p90: float
+    p99: float
+    p99_bound: stats.Bound
+    images_per_s: float
+    spread: float
+    outliers: int
+    calls: int
+    processes: int
+    unresolved: bool
+    floor_s: float | None
+
+    @property
+    def limit_share(self) -> float | None:
+        """The share of the machine's limit that was reached."""
+        return None if self.floor_s is None or self.unresolved else self.floor_s / self.p50
+
+
+def process_medians(row: Row) -> dict[int, float]:
+    """Return the median of each process's times, by block."""
+    return {sample.block: median(sample.times_s) for sample in row.samples}
+
+
+def summarise(record: BenchRecord, row: Row) -> Summary:
+    """Summarise a row; it must hold a sample."""
+    medians = list(process_medians(row).values())
+    times = [time for sample in row.samples for time in sample.times_s]
+    middle = median(medians)
+    return Summary(
+        p50=middle,
+        interval=stats.median_interval(medians),
+        minimum=min(medians),
+        p90=stats.percentile(times, 0.90),
+        p99=stats.percentile(times, 0.99),
+        p99_bound=stats.percentile_bound(times, 0.99),
+        images_per_s=row.samples[0].images / middle,
+        spread=stats.relative_spread(medians),
+        outliers=stats.outliers(times),
+        calls=len(times),
+        processes=len(medians),
+        unresolved=middle < RESOLVED * max((limits.timer_s for limits in record.limits), default=0.0),
+        floor_s=floor_s(row, record.limits),
+    )
+
+
+def floor_s(row: Row, limits: Sequence[Limits]) -> float | None:
+    """Return the least time that this machine could need for what a row times, in seconds; None where unknown.
+
+    Inference: operations over the best rate of float32 products, or bytes (weights, images, logits) over the best
+    bandwidth at that size, the larger. Training, by the epoch: the eight products of each step at the rate of those
+    very products, plus Adam's seven passes over the parameters.
+    """
+    own = [found for found in limits if found.threads == row.configuration.threads]
+    if not own or row.configuration.format == "null" or row.configuration.precision not in WEIGHT_BYTES:
+        return None
+    if row.configuration.format == TRAINING_FORMAT:
+        return _training_floor_s(row, own)
+    return _inference_floor_s(row.configuration, own)
+
+
+def _inference_floor_s(configuration: Configuration, limits: Sequence[Limits]) -> float:
+    batch = configuration.batch_size
+    moved = PARAMETERS * WEIGHT_BYTES[configuration.precision] + batch * (PIXELS + CLASSES) * FLOAT_BYTES
+    return max(operations(inference_products(batch)) / matrix_rate(limits), moved / bandwidth(limits, moved))
+
+
+def _training_floor_s(row: Row, limits: Sequence[Limits]) -> float:
+    batch, images = row.configuration.batch_size, row.samples[0].images
+    step = operations(training_products(batch)) / matrix_rate(limits, "training")
+    parameters = PARAMETERS * FLOAT_BYTES
+    adam = ADAM_PASSES * parameters / bandwidth(limits, 4 * parameters)
+    return images / batch * step + math.ceil(images / batch) * adam
+
+
+def matrix_rate(limits: Sequence[Limits], purpose: str = "") -> float:
+    """Return the best rate of float32 products, in operations a second, of a purpose or of any."""
+    rates = (rate for found in limits for rate in found.matrix_rates)
+    return max(rate.flop_per_s for rate in rates if rate.precision == "fp32" and rate.purpose.startswith(purpose))
+
+
+def bandwidth(limits: Sequence[Limits], size_bytes: int) -> float:
+    """Return the best rate at which memory of about a size is read or copied, in bytes a second."""
+    probed = [found for limit in limits for found in limit.bandwidths]
+    nearest = min((found.size_bytes for found in probed), key=lambda size: abs(math.log(size / size_bytes)))
+    return max(found.bytes_per_s for found in probed if found.size_bytes == nearest)
+
+
+def block_effects(rows: Sequence[Row]) -> list[float]:
+    """Return how much slower each block was than the typical one, over all rows: 0.1 for 10% slower."""
+    logs: dict[int, list[float]] = {}
+    for row in rows:
+        medians = process_medians(row)
+        middle = median(medians.values())
+        for block, value in medians.items():
+            logs.setdefault(block, []).append(math.log(value / middle))
+    return [math.expm1(median(found)) for _, found in sorted(logs.items())]
+
+
+def unsteady(record: BenchRecord) -> str | None:
+    """Return in what way the machine was unsteady while it measured; None where it was steady."""
+    busiest = max((block.busy_share + (block.steal_share or 0.0) for block in record.blocks), default=0.0)
+    found = []
+    for threads in sorted({row.configuration.threads for row in record.rows}):
+        effects = block_effects([row for row in record.rows if row.samples and row.configuration.threads == threads])
+        swing = (1 + max(effects)) / (1 + min(effects)) - 1 if effects else 0.0
+        if swing > UNSTEADY:
+            found.append(f"with {threads} thread(s) its slowest block was {swing:.0%} slower than its fastest")
+    if busiest > UNSTEADY:
+        found.append(f"others took up to {busiest:.0%} of its cores")
+    return ", and ".join(found) or None

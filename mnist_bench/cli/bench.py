@@ -1,0 +1,111 @@
+"""`mnist-bench bench`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from mnist_bench.cli import _options
+
+SCENARIOS = ("single-stream", "offline", "server")
+PLANNED = ("runtimes", "engines", "batch_sizes", "threads", "device", "quick", "seed", "time_limit", "baseline", "mode")
+SPELLED = {"runtimes": "runtime", "engines": "engine", "batch_sizes": "batch-size", "time_limit": "time-limit"}
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  mnist-bench bench --quick                                     all runtimes at batch 1 and 128, in minutes
+  mnist-bench bench --run mnist-relu --runtime onnxruntime      one runtime, 12 blocks
+  mnist-bench bench --training                                  the training engines
+  mnist-bench bench --resume                                    go on where Ctrl-C stopped
+  mnist-bench bench --gate --baseline ~/old/venv/bin/python     has the new installation become slower?
+  mnist-bench bench --scenario server --rate 2000               MLPerf LoadGen, 2,000 queries a second
+"""
+)
+@_options.run_name
+@_options.out
+@click.option("--inference", "works", flag_value="inference", default="inference", help="Latency of the runtimes.")
+@click.option("--training", "works", flag_value="training", help="Samples a second of the training engines.")
+@click.option("--all", "works", flag_value="all", help="Both.")
+@click.option(
+    "--gate", "mode", flag_value="gate", help="Against --baseline, in the same blocks: exit code 1 if slower."
+)
+@click.option("--self-test", "mode", flag_value="self-test", help="What can this machine tell apart? An A/A run.")
+@click.option("--scenario", type=click.Choice(SCENARIOS), help="Load by MLPerf LoadGen.")
+@click.option("--baseline", metavar="REF", help="Another run, a runtime, or a command that starts another Python.")
+@click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Only this one; can be repeated.")
+@click.option("--engine", "engines", multiple=True, metavar="NAME", help="Only this training engine; can be repeated.")
+@click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda or cuda:N.")
+@click.option(
+    "--batch-size",
+    "batch_sizes",
+    callback=_options.numbers,
+    metavar="N,…",
+    help="[default: 1,32,128,1024; quick, gate and self-test 1,128; training: the run's]",
+)
+@click.option("--threads", callback=_options.numbers, metavar="N,…", help="[default: 1,all; training: all]")
+@click.option("--quick", is_flag=True, help="6 blocks instead of 12; 20 for a gate and a self-test, always.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the order within the blocks.")
+@click.option(
+    "--time-limit",
+    type=_options.Finite(0, min_open=True),
+    default=180,
+    show_default=True,
+    help="Seconds that a process may take.",
+)
+@click.option("--rate", type=_options.Finite(0, min_open=True), metavar="N", help="Queries a second; for a scenario.")
+@click.option(
+    "--latency-bound",
+    type=_options.Finite(0, min_open=True),
+    default=10,
+    show_default=True,
+    help="Milliseconds for 99% of the queries; for the server scenario.",
+)
+@click.option(
+    "--duration", type=_options.Finite(0, min_open=True), default=10, show_default=True, help="Seconds of a scenario."
+)
+@click.option("--resume", is_flag=True, help="Go on with the blocks that the saved benchmark lacks.")
+@click.option("--allow-busy", is_flag=True, help="Measure although others use this machine.")
+@_options.data_dir
+@_options.json_output
+@_options.quiet
+def command(name: str | None, out: Path, **given: Any) -> None:
+    """Measure inference latency and training throughput, with statistics that hold.
+
+    Every number is from fresh processes in interleaved blocks, with an exact interval, beside the machine's own limit.
+    Each timed process answers all test images first, and its times count only if the answers are right.
+    """
+    from mnist_bench import store
+    from mnist_bench.cli import _bench
+    from mnist_bench.cli._output import check_json_path
+
+    _refuse_mixtures(given)
+    check_json_path(given["json_path"])
+    subject = _bench.find_subject(name, out, given["data_dir"])
+    with store.locked(subject.folder):
+        if given["scenario"]:
+            _bench.load(subject, given)
+        elif given["mode"] == "gate":
+            _bench.gate(subject, given)
+        elif given["mode"] == "self-test":
+            _bench.self_test(subject, given)
+        else:
+            _bench.measure(subject, given)
+
+
+def _refuse_mixtures(given: dict[str, Any]) -> None:
+    """Refuse options that do not go together."""
+    source = click.get_current_context().get_parameter_source
+    typed = [name for name in PLANNED if source(name) is click.core.ParameterSource.COMMANDLINE]
+    if given["resume"] and typed:
+        name = given["mode"] if typed[0] == "mode" else SPELLED.get(typed[0], typed[0])
+        raise click.UsageError(f"--resume goes on with the saved plan, so --{name} cannot be given with it")
+    if (given["mode"] == "gate") != bool(given["baseline"]):
+        raise click.UsageError("--gate and --baseline belong together: give both")
+    if given["mode"] and given["works"] != "inference":
+        raise click.UsageError(f"--{given['mode']} is of inference: give it without --{given['works']}")
+    if given["scenario"] and (given["mode"] or given["resume"]):
+        raise click.UsageError("--scenario goes with neither --gate, nor --self-test, nor --resume")
+    if given["scenario"] == "server" and not given["rate"]:
+        raise click.UsageError("the server scenario needs a --rate, in queries a second")

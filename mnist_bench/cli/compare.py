@@ -1,0 +1,48 @@
+"""`mnist-bench compare`."""
+
+from pathlib import Path
+
+import click
+
+from mnist_bench.cli import _options
+
+RECORD = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  mnist-bench compare before.json after.json                     is anything faster or slower?
+  mnist-bench compare exports/a/bench.json exports/b/bench.json  two runs
+  mnist-bench compare before.json after.json --format markdown   for a pull request
+"""
+)
+@click.argument("baseline", type=RECORD)
+@click.argument("candidate", type=RECORD)
+@click.option("--allow-unlike", is_flag=True, help="Compare although the machines differ.")
+@_options.renderer
+def command(baseline: Path, candidate: Path, allow_unlike: bool, renderer: str) -> None:
+    """Compare two saved benchmarks, row by row: a ratio, its exact interval and a verdict.
+
+    The records were measured at two times: what the machine did in between counts as a difference too. For a decision,
+    measure both sides in the same blocks with bench --gate.
+    """
+    from mnist_bench import report, store
+    from mnist_bench.bench import comparison, session
+    from mnist_bench.bench.gate import tolerated
+    from mnist_bench.bench.summary import unsteady
+    from mnist_bench.cli._output import print_tables
+    from mnist_bench.core.bench_types import BenchRecord
+
+    before, after = (store.read(path, BenchRecord) for path in (baseline, candidate))
+    delta = max(tolerated(path.parent) for path in (baseline, candidate))
+    compared = comparison.compare_records(before, after, allow_unlike=allow_unlike, delta=delta)
+    differing = session.software_differences(before.environment, after.environment)
+    if allow_unlike:
+        differing += session.machine_differences(before.environment, after.environment)
+    notes = [f"They differ in {'; '.join(differing)}."] if differing else []
+    for record, path in ((before, baseline), (after, candidate)):
+        if trouble := unsteady(record):
+            notes.append(f"While {path} was measured the machine was unsteady: {trouble}.")
+    title = f"{candidate} against {baseline}"
+    print_tables(renderer, [report.comparison_table(title, compared, comparison.CONFIDENCE, delta, notes)])

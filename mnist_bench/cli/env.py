@@ -1,0 +1,27 @@
+"""`mnist-bench env`."""
+
+import click
+
+from mnist_bench.cli import _options
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  mnist-bench env                  this machine, its libraries, and its limits
+  mnist-bench env --format json    for a bug report
+"""
+)
+@click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda or cuda:N.")
+@click.option("--threads", callback=_options.numbers, metavar="N,…", default="1,all", show_default=True)
+@_options.renderer
+def command(device: str, threads: tuple[int, ...], renderer: str) -> None:
+    """Show what this machine is, what may change its speed, and what it can do at best, as measured now."""
+    from mnist_bench import environment, report
+    from mnist_bench.bench import session
+    from mnist_bench.cli._output import print_tables
+
+    concrete = environment.resolve_device(device)
+    found, conditions = environment.collect(concrete), environment.conditions(concrete)
+    limits = session.probe(concrete, threads)
+    print_tables(renderer, report.environment_tables(found, conditions, limits))

@@ -1,0 +1,193 @@
+"""What a benchmark saves: every raw sample, the order in which it was taken, and the machine's own limits."""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from mnist_bench.core.types import (
+    SCHEMA_VERSION,
+    Absent,
+    Configuration,
+    Count,
+    Environment,
+    Positive,
+    Seconds,
+    Sha256,
+)
+
+Duration = Annotated[float, Meta(gt=0)]
+Rate = Annotated[float, Meta(gt=0)]
+Share = Annotated[float, Meta(ge=0)]
+
+
+class Conditions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What can change a machine's speed, as found and never set; unknown things are None or left out.
+
+    `affinity` are the cores that this process may use, `busy_share` and `steal_share` the shares of all cores' time
+    that other processes, and the hypervisor's other guests, took while nothing ran here. `commit` and `dirty` are of
+    mnist-bench's own source.
+    """
+
+    affinity: tuple[Count, ...]
+    governor: str | None
+    frequency_hz: Rate | None
+    busy_share: Share
+    steal_share: Share | None
+    variables: dict[str, str]
+    builds: dict[str, str]
+    commit: str | None
+    dirty: bool | None
+    gpu: dict[str, str] = {}
+
+
+class MatrixRate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The best rate of matrix products of given shapes, each (rows, inner, columns), one after the other."""
+
+    shapes: tuple[tuple[Positive, Positive, Positive], ...]
+    purpose: str
+    precision: Literal["fp32", "bf16", "tf32"]
+    flop_per_s: Rate
+
+
+class Bandwidth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The best rate at which memory of a size is read (summed) or copied (bytes read plus bytes written)."""
+
+    access: Literal["read", "copy"]
+    size_bytes: Positive
+    bytes_per_s: Rate
+
+
+class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a machine can do at best with a number of threads: one probe in a process of its own."""
+
+    device: str
+    threads: Positive
+    matrix_rates: tuple[MatrixRate, ...]
+    bandwidths: tuple[Bandwidth, ...]
+    timer_s: Duration
+
+
+class BenchPlan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What to measure, fixed before it begins.
+
+    Each of `blocks` runs every target once, in a fresh process, in an order drawn from `seed`. A process warms up for
+    at least `warm_up_calls` calls of each batch size and `warm_up_s` for each number of threads, and is stopped after
+    `time_limit_s`.
+    """
+
+    blocks: Positive
+    targets: tuple[str, ...] = ()
+    batch_sizes: tuple[Positive, ...]
+    threads: tuple[Positive, ...]
+    device: str = "cpu"
+    seed: Count = 0
+    warm_up_calls: Count = 50
+    warm_up_s: Seconds = 1.0
+    time_limit_s: Duration = 180.0
+    baseline: str | None = None
+
+
+class Sample(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one process measured of one configuration in one block; `position` is its place in the block's order.
+
+    `times_s` are raw, in the order of measurement, each of a call on one batch (inference), or of an epoch (training);
+    `images` is how many images each covers. `import_s` stands in the first sample of each process, `load_s` in the
+    first of each session. `peak_resident_bytes` is the process's until then, batch sizes ascending.
+    """
+
+    block: Count
+    position: Count
+    import_s: Seconds | None
+    load_s: Seconds | None
+    first_call_s: Duration
+    warm_up_calls: Count
+    warm_up_s: Seconds
+    images: Positive
+    times_s: Annotated[tuple[Duration, ...], Meta(min_length=1)]
+    peak_resident_bytes: Count | None
+    peak_device_bytes: Count | None = None
+
+
+class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A configuration with its samples, one a block.
+
+    `side` tells sides of a comparison apart and is empty otherwise. `checked` says how far the timed processes' own
+    answers agree with the reference; `deviations` on how many images the predictions differ, at most.
+    """
+
+    side: str = ""
+    configuration: Configuration
+    size_bytes: Count | None = None
+    checked: str
+    deviations: Count = 0
+    samples: tuple[Sample, ...] = ()
+
+
+class Failure(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A target that could not be measured from some block on, and why; it is not tried again."""
+
+    side: str = ""
+    target: str
+    block: Count
+    reason: str
+
+
+class Block(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A finished block: who was measured in which order, and what share of the cores' time others took meanwhile."""
+
+    started_at: str
+    order: tuple[str, ...]
+    busy_share: Share
+    steal_share: Share | None
+
+
+class BenchRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `bench` measured: the inference of a run's files."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: str
+    dataset: str
+    weights_sha256: Sha256
+    environment: Environment
+    conditions: Conditions
+    plan: BenchPlan
+    limits: tuple[Limits, ...] = ()
+    blocks: tuple[Block, ...] = ()
+    rows: tuple[Row, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    skipped: tuple[Absent, ...] = ()
+    resumed_at: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.blocks) > self.plan.blocks:
+            raise ValueError("more blocks than were planned")
+        for row in self.rows:
+            blocks = [sample.block for sample in row.samples]
+            if blocks != sorted(set(blocks)) or (blocks and blocks[-1] >= len(self.blocks)):
+                raise ValueError("a row whose samples are not one a block")
+
+    @property
+    def finished(self) -> bool:
+        """Whether all blocks are there."""
+        return len(self.blocks) == self.plan.blocks
+
+
+class TrainingBenchRecord(BenchRecord, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `bench --training` measured: the steps of the training engines, by the run's protocol."""
+
+
+class GateRecord(BenchRecord, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `bench --gate` measured: two sides in the same blocks.
+
+    `confirmation` is the second, independent measurement of what was slower in the first.
+    """
+
+    confirmation: BenchRecord | None = None
+
+
+class SelfTestRecord(BenchRecord, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `bench --self-test` measured: the same target several times in each block, each copy a side."""
+
+
+TRAINING_FORMAT = "training"
+"""The `format` of a configuration that is a training engine and no runtime."""

@@ -1,0 +1,177 @@
+"""Statistics of measured times: exact and rank-based, since times are neither normal nor free of outliers.
+
+Arguments are sequences of seconds, or of their ratios' logarithms; nothing here rounds and nothing drops a value.
+"""
+
+import math
+from collections.abc import Sequence
+from functools import cache
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Verdict = Literal["FASTER", "SLOWER", "EQUIVALENT", "INCONCLUSIVE"]
+
+MAD_TO_SIGMA = 1.4826  # a normal distribution's standard deviation over its median absolute deviation
+OUTLIER_SIGMAS = 10.0  # both as in hyperfine's src/outlier_detection.rs
+EARLY_STOPPING_CONFIDENCE = 0.99  # MLPerf LoadGen
+SMALLEST_DELTA = 0.02
+
+
+class Interval(NamedTuple):
+    """A confidence interval, both ends included."""
+
+    low: float
+    high: float
+
+
+class Bound(NamedTuple):
+    """An upper bound of a percentile: None where there are too few samples, and how many are needed."""
+
+    value: float | None
+    needed: int
+
+
+class Estimate(NamedTuple):
+    """A ratio of times with its interval (None: too few blocks for one) and the p-values of either direction.
+
+    `p_slower` is the probability of such differences, or larger ones, if the ratio were at most 1; `p_faster`, if it
+    were at least 1.
+    """
+
+    ratio: float
+    interval: Interval | None
+    p_slower: float
+    p_faster: float
+    blocks: int
+
+
+def median_interval(sample: Sequence[float], confidence: float = 0.95) -> Interval | None:
+    """Return the exact order-statistic interval of a median; None for fewer than 6 values at 95%.
+
+    The narrowest symmetric pair of order statistics whose coverage, by the binomial distribution, is at least
+    `confidence` whatever the distribution: `scipy.stats.quantile_test` (Conover 1999, section 3.2).
+    """
+    from scipy import stats
+
+    found = stats.quantile_test(sample, q=0, p=0.5).confidence_interval(confidence)
+    return None if math.isnan(found.low) or math.isnan(found.high) else Interval(float(found.low), float(found.high))
+
+
+def percentile(sample: Sequence[float], share: float) -> float:
+    """Return the smallest observed value that at least `share` of the sample does not exceed."""
+    return float(np.quantile(sample, share, method="inverted_cdf"))
+
+
+def percentile_bound(sample: Sequence[float], share: float) -> Bound:
+    """Return the upper bound of a percentile that MLPerf LoadGen's early stopping gives, with 99% confidence.
+
+    The t-th largest value, where t is the largest number of samples above the percentile that the sample's size allows
+    (`early_stopping.cc`): the largest with P(Binomial(n, 1 - share) ≤ t) ≤ 1%. Samples of unlike processes only make
+    it safer: the sum of unequal Bernoulli variables has a lighter tail (Hoeffding 1956).
+    """
+    allowed = _allowed_above(len(sample), share)
+    return Bound(float(np.sort(sample)[-allowed]) if allowed else None, samples_needed(share))
+
+
+@cache
+def samples_needed(share: float) -> int:
+    """Return how many samples `percentile_bound` needs: 11 for the median, 64, 130, 662 and 6,636 for 90% to 99.9%."""
+    size = 2
+    while share**size + size * (1 - share) * share ** (size - 1) > 1 - EARLY_STOPPING_CONFIDENCE:
+        size += 1
+    return size
+
+
+@cache
+def _allowed_above(size: int, share: float) -> int:
+    """Return the largest t with P(Binomial(size, 1 - share) ≤ t) ≤ 1%; 0 where not even 1 is."""
+    from scipy.stats import binom
+
+    tail = 1 - EARLY_STOPPING_CONFIDENCE
+    first = int(binom.ppf(tail, size, 1 - share))  # the smallest t with a probability of at least 1%
+    return max(first if binom.cdf(first, size, 1 - share) <= tail else first - 1, 0)
+
+
+def outliers(sample: Sequence[float]) -> int:
+    """Count the values whose modified z-score, |x - median| / MAD, is beyond 10 standard deviations (hyperfine's)."""
+    distances = np.abs(np.asarray(sample) - np.median(sample))
+    scale = max(float(np.median(distances)), np.finfo(float).eps)
+    return int((distances / scale > MAD_TO_SIGMA * OUTLIER_SIGMAS).sum())
+
+
+def relative_spread(sample: Sequence[float]) -> float:
+    """Return the interquartile range over the median."""
+    low, middle, high = np.quantile(sample, [0.25, 0.5, 0.75])
+    return float((high - low) / middle)
+
+
+def paired_ratio(candidate: Sequence[float], baseline: Sequence[float], confidence: float = 0.95) -> Estimate:
+    """Estimate by how much a candidate's times exceed a baseline's, from the blocks in which both were measured.
+
+    The Hodges-Lehmann estimate of the log-ratios, their exact signed-rank interval (Hollander & Wolfe 1999, section
+    3.3) and Wilcoxon's test. The interval is None where there are too few blocks for its confidence.
+
+    Args:
+        candidate: a time per block.
+        baseline: the other side's time in the same block.
+        confidence: of the two-sided interval.
+    """
+    logs = np.log(np.asarray(candidate) / np.asarray(baseline))
+    size = len(logs)
+    averages = np.sort((logs[:, None] + logs)[np.triu_indices(size)] / 2)
+    rank = _critical_rank(size, (1 - confidence) / 2)
+    interval = Interval(math.exp(averages[rank - 1]), math.exp(averages[-rank])) if rank else None
+    return Estimate(
+        ratio=math.exp(float(np.median(averages))),
+        interval=interval,
+        p_slower=_signed_rank(logs, "greater"),
+        p_faster=_signed_rank(logs, "less"),
+        blocks=size,
+    )
+
+
+def _signed_rank(logs: NDArray[np.float64], alternative: Literal["greater", "less"]) -> float:
+    """Return Wilcoxon's p-value, exact where no differences are tied; 1 where all are zero."""
+    from scipy import stats
+
+    return float(stats.wilcoxon(logs, alternative=alternative).pvalue) if logs.any() else 1.0
+
+
+@cache
+def _critical_rank(size: int, tail: float) -> int:
+    """Return the largest k with P(signed-rank statistic of `size` differences < k) ≤ `tail`; 0 where there is none."""
+    counts = np.ones(1)
+    for rank in range(1, size + 1):  # the statistic is a sum of the ranks 1 … size, each taken with probability 1/2
+        counts = np.convolve(counts, np.eye(1, rank + 1, 0)[0] + np.eye(1, rank + 1, rank)[0])
+    cumulative = np.cumsum(counts) / 2.0**size
+    return int((cumulative <= tail).sum())
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Adjust p-values for their number, so that the chance of any false alarm stays as stated (Holm 1979)."""
+    adjusted, largest = [1.0] * len(p_values), 0.0
+    for step, place in enumerate(np.argsort(p_values)):
+        largest = max(largest, min(1.0, (len(p_values) - step) * p_values[place]))
+        adjusted[place] = largest
+    return adjusted
+
+
+def verdicts(estimates: Sequence[Estimate], alpha: float, delta: float = SMALLEST_DELTA) -> list[Verdict]:
+    """Judge several ratios at once: each direction's chance of any false alarm is at most `alpha`.
+
+    EQUIVALENT is an interval within a factor of 1 + `delta` of 1; INCONCLUSIVE is neither that nor significant.
+    """
+    slower = holm([estimate.p_slower for estimate in estimates])
+    faster = holm([estimate.p_faster for estimate in estimates])
+    return [_verdict(*judged, alpha, delta) for judged in zip(estimates, slower, faster, strict=True)]
+
+
+def _verdict(estimate: Estimate, p_slower: float, p_faster: float, alpha: float, delta: float) -> Verdict:
+    interval = estimate.interval
+    if interval and 1 / (1 + delta) <= interval.low and interval.high <= 1 + delta:
+        return "EQUIVALENT"
+    if p_slower <= alpha:
+        return "SLOWER"
+    return "FASTER" if p_faster <= alpha else "INCONCLUSIVE"

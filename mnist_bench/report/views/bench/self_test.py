@@ -1,0 +1,44 @@
+"""What this machine can tell apart: the A/A run."""
+
+from collections.abc import Iterator
+
+from mnist_bench.bench.self_test import COPIES, POWER, Resolution, resolutions
+from mnist_bench.bench.summary import unsteady
+from mnist_bench.core.bench_types import BenchRecord, SelfTestRecord
+from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
+
+ORDER = 0
+COLUMNS = [
+    Column("Runtime"),
+    Column("Batch", Unit.COUNT),
+    Column("Threads", Unit.COUNT),
+    Column("Comparisons", Unit.COUNT),
+    Column("False alarms", Unit.COUNT),
+    Column("Half-width", Unit.SHARE),
+    Column("Detects", Unit.SHARE),
+]
+
+
+def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
+    """False alarms of a gate between copies of one target, and the smallest slow-down that it would have seen."""
+    if isinstance(record, SelfTestRecord):
+        lines = [_line(found) for found in resolutions(record)]
+        yield Table(f"Self-test of {record.name}", COLUMNS, lines, notes=_notes(record))
+
+
+def _line(found: Resolution) -> list[Cell]:
+    own = found.configuration
+    widths = (found.half_width, found.detectable)
+    return [own.target, own.batch_size, own.threads, found.comparisons, found.alarms, *widths]
+
+
+def _notes(record: SelfTestRecord) -> list[str]:
+    notes = [
+        f"The same target {COPIES} times in each of {len(record.blocks)} blocks; each copy against each other one, in "
+        f"both directions, as a gate compares (nominally 1% false alarms; these comparisons are not independent). "
+        f"Half-width: of their intervals, the median. Detects: the slow-down that {POWER:.0%} of them would have "
+        f"called SLOWER."
+    ]
+    if trouble := unsteady(record):
+        notes.append(f"The machine was unsteady: {trouble}.")
+    return notes

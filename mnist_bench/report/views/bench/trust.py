@@ -1,0 +1,55 @@
+"""How far each number can be trusted."""
+
+from collections.abc import Iterator
+
+from mnist_bench.bench.summary import SPREAD_WARNING, summarise
+from mnist_bench.core.bench_types import BenchRecord, Row
+from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
+
+ORDER = 5
+PREVIEW = 8
+COLUMNS = [
+    Column("Runtime"),
+    Column("Batch", Unit.COUNT),
+    Column("Threads", Unit.COUNT),
+    Column("Spread", Unit.SHARE),
+    Column("Processes", Unit.COUNT),
+    Column("Calls", Unit.COUNT),
+    Column("Outliers", Unit.COUNT),
+    Column("Answers"),
+]
+
+
+def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
+    """Spread between processes, outliers among calls, and what the check of the answers said; the worst first."""
+    rows = [row for row in record.rows if row.samples]
+    lines = sorted((_line(record, row) for row in rows), key=lambda line: -float(str(line[3])))
+    if lines:
+        title = f"How far to trust the numbers of {record.name}"
+        yield Table(title, COLUMNS, lines, notes=_notes(record, rows), preview=PREVIEW)
+
+
+def _line(record: BenchRecord, row: Row) -> list[Cell]:
+    summary, configuration = summarise(record, row), row.configuration
+    return [
+        f"{row.side}: {configuration.target}" if row.side else configuration.target,
+        configuration.batch_size,
+        configuration.threads,
+        summary.spread,
+        summary.processes,
+        summary.calls,
+        summary.outliers,
+        f"{row.deviations} flips" if row.deviations else row.checked,
+    ]
+
+
+def _notes(record: BenchRecord, rows: list[Row]) -> list[str]:
+    wide = sum(summarise(record, row).spread > SPREAD_WARNING for row in rows)
+    notes = [
+        "Spread: the interquartile range of the process medians over their median. Outliers: calls beyond 10 standard "
+        "deviations by the median; none is dropped. Answers: how far those of the timed processes themselves agree "
+        "with the reference, on all test images."
+    ]
+    if wide:
+        notes.append(f"The spread is above {SPREAD_WARNING:.0%} in {wide} of {len(rows)} rows: these are uncertain.")
+    return notes
