@@ -76,8 +76,7 @@ class _Found:
         key = (row.side, row.configuration)
         before = self.rows.get(key)
         if before is not None:
-            worse = row if row.deviations > before.deviations else before
-            row = replace(worse, samples=before.samples + row.samples)
+            row = replace(before, samples=before.samples + row.samples)
         self.rows[key] = row
 
 

@@ -103,7 +103,7 @@ class Process:
                 "threads": [*self.plan.threads[turn:], *self.plan.threads[:turn]],
                 "batch_sizes": sorted(self.plan.batch_sizes),
                 "images": str(self.question.images),
-                "scratch": str(self.question.scratch),
+                "answers": str(self.question.scratch) if block == 0 and self.model else None,
                 "warm_up": {"calls": self.plan.warm_up_calls, "seconds": self.plan.warm_up_s},
             },
             time_limit_s=self.plan.time_limit_s,
@@ -122,10 +122,10 @@ class Process:
     def _outcome(
         self, found: dict[str, Any], session: dict[str, Any], batch: dict[str, Any], block: int, position: int
     ) -> Row | str:
-        """Make a row of one sample, if the answers of this very session are right; else say what is wrong."""
+        """Make a row of one sample; or say what is wrong with the answers, where this process was to give them."""
         configuration = self._configuration(found, session, batch)
         checked, deviations = UNCHECKED, 0
-        if self.model:
+        if batch["answers_file"]:
             logits = np.load(self.question.scratch / batch["answers_file"])
             answer = parity.Answer(configuration, logits, session["precision"])
             result = parity.result(self.question.inputs, answer)

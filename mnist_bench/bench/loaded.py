@@ -10,7 +10,7 @@ import mlperf_loadgen as loadgen
 import numpy as np
 
 from mnist_bench import runtimes
-from mnist_bench.bench.worker import NANO, Images, WarmUp, split, timed, warmed
+from mnist_bench.bench.worker import NANO, Images, WarmUp, answered, split, timed, warmed
 
 CALLS = 30
 ENOUGH = 2.0  # so many times the queries that should fill the duration
@@ -58,8 +58,9 @@ def serve(
     module = runtimes.load(runtime)
     source = runtimes.Model(**model | {"path": Path(model["path"])})
     with module.open(source, runtimes.Spec(device, threads)) as session:
-        found, _ = warmed(session.run, split(inputs, batch_size), WarmUp(50, 1.0))
-        np.save(answers, found[: len(inputs)])
+        batches = split(inputs, batch_size)
+        np.save(answers, answered(session.run, batches)[: len(inputs)])
+        warmed(session.run, batches, WarmUp(50, 1.0))
         effective = session.inspect()
         system = _System(session, inputs, batch_size)
         settings = _settings(scenario, duration_s)

@@ -17,7 +17,7 @@ from mnist_bench.core.errors import BadInput
 Images = NDArray[np.float32]
 Clock = Callable[[], int]
 NANO = 1e-9
-MOST_CALLS, FEWEST_CALLS, IMAGES_A_PROCESS = 1_000, 60, 25_600
+MOST_CALLS, FEWEST_CALLS, IMAGES_A_PROCESS = 1_000, 60, 15_360
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def measure(
     threads: list[int],
     batch_sizes: list[int],
     images: str,
-    scratch: str,
+    answers: str | None,
     warm_up: dict[str, Any],
 ) -> dict[str, Any]:
     """Measure a runtime in this process: a session for each number of threads, in each the batch sizes in turn.
@@ -47,22 +47,22 @@ def measure(
         threads: numbers of threads, in the order in which sessions are opened.
         batch_sizes: ascending.
         images: an `.npy` file, float32 (n, 1, 28, 28).
-        scratch: a folder to put the answers into.
-        warm_up: the fields of a `WarmUp`, for each session.
+        answers: a folder to put the answers to all images into, or None where they were checked in another block.
+        warm_up: the fields of a `WarmUp`; its seconds are shared out among threads and batch sizes.
 
     Returns:
         The version, the seconds of importing the runtime, and the sessions; see `_session` and `_batch`.
     """
     inputs: Images = np.load(images)
     source = runtimes.Model(**model | {"path": Path(model["path"])}) if model else None
-    wanted = WarmUp(**warm_up)
+    part = WarmUp(warm_up["calls"], warm_up["seconds"] / len(threads) / len(batch_sizes))
+    scratch = Path(answers) if answers else None
     began = time.perf_counter_ns()
     module = runtimes.load(runtime)
     version = module.version()
     import_s = (time.perf_counter_ns() - began) * NANO
     sessions = [
-        _session(module, source, runtimes.Spec(device, count), batch_sizes, inputs, Path(scratch), wanted)
-        for count in threads
+        _session(module, source, runtimes.Spec(device, count), batch_sizes, inputs, scratch, part) for count in threads
     ]
     return {"version": version, "import_s": import_s, "sessions": sessions}
 
@@ -73,20 +73,15 @@ def _session(
     spec: runtimes.Spec,
     batch_sizes: list[int],
     inputs: Images,
-    scratch: Path,
+    scratch: Path | None,
     warm_up: WarmUp,
 ) -> dict[str, Any]:
     """Open a session and measure it with each batch size; how it runs is asked last, since asking costs memory."""
     began = time.perf_counter_ns()
     with module.open(model, spec) as session:
         load_s = (time.perf_counter_ns() - began) * NANO
-        part = WarmUp(warm_up.calls, warm_up.seconds / len(batch_sizes))
-        batches = [_batch(session.run, inputs, size, part, spec.device) for size in batch_sizes]
+        batches = [_batch(session.run, inputs, size, scratch, warm_up, spec) for size in batch_sizes]
         effective = session.inspect()
-    for found in batches:
-        name = f"answers-{spec.threads}-{found['batch_size']}.npy"
-        np.save(scratch / name, found.pop("answers"))
-        found["answers_file"] = name
     return {
         "threads": spec.threads,
         "load_s": load_s,
@@ -96,11 +91,21 @@ def _session(
     }
 
 
-def _batch(run: Callable[[Images], Any], inputs: Images, size: int, warm_up: WarmUp, device: str) -> dict[str, Any]:
+def _batch(
+    run: Callable[[Images], Any],
+    inputs: Images,
+    size: int,
+    scratch: Path | None,
+    warm_up: WarmUp,
+    spec: runtimes.Spec,
+) -> dict[str, Any]:
     batches = split(inputs, size)
     first_call_s = timed(run, batches, 1)[0]
+    answers_file = f"answers-{spec.threads}-{size}.npy" if scratch else None
+    if scratch and answers_file:
+        np.save(scratch / answers_file, answered(run, batches)[: len(inputs)])
     began = time.perf_counter_ns()
-    answers, calls = warmed(run, batches, warm_up)
+    calls = warmed(run, batches, warm_up)
     warm_up_s = (time.perf_counter_ns() - began) * NANO
     return {
         "batch_size": size,
@@ -108,9 +113,9 @@ def _batch(run: Callable[[Images], Any], inputs: Images, size: int, warm_up: War
         "warm_up_calls": calls,
         "warm_up_s": warm_up_s,
         "times_s": timed(run, batches, calls_for(size)),
-        "answers": answers[: len(inputs)],
+        "answers_file": answers_file,
         "peak_resident_bytes": peak_resident_bytes(),
-        "peak_device_bytes": peak_device_bytes(device),
+        "peak_device_bytes": peak_device_bytes(spec.device),
     }
 
 
@@ -128,24 +133,24 @@ def split(inputs: Images, size: int) -> list[Images]:
     return whole
 
 
-def warmed(
-    run: Callable[[Images], Any], batches: list[Images], warm_up: WarmUp, clock: Clock = time.perf_counter_ns
-) -> tuple[NDArray[np.float32], int]:
-    """Ask about every batch, then go on until warm.
-
-    Returns:
-        The answers to every batch, (images, ...), and how many calls there were.
+def answered(run: Callable[[Images], Any], batches: list[Images]) -> NDArray[np.float32]:
+    """Return the answers to all batches, one below the other.
 
     Raises:
         BadInput: an answer has not as many rows as there were images.
     """
-    end = clock() + round(warm_up.seconds / NANO)
-    answers = [_answer(run, batch) for batch in batches]
-    calls = len(batches)
+    return np.concatenate([_answer(run, batch) for batch in batches])
+
+
+def warmed(
+    run: Callable[[Images], Any], batches: list[Images], warm_up: WarmUp, clock: Clock = time.perf_counter_ns
+) -> int:
+    """Call until warm; return how many calls that took."""
+    end, calls = clock() + round(warm_up.seconds / NANO), 0
     while calls < warm_up.calls or clock() < end:
         run(batches[calls % len(batches)])
         calls += 1
-    return np.concatenate(answers), calls
+    return calls
 
 
 def _answer(run: Callable[[Images], Any], batch: Images) -> NDArray[Any]:

@@ -74,7 +74,7 @@ def command(name: str | None, out: Path, **given: Any) -> None:
     """Measure inference latency and training throughput, with statistics that hold.
 
     Every number is from fresh processes in interleaved blocks, with an exact interval, beside the machine's own limit.
-    Each timed process answers all test images first, and its times count only if the answers are right.
+    Every configuration answers all test images first, and is timed only if the answers are right.
     """
     from mnist_bench import store
     from mnist_bench.cli import _bench

@@ -71,8 +71,7 @@ class BenchPlan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to measure, fixed before it begins.
 
     Each of `blocks` runs every target once, in a fresh process, in an order drawn from `seed`. A process warms up for
-    at least `warm_up_calls` calls of each batch size and `warm_up_s` for each number of threads, and is stopped after
-    `time_limit_s`.
+    at least `warm_up_calls` calls of each configuration and `warm_up_s` in all, and is stopped after `time_limit_s`.
     """
 
     blocks: Positive
@@ -111,8 +110,8 @@ class Sample(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A configuration with its samples, one a block.
 
-    `side` tells sides of a comparison apart and is empty otherwise. `checked` says how far the timed processes' own
-    answers agree with the reference; `deviations` on how many images the predictions differ, at most.
+    `side` tells sides of a comparison apart and is empty otherwise. `checked` says how far the answers
+    of its process in the first block agree with the reference; `deviations` on how many images the predictions differ.
     """
 
     side: str = ""

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+Values = Sequence[float] | NDArray[np.float64]
 Verdict = Literal["FASTER", "SLOWER", "EQUIVALENT", "INCONCLUSIVE"]
 
 MAD_TO_SIGMA = 1.4826  # a normal distribution's standard deviation over its median absolute deviation
@@ -47,7 +48,7 @@ class Estimate(NamedTuple):
     blocks: int
 
 
-def median_interval(sample: Sequence[float], confidence: float = 0.95) -> Interval | None:
+def median_interval(sample: Values, confidence: float = 0.95) -> Interval | None:
     """Return the exact order-statistic interval of a median; None for fewer than 6 values at 95%.
 
     The narrowest symmetric pair of order statistics whose coverage, by the binomial distribution, is at least
@@ -59,12 +60,12 @@ def median_interval(sample: Sequence[float], confidence: float = 0.95) -> Interv
     return None if math.isnan(found.low) or math.isnan(found.high) else Interval(float(found.low), float(found.high))
 
 
-def percentile(sample: Sequence[float], share: float) -> float:
+def percentile(sample: Values, share: float) -> float:
     """Return the smallest observed value that at least `share` of the sample does not exceed."""
     return float(np.quantile(sample, share, method="inverted_cdf"))
 
 
-def percentile_bound(sample: Sequence[float], share: float) -> Bound:
+def percentile_bound(sample: Values, share: float) -> Bound:
     """Return the upper bound of a percentile that MLPerf LoadGen's early stopping gives, with 99% confidence.
 
     The t-th largest value, where t is the largest number of samples above the percentile that the sample's size allows
@@ -94,20 +95,20 @@ def _allowed_above(size: int, share: float) -> int:
     return max(first if binom.cdf(first, size, 1 - share) <= tail else first - 1, 0)
 
 
-def outliers(sample: Sequence[float]) -> int:
+def outliers(sample: Values) -> int:
     """Count the values whose modified z-score, |x - median| / MAD, is beyond 10 standard deviations (hyperfine's)."""
     distances = np.abs(np.asarray(sample) - np.median(sample))
     scale = max(float(np.median(distances)), np.finfo(float).eps)
     return int((distances / scale > MAD_TO_SIGMA * OUTLIER_SIGMAS).sum())
 
 
-def relative_spread(sample: Sequence[float]) -> float:
+def relative_spread(sample: Values) -> float:
     """Return the interquartile range over the median."""
     low, middle, high = np.quantile(sample, [0.25, 0.5, 0.75])
     return float((high - low) / middle)
 
 
-def paired_ratio(candidate: Sequence[float], baseline: Sequence[float], confidence: float = 0.95) -> Estimate:
+def paired_ratio(candidate: Values, baseline: Values, confidence: float = 0.95) -> Estimate:
     """Estimate by how much a candidate's times exceed a baseline's, from the blocks in which both were measured.
 
     The Hodges-Lehmann estimate of the log-ratios, their exact signed-rank interval (Hollander & Wolfe 1999, section

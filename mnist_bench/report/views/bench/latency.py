@@ -44,13 +44,14 @@ def _notes(record: BenchRecord, summaries: list[Summary]) -> list[str]:
     done, plan, others = len(record.blocks), record.plan, len(summaries) - 1
     needed = summaries[0].p99_bound.needed
     notes = [
-        f"From host array to host array. p50: median of {done} process medians (a fresh process a block), low to high "
+        f"From host array to host array. p50: median of {done} process medians (one process a block), low to high "
         f"its exact 95% interval, min the smallest; p90 and p99 of all calls, p99 ≤ its upper bound (99% confidence, "
         f"MLPerf LoadGen's early stopping; – where there are fewer than {needed} calls).",
         "fastest: FASTER than every other of its table (signed-rank test, Holm, 5%). unresolved: under 100 times what "
         "the clock costs. null does nothing: its time is the harness's.",
-        f"Blocks in an order drawn from seed {plan.seed}; each process was warmed up for {plan.warm_up_s:g} s for each "
-        f"number of threads, and its own answers to all test images were checked.",
+        f"Blocks in an order drawn from seed {plan.seed}; each process was warmed up for {plan.warm_up_s:g} s and at "
+        f"least {plan.warm_up_calls} calls of each row. In the first block, before anything is timed, each answered all "
+        f"test images in each configuration; only those with right answers are here.",
     ]
     if others * 0.5**done > ALPHA:
         notes.append(f"{done} blocks are too few to call one of {others + 1} rows the fastest: none is marked.")

@@ -47,8 +47,8 @@ def _notes(record: BenchRecord, rows: list[Row]) -> list[str]:
     wide = sum(summarise(record, row).spread > SPREAD_WARNING for row in rows)
     notes = [
         "Spread: the interquartile range of the process medians over their median. Outliers: calls beyond 10 standard "
-        "deviations by the median; none is dropped. Answers: how far those of the timed processes themselves agree "
-        "with the reference, on all test images."
+        "deviations by the median; none is dropped. Answers: how far they agree with the reference, on all test "
+        "images, in the same configuration and process that was then timed."
     ]
     if wide:
         notes.append(f"The spread is above {SPREAD_WARNING:.0%} in {wide} of {len(rows)} rows: these are uncertain.")

@@ -1,0 +1,188 @@
+"""Records and sides against each other."""
+
+import math
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from mnist_bench.bench import gate, self_test
+from mnist_bench.bench.comparison import compare_records, compare_rows, fastest
+from mnist_bench.core.bench_types import BenchPlan, BenchRecord, GateRecord, Row, SelfTestRecord
+from mnist_bench.core.errors import BadInput, UnlikeMachines
+from tests.bench import made
+
+
+def noisy(factor: float = 1.0, blocks: int = 12, seed: int = 0) -> list[float]:
+    """Return a time per block: some 10 ms, with a process effect of 1%."""
+    generator = np.random.default_rng(seed)
+    return [0.01 * factor * math.exp(effect) for effect in generator.normal(0, 0.01, blocks)]
+
+
+def whole(factor: float = 1.0, seed: int = 0) -> BenchRecord:
+    names = ("onnxruntime", "torch-eager", "torchscript")
+    rows = [made.row(noisy(factor, seed=seed + n), made.configuration(name)) for n, name in enumerate(names)]
+    return made.record(rows)
+
+
+def test_a_record_against_itself_is_never_faster_or_slower() -> None:
+    record = whole()
+    assert {found.verdict for found in compare_records(record, record)} == {"EQUIVALENT"}
+
+
+def test_what_became_slower_is_called_so_and_the_other_way_round_faster() -> None:
+    slow = {found.verdict for found in compare_records(whole(), whole(1.1, seed=50))}
+    fast = {found.verdict for found in compare_records(whole(1.1, seed=50), whole())}
+    assert (slow, fast) == ({"SLOWER"}, {"FASTER"})
+
+
+def test_versions_may_differ_and_machines_may_not() -> None:
+    record = whole()
+    newer = replace(record, rows=tuple(replace_version(row) for row in record.rows))
+    assert len(compare_records(record, newer)) == 3
+    elsewhere = replace(record, environment=replace(record.environment, cpu_model="Slide Rule 7", cores=8))
+    with pytest.raises(UnlikeMachines, match=r"Abacus 3000 and Slide Rule 7; cores: 2 and 8.*--allow-unlike"):
+        compare_records(record, elsewhere)
+    assert len(compare_records(record, elsewhere, allow_unlike=True)) == 3
+
+
+def replace_version(row: Row) -> Row:
+    return replace(row, configuration=replace(row.configuration, version="2.0"))
+
+
+def test_nothing_in_common_is_an_error_and_so_are_no_samples() -> None:
+    other = made.record([made.row(noisy(), made.configuration(batch=7))])
+    with pytest.raises(BadInput, match="share no configuration"):
+        compare_records(whole(), other)
+    empty = replace(whole(), rows=tuple(replace(row, samples=()) for row in whole().rows))
+    with pytest.raises(BadInput, match="holds no raw samples"):
+        compare_records(empty, whole())
+
+
+def test_rows_are_paired_by_block() -> None:
+    """Phases of the machine cancel where both sides were in the same block, and only there."""
+    phases = [1.0, 1.6, 1.0, 1.6, 1.6, 1.0, 1.6, 1.0, 1.0, 1.6, 1.0, 1.6]
+    one, other = made.row([0.01 * phase for phase in phases]), made.row([0.0105 * phase for phase in phases])
+    assert compare_rows([(other, one)])[0].estimate.ratio == pytest.approx(1.05)
+    shuffled = made.row([0.0105 * phase for phase in phases[::-1]])
+    assert compare_rows([(shuffled, one)])[0].estimate.interval != pytest.approx((1.05, 1.05))
+
+
+def test_only_shared_blocks_count() -> None:
+    long, short = made.row([1.0] * 12), made.row([2.0] * 8)
+    assert compare_rows([(short, long)])[0].estimate.blocks == 8
+
+
+def test_the_fastest_is_marked_only_where_it_is_faster_than_every_other() -> None:
+    clear = made.record(
+        [made.row(noisy(factor), made.configuration(name)) for name, factor in (("a", 1), ("b", 1.1), ("c", 1.2))]
+    )
+    assert [row.configuration.runtime for row in fastest(clear)] == ["a"]
+    close = made.record([made.row(noisy(seed=n), made.configuration(name)) for n, name in enumerate("ab")])
+    assert list(fastest(close)) == []
+    few = made.record([made.row(noisy(factor, 4), made.configuration(name)) for name, factor in (("a", 1), ("b", 2))])
+    assert list(fastest(few)) == []
+
+
+def test_rows_that_the_clock_does_not_resolve_are_never_the_fastest() -> None:
+    rows = [made.row([2e-6] * 12, made.configuration("a")), made.row([1e-4] * 12, made.configuration("b"))]
+    assert list(fastest(made.record(rows))) == []
+
+
+def gate_record(ratio: float, reference: str = "other", blocks: int = 20, **changed: object) -> GateRecord:
+    rows = [
+        made.row(noisy(ratio, blocks, seed=1), made.configuration(batch=batch), side="candidate") for batch in (1, 8)
+    ] + [made.row(noisy(1.0, blocks, seed=2), made.configuration(batch=batch), side="baseline") for batch in (1, 8)]
+    plan = BenchPlan(blocks=blocks, batch_sizes=(1, 8), threads=(1,), baseline=reference)
+    made_record = made.record(rows, GateRecord, plan=plan, **changed)
+    assert isinstance(made_record, GateRecord)
+    return made_record
+
+
+def test_a_gate_pairs_its_sides_by_configuration() -> None:
+    found = gate.judged(gate_record(1.1))
+    assert [(one.candidate.side, one.baseline.side, one.verdict) for one in found] == [
+        ("candidate", "baseline", "SLOWER")
+    ] * 2
+    assert {one.verdict for one in gate.judged(gate_record(1.0))} <= {"EQUIVALENT", "INCONCLUSIVE"}
+
+
+def test_only_what_a_second_measurement_confirms_is_slower() -> None:
+    slow = gate_record(1.1)
+    assert gate.confirmed(slow) == []
+    same = replace(slow, confirmation=plain(gate_record(1.0)))
+    assert gate.confirmed(same) == []
+    again = replace(slow, confirmation=plain(gate_record(1.1)))
+    assert len(gate.confirmed(again)) == 2
+    only_one = replace(slow, confirmation=plain(gate_record(1.1)), rows=tuple(r for r in slow.rows if is_small(r)))
+    assert [one.candidate.configuration.batch_size for one in gate.confirmed(only_one)] == [1]
+
+
+def is_small(row: Row) -> bool:
+    return row.configuration.batch_size == 1
+
+
+def plain(record: GateRecord) -> BenchRecord:
+    return made.record(record.rows, plan=record.plan)
+
+
+def test_another_runtime_as_baseline_is_paired_by_precision_or_with_float32() -> None:
+    rows = [
+        made.row(noisy(), made.configuration(), side="candidate"),
+        made.row(noisy(), made.configuration(precision="int8"), side="candidate"),
+        made.row(noisy(), made.configuration("torch-eager"), side="baseline"),
+    ]
+    plan = BenchPlan(blocks=12, batch_sizes=(1,), threads=(1,), baseline="torch-eager")
+    found = gate.pairs(made.record(rows, plan=plan))
+    assert [(one.configuration.target, other.configuration.target) for one, other in found] == [
+        ("onnxruntime", "torch-eager"),
+        ("onnxruntime int8", "torch-eager"),
+    ]
+
+
+def test_sides_without_a_common_configuration_are_an_error() -> None:
+    rows = [made.row(noisy(), side="candidate"), made.row(noisy(), made.configuration("torchscript"), side="baseline")]
+    with pytest.raises(BadInput, match="share no configuration"):
+        gate.judged(made.record(rows))
+
+
+def copies(spread: float, seed: int = 0) -> SelfTestRecord:
+    generator = np.random.default_rng(seed)
+    phases = np.exp(np.where(generator.random(20) < 0.3, 0.3, 0.0))
+    rows = [
+        made.row((0.01 * phases * np.exp(generator.normal(0, spread, 20))).tolist(), side=f"copy {number}")
+        for number in range(4)
+    ]
+    made_record = made.record(rows, SelfTestRecord)
+    assert isinstance(made_record, SelfTestRecord)
+    return made_record
+
+
+def test_the_self_test_names_the_slow_down_that_a_gate_then_finds() -> None:
+    (found,) = self_test.resolutions(copies(0.01))
+    assert (found.comparisons, found.alarms) == (12, 0)
+    assert found.detectable is not None
+    assert found.half_width is not None
+    assert 0.005 < found.half_width < found.detectable < 0.05
+    generator = np.random.default_rng(9)
+    caught = 0
+    for _ in range(100):
+        baseline, candidate = np.exp(generator.normal(0, 0.01, (2, 20)))
+        pair = (made.row((candidate * (1 + found.detectable)).tolist()), made.row(baseline.tolist()))
+        caught += compare_rows([pair], alpha=0.01, confidence=0.98)[0].verdict == "SLOWER"
+    assert caught > 60
+
+
+def test_a_noisier_machine_detects_less() -> None:
+    (quiet,), (loud,) = self_test.resolutions(copies(0.01)), self_test.resolutions(copies(0.1))
+    assert quiet.detectable is not None
+    assert loud.detectable is not None
+    assert loud.detectable > 4 * quiet.detectable
+    assert self_test.half_width(copies(0.1)) == loud.half_width
+
+
+def test_copies_that_differ_are_counted_as_false_alarms() -> None:
+    record = copies(0.01)
+    slow = made.row([0.02] * 20, side="copy 3")
+    (found,) = self_test.resolutions(replace(record, rows=(*record.rows[:3], slow)))
+    assert found.alarms == 3
