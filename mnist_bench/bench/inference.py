@@ -123,14 +123,15 @@ class Process:
         self, found: dict[str, Any], session: dict[str, Any], batch: dict[str, Any], block: int, position: int
     ) -> Row | str:
         """Make a row of one sample; or say what is wrong with the answers, where this process was to give them."""
-        configuration = self._configuration(found, session, batch)
+        ran = found | {"provider": session["provider"]}
+        own = configuration(self.runtime, self.model, self.plan.device, ran, session["threads"], batch["batch_size"])
         checked, deviations = UNCHECKED, 0
         if batch["answers_file"]:
             logits = np.load(self.question.scratch / batch["answers_file"])
-            answer = parity.Answer(configuration, logits, session["precision"])
+            answer = parity.Answer(own, logits, session["precision"])
             result = parity.result(self.question.inputs, answer)
             if result.failures:
-                where = f"{configuration.threads} thread(s), batch {configuration.batch_size}"
+                where = f"{own.threads} thread(s), batch {own.batch_size}"
                 return f"wrong answers with {where}: {'; '.join(result.failures)}"
             checked, deviations = parity.RUNGS[result.rung], len(result.deviations)
         first_session, first_batch = session is found["sessions"][0], batch is session["batches"][0]
@@ -144,21 +145,23 @@ class Process:
             **{name: batch[name] for name in MEASURED},
         )
         size = self.model.path.stat().st_size if self.model else None
-        return Row(
-            configuration=configuration, size_bytes=size, checked=checked, deviations=deviations, samples=(sample,)
-        )
+        return Row(configuration=own, size_bytes=size, checked=checked, deviations=deviations, samples=(sample,))
 
-    def _configuration(self, found: dict[str, Any], session: dict[str, Any], batch: dict[str, Any]) -> Configuration:
-        return Configuration(
-            runtime=self.runtime,
-            version=found["version"],
-            format=self.model.format if self.model else NULL,
-            precision=self.model.precision if self.model else "fp32",
-            device=self.plan.device,
-            provider=session["provider"],
-            threads=session["threads"],
-            batch_size=batch["batch_size"],
-        )
+
+def configuration(
+    runtime: str, model: runtimes.Model | None, device: str, found: dict[str, Any], threads: int, batch_size: int
+) -> Configuration:
+    """Describe a configuration that was run; `found` holds the version and the provider that were read back."""
+    return Configuration(
+        runtime=runtime,
+        version=found["version"],
+        format=model.format if model else NULL,
+        precision=model.precision if model else "fp32",
+        device=device,
+        provider=found["provider"],
+        threads=threads,
+        batch_size=batch_size,
+    )
 
 
 def _builtins(model: runtimes.Model | None) -> dict[str, Any]:

@@ -28,11 +28,7 @@ def serve(
     threads: int,
     images: str,
     answers: str,
-    scenario: str,
-    duration_s: float,
-    rate_per_s: float,
-    latency_bound_s: float,
-    batch_size: int,
+    load: dict[str, Any],
     logs: str,
 ) -> dict[str, Any]:
     """Answer all images once, for the check, and then what LoadGen asks.
@@ -44,11 +40,7 @@ def serve(
         threads: CPU threads of an operation.
         images: an `.npy` file, float32 (n, 1, 28, 28).
         answers: where to put the answers to them.
-        scenario: `single-stream`, `offline` or `server`.
-        duration_s: how long to ask, at least.
-        rate_per_s: queries a second (server).
-        latency_bound_s: by when 99% of the queries must be answered (server).
-        batch_size: the most images a call takes.
+        load: the fields of a `loadgen.Load`.
         logs: a folder for LoadGen's files.
 
     Returns:
@@ -58,22 +50,12 @@ def serve(
     module = runtimes.load(runtime)
     source = runtimes.Model(**model | {"path": Path(model["path"])})
     with module.open(source, runtimes.Spec(device, threads)) as session:
-        batches = split(inputs, batch_size)
+        batches = split(inputs, load["batch_size"])
         np.save(answers, answered(session.run, batches)[: len(inputs)])
         warmed(session.run, batches, WarmUp(50, 1.0))
+        system = _System(session, inputs, load["batch_size"])
+        _drive(system, _settings(system, **load), Path(logs))
         effective = session.inspect()
-        system = _System(session, inputs, batch_size)
-        settings = _settings(scenario, duration_s)
-        if scenario == "server":
-            settings.server_target_qps = rate_per_s
-            settings.server_target_latency_ns = round(latency_bound_s / NANO)
-            settings.server_target_latency_percentile = 0.99
-            settings.server_coalesce_queries = True
-        elif scenario == "offline":
-            settings.offline_expected_qps = ENOUGH * batch_size / system.seconds(batch_size)
-        else:
-            settings.single_stream_expected_latency_ns = max(round(system.seconds(1) / ENOUGH / NANO), 1)
-        _drive(system, settings, Path(logs))
     return {"version": module.version(), "provider": effective.provider, "precision": effective.precision}
 
 
@@ -101,11 +83,22 @@ class _System:
             loadgen.QuerySamplesComplete(responses)
 
 
-def _settings(scenario: str, duration_s: float) -> Any:
+def _settings(
+    system: _System, scenario: str, duration_s: float, rate_per_s: float, latency_bound_s: float, batch_size: int
+) -> Any:
     settings = loadgen.TestSettings()
     settings.scenario, settings.mode = SCENARIOS[scenario], loadgen.TestMode.PerformanceOnly
     settings.min_duration_ms = round(1000 * duration_s)
     settings.min_query_count = 1
+    if scenario == "server":
+        settings.server_target_qps = rate_per_s
+        settings.server_target_latency_ns = round(latency_bound_s / NANO)
+        settings.server_target_latency_percentile = 0.99
+        settings.server_coalesce_queries = True
+    elif scenario == "offline":
+        settings.offline_expected_qps = ENOUGH * batch_size / system.seconds(batch_size)
+    else:
+        settings.single_stream_expected_latency_ns = max(round(system.seconds(1) / ENOUGH / NANO), 1)
     return settings
 
 

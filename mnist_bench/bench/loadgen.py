@@ -65,9 +65,8 @@ def under_load(
         ParityBroken: its answers are wrong; nothing is kept.
         RecordDamaged: LoadGen left no summary.
     """
-    logs = question.scratch / "loadgen"
+    logs, answers = question.scratch / "loadgen", question.scratch / "loaded.npy"
     logs.mkdir(exist_ok=True)
-    answers = question.scratch / "loaded.npy"
     found = child.call(
         "mnist_bench.bench.loaded:serve",
         {
@@ -77,24 +76,15 @@ def under_load(
             "threads": threads,
             "images": str(question.images),
             "answers": str(answers),
+            "load": asdict(load),
             "logs": str(logs),
-            **asdict(load),
         },
         time_limit_s=3 * load.duration_s + GRACE_S,
         memory_limit_bytes=inference.memory_limit(device),
         died_exit_code=EnvironmentProblem.exit_code,
         folder=question.scratch,
     )
-    configuration = Configuration(
-        runtime=target.runtime,
-        version=found["version"],
-        format=target.model.format,
-        precision=target.model.precision,
-        device=device,
-        provider=found["provider"],
-        threads=threads,
-        batch_size=load.batch_size,
-    )
+    configuration = inference.configuration(target.runtime, target.model, device, found, threads, load.batch_size)
     result = parity.result(question.inputs, parity.Answer(configuration, np.load(answers), found["precision"]))
     if result.failures:
         raise ParityBroken(f"{configuration.target} gives wrong answers: {'; '.join(result.failures)}")

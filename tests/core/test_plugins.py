@@ -7,7 +7,7 @@ from mnist_bench.core import plugins
 from mnist_bench.core.errors import BadInput
 from mnist_bench.data import sets
 from mnist_bench.report import figures, renderers
-from mnist_bench.report.views import parity, training
+from mnist_bench.report.views import bench, parity, training
 from mnist_bench.training import engines
 
 FOLDERS = {
@@ -15,6 +15,7 @@ FOLDERS = {
     engines: "create",
     training: "build",
     parity: "build",
+    bench: "build",
     figures: "build",
     renderers: "render",
     cli: "command",

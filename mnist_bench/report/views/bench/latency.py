@@ -44,7 +44,7 @@ def _notes(record: BenchRecord, summaries: list[Summary]) -> list[str]:
     done, plan, others = len(record.blocks), record.plan, len(summaries) - 1
     needed = summaries[0].p99_bound.needed
     notes = [
-        f"From host array to host array. p50: median of {done} process medians (one process a block), low to high "
+        f"From host array to host array. p50: median of {done} process medians (one a block), low to high "
         f"its exact 95% interval, min the smallest; p90 and p99 of all calls, p99 ≤ its upper bound (99% confidence, "
         f"MLPerf LoadGen's early stopping; – where there are fewer than {needed} calls).",
         "fastest: FASTER than every other of its table (signed-rank test, Holm, 5%). unresolved: under 100 times what "

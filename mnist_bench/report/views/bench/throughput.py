@@ -1,6 +1,6 @@
 """How many images a second, how near the machine's limit that is, and what memory it takes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mnist_bench.bench.summary import summarise
 from mnist_bench.core.bench_types import TRAINING_FORMAT, BenchRecord, Row
@@ -26,10 +26,15 @@ NOTE = (
 def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
     """Images a second, the floor of this machine, the share of it that was reached, and memory."""
     rows = [row for row in record.rows if row.samples and row.configuration.format != TRAINING_FORMAT]
-    rows.sort(key=lambda row: (row.configuration.batch_size, row.configuration.threads))
-    lines = [_line(record, row) for row in rows]
+    lines = sorted((_line(record, row) for row in rows), key=_order)
     if lines:
         yield Table(f"Throughput of {record.name} on {record.plan.device}", COLUMNS, lines, notes=[NOTE])
+
+
+def _order(line: Sequence[Cell]) -> tuple[float, ...]:
+    """Order by batch size, threads and, the fastest first, images a second."""
+    batch, threads, speed = (float(str(cell)) for cell in line[1:4])
+    return batch, threads, -speed
 
 
 def _line(record: BenchRecord, row: Row) -> list[Cell]:

@@ -8,46 +8,61 @@ from mnist_bench.core.bench_types import TRAINING_FORMAT, BenchRecord, Row
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
 ORDER = 4
-COLUMNS = [
+SPEED = [
     Column("Engine"),
     Column("Batch", Unit.COUNT),
     Column("Threads", Unit.COUNT),
     Column("Samples/s", Unit.COUNT),
     *(Column(name, Unit.SECONDS) for name in ("Epoch", "low", "high", "min", "Floor")),
     Column("Of limit", Unit.SHARE),
-    Column("First step", Unit.DURATION),
-    Column("Memory", Unit.MEMORY),
+]
+BEGINNING = [
+    Column("Engine"),
+    Column("Batch", Unit.COUNT),
+    Column("Threads", Unit.COUNT),
+    *(Column(name, Unit.DURATION) for name in ("Import", "Data and engine", "First step")),
+    Column("Peak memory", Unit.MEMORY),
 ]
 
 
 def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
-    """Samples a second in the steady state, over the real data; the share of the machine's limit."""
+    """Samples a second in the steady state, over the real data; the share of the limit; what it costs to begin."""
     rows = [row for row in record.rows if row.samples and row.configuration.format == TRAINING_FORMAT]
     rows.sort(key=lambda row: (row.configuration.batch_size, row.configuration.threads))
     if rows:
-        lines = [_line(record, row) for row in rows]
         title = f"Training on {record.dataset}, {record.plan.device}"
-        yield Table(title, COLUMNS, lines, notes=_notes(record))
+        yield Table(title, SPEED, [_speed(record, row) for row in rows], notes=_notes(record))
+        yield Table("Before the steady state", BEGINNING, [_beginning(row) for row in rows], notes=[FIRST_STEP])
 
 
-def _line(record: BenchRecord, row: Row) -> list[Cell]:
-    summary, configuration = summarise(record, row), row.configuration
+FIRST_STEP = (
+    "Medians over the processes. Import is measured in a process's first configuration alone; the first step holds "
+    "whatever an engine compiles or captures."
+)
+
+
+def _speed(record: BenchRecord, row: Row) -> list[Cell]:
+    summary = summarise(record, row)
     low, high = summary.interval or (None, None)
+    times = (summary.p50, low, high, summary.minimum, summary.floor_s)
+    return [*_which(row), summary.images_per_s, *times, summary.limit_share]
+
+
+def _beginning(row: Row) -> list[Cell]:
+    imports = [sample.import_s for sample in row.samples if sample.import_s is not None]
+    loads = [sample.load_s for sample in row.samples if sample.load_s is not None]
     peaks = [sample.peak_resident_bytes for sample in row.samples if sample.peak_resident_bytes]
     return [
-        configuration.runtime,
-        configuration.batch_size,
-        configuration.threads,
-        summary.images_per_s,
-        summary.p50,
-        low,
-        high,
-        summary.minimum,
-        summary.floor_s,
-        summary.limit_share,
+        *_which(row),
+        median(imports) if imports else None,
+        median(loads) if loads else None,
         median(sample.first_call_s for sample in row.samples),
         max(peaks, default=None),
     ]
+
+
+def _which(row: Row) -> list[Cell]:
+    return [row.configuration.runtime, row.configuration.batch_size, row.configuration.threads]
 
 
 def _notes(record: BenchRecord) -> list[str]:

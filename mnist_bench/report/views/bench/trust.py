@@ -39,8 +39,13 @@ def _line(record: BenchRecord, row: Row) -> list[Cell]:
         summary.processes,
         summary.calls,
         summary.outliers,
-        f"{row.deviations} flips" if row.deviations else row.checked,
+        _answers(row),
     ]
+
+
+def _answers(row: Row) -> str:
+    flips = row.deviations
+    return f"{flips} flip{'s' if flips > 1 else ''}" if flips else row.checked
 
 
 def _notes(record: BenchRecord, rows: list[Row]) -> list[str]:

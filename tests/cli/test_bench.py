@@ -1,0 +1,456 @@
+"""`bench`, `compare` and `env` on a run of the digits: few blocks and no warm-up, since these tests assert no time."""
+
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from msgspec.structs import replace
+
+from mnist_bench import environment, runtimes, store
+from mnist_bench.bench import inference, loadgen, session
+from mnist_bench.cli import _bench
+from mnist_bench.core import child
+from mnist_bench.core.bench_types import (
+    BenchPlan,
+    BenchRecord,
+    GateRecord,
+    SelfTestRecord,
+    TrainingBenchRecord,
+)
+from mnist_bench.core.types import Skipped
+from tests.bench import made
+from tests.conftest import Run
+
+BLOCKS = 2
+ORT = ("--runtime", "onnxruntime", "--threads", "1")
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two blocks, no warm-up, no probing, no look at what else this machine does."""
+    for name in ("QUICK_BLOCKS", "BLOCKS", "GATE_BLOCKS"):
+        monkeypatch.setattr(_bench, name, BLOCKS)
+    monkeypatch.setattr(_bench, "BenchPlan", functools.partial(BenchPlan, warm_up_s=0.0, warm_up_calls=1))
+    monkeypatch.setattr(session, "probe", lambda _device, threads: tuple(made.limits(count) for count in threads))
+    monkeypatch.setattr(environment, "conditions", lambda _device: made.CONDITIONS)
+
+
+@pytest.fixture
+def here(own_copy: Path, run: Run) -> Iterator[Path]:
+    """The folder of a run below the working directory, where the command line finds it; no process is left behind."""
+    yield own_copy
+    left = [process.cmdline() for process in psutil.Process().children(recursive=True)]
+    assert not [line for line in left if "mnist_bench.core.child" in line]
+
+
+def bench(run: Run, *options: str) -> int:
+    return run("bench", "--run", "digits-relu", "--quick", *options)
+
+
+def pretending(monkeypatch: pytest.MonkeyPatch, seconds: Callable[[str], float]) -> list[str]:
+    """Let processes say at once, of every call, that it took as long as this; return the list of who was asked."""
+    asked: list[str] = []
+
+    def call(_target: str, argument: dict[str, Any], **_limits: Any) -> Any:
+        asked.append(argument["runtime"])
+        batch = {
+            "batch_size": 1,
+            "first_call_s": 1.0,
+            "warm_up_calls": 50,
+            "warm_up_s": 1.0,
+            "times_s": [seconds(argument["runtime"])] * 20,
+            "answers_file": None,
+            "peak_resident_bytes": 1,
+            "peak_device_bytes": None,
+        }
+        opened = {"threads": 1, "load_s": 1.0, "provider": "CPU", "precision": "fp32", "batches": [batch]}
+        return {"version": "1", "import_s": 1.0, "sessions": [opened]}
+
+    monkeypatch.setattr(child, "call", call)
+    return asked
+
+
+def test_a_quick_benchmark_of_two_runtimes(here: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench(run, "--runtime", "onnxruntime", "--runtime", "null", "--json", "-") == 0
+    out, _ = capsys.readouterr()
+    assert json.loads(out)["name"] == "digits-relu"
+    saved = store.load(here, BenchRecord)
+    assert saved is not None
+    assert saved.finished
+    assert saved.failures == ()
+    cores = environment.available_cores()
+    rows = {(row.configuration.target, row.configuration.batch_size, row.configuration.threads) for row in saved.rows}
+    targets = {"onnxruntime", "onnxruntime fp16", "onnxruntime int8", "onnxruntime int8-dynamic", "null"}
+    assert rows == {(target, batch, threads) for target in targets for batch in (1, 128) for threads in {1, cores}}
+    for row in saved.rows:
+        assert len(row.samples) == BLOCKS
+        assert {len(sample.times_s) for sample in row.samples} == {1_000 if row.configuration.batch_size == 1 else 120}
+        if row.configuration.precision == "fp32" and row.configuration.runtime != "null":
+            assert (row.checked, row.deviations) == ("within tolerance", 0)
+    assert run("report", "--table", "latency", "--format", "csv") == 0
+    shown = capsys.readouterr().out
+    assert "onnxruntime int8-dynamic" in shown
+    assert "p99" in shown
+
+
+def test_the_null_runtime_s_row_shows_what_the_harness_costs(here: Path, run: Run) -> None:
+    assert bench(run, "--runtime", "null", "--threads", "1", "--batch-size", "1") == 0
+    saved = store.load(here, BenchRecord)
+    assert saved is not None
+    (row,) = saved.rows
+    assert (row.configuration.runtime, row.checked) == ("null", "answers nothing")
+    assert all(sample.peak_resident_bytes for sample in row.samples)
+
+
+def test_wrong_answers_are_not_timed(here: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = np.load
+
+    def lie(path: Path, *arguments: Any) -> Any:
+        found = real(path, *arguments)
+        return found[:, ::-1] if "answers-1-128" in str(path) else found
+
+    monkeypatch.setattr(np, "load", lie)
+    assert bench(run, "--runtime", "torch-eager", "--threads", "1") == 0
+    saved = store.load(here, BenchRecord)
+    assert saved is not None
+    assert [row.configuration.batch_size for row in saved.rows] == [1]
+    (failure,) = saved.failures
+    assert failure.reason.startswith("wrong answers with 1 thread(s), batch 128: ")
+    assert failure.block == 0
+
+
+def test_a_process_that_hangs_becomes_a_reason(here: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--runtime", "torch-eager", "--runtime", "null", "--threads", "1", "--time-limit", "0.9")
+    assert bench(run, *options) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "torch-eager block 1: it took longer than 0.9 s and was stopped" in out
+    assert "null" in out
+
+
+def test_a_process_that_runs_out_of_memory_becomes_a_reason(
+    here: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inference, "memory_limit", lambda _device: 60 * 1024**2)
+    assert bench(run, "--runtime", "torch-eager", "--threads", "1") == 3
+    saved = store.load(here, BenchRecord)
+    assert saved is not None
+    assert len(saved.failures) == 1
+    assert saved.rows == ()
+
+
+def test_training_engines_are_measured_by_the_epoch(
+    here: Path, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_bench, "QUICK_BLOCKS", 1)
+    assert bench(run, "--training", "--engine", "preallocated") == 0
+    saved = store.load(here, TrainingBenchRecord)
+    assert saved is not None
+    assert {row.configuration.runtime for row in saved.rows} == {"preallocated"}
+    epochs = 60_000 // 1_437
+    assert {len(sample.times_s) for row in saved.rows for sample in row.samples} == {epochs}
+    assert {sample.images for row in saved.rows for sample in row.samples} == {1_437}
+    assert "Samples/s" in capsys.readouterr().out
+    assert store.load(here, BenchRecord) is None
+
+
+def test_an_engine_that_trains_something_else_is_not_timed(
+    here: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def call(target: str, argument: dict[str, Any], **_limits: Any) -> Any:
+        if target.endswith("epoch_loss"):
+            return [0.50] * len(argument["batch_sizes"])
+        return {"version": "1", "import_s": 1.0, "sessions": [{"batch_size": 128, "loss": 0.51}]}
+
+    monkeypatch.setattr(child, "call", call)
+    assert bench(run, "--training", "--engine", "eager") == 3
+    saved = store.load(here, TrainingBenchRecord)
+    assert saved is not None
+    assert "it trains something else: loss" in saved.failures[0].reason
+
+
+def test_a_stopped_benchmark_goes_on(here: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bench(run, *ORT, "--batch-size", "1") == 0
+    whole = store.load(here, BenchRecord)
+    assert whole is not None
+    stopped = replace(
+        whole, blocks=whole.blocks[:1], rows=tuple(replace(row, samples=row.samples[:1]) for row in whole.rows)
+    )
+    store.save(here, stopped)
+    capsys.readouterr()
+    assert run("bench", "--resume", "--quiet") == 0
+    resumed = store.load(here, BenchRecord)
+    assert resumed is not None
+    assert resumed.finished
+    assert len(resumed.resumed_at) == 1
+    assert [row.samples[0] for row in resumed.rows] == [row.samples[0] for row in stopped.rows]
+    assert resumed.blocks[1].order == whole.blocks[1].order
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"weights_sha256": "1" * 64}, "was trained further since"),
+        ({"environment": made.ENVIRONMENT}, "not the machine that the benchmark began on"),
+    ],
+)
+def test_what_cannot_be_gone_on_with_is_refused(
+    change: dict[str, Any], words: str, here: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = store.load_record(here)
+    assert record.checkpoint is not None
+    fields: dict[str, Any] = {"weights_sha256": record.checkpoint.weights.sha256, "environment": environment.collect()}
+    store.save(here, made.record(**fields | change))
+    assert run("bench", "--resume") == 2
+    assert words in capsys.readouterr().err
+
+
+def test_ctrl_c_keeps_the_blocks_that_are_done_and_leaves_no_process(here: Path) -> None:
+    command = [sys.executable, "-m", "mnist_bench", "bench", "--runtime", "null", "--batch-size", "1", "--allow-busy"]
+    with subprocess.Popen(command, cwd=here.parent.parent, stderr=subprocess.PIPE, text=True) as process:
+        own = psutil.Process(process.pid)
+        deadline = time.monotonic() + 120
+        while not (here / "bench.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        started = own.children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "of 12 blocks are saved: go on with mnist-bench bench --run digits-relu --resume" in err
+    saved = store.load(here, BenchRecord)
+    assert saved is not None
+    assert 1 <= len(saved.blocks) < 12
+    assert {len(row.samples) for row in saved.rows} == {len(saved.blocks)}
+    psutil.wait_procs(started, timeout=10)
+    assert not [one for one in started if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a parent's death is told on Linux only")
+def test_even_kill_9_leaves_no_process(tmp_path: Path) -> None:
+    code = (
+        "from mnist_bench.core import child\n"
+        "child.call('tests.core.test_child:hang', {'path': 'pid'}, time_limit_s=600)"
+    )
+    path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
+    with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": path}) as process:
+        deadline = time.monotonic() + 60
+        while not ((tmp_path / "pid").exists() and (tmp_path / "pid").read_text()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        orphan = psutil.Process(int((tmp_path / "pid").read_text()))
+        process.kill()
+    psutil.wait_procs([orphan], timeout=10)
+    assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--batch-size", "0"], 2, "0 is not positive"),
+        (["--batch-size", "one"], 2, "not a list of numbers"),
+        (["--threads", "4096"], 2, "more than the"),
+        (["--runtime", "abacus"], 2, "no 'abacus' among the runtimes"),
+        (["--training", "--engine", "abacus"], 2, "no 'abacus' among the engines"),
+        (["--device", "gpu"], 2, "unknown device"),
+        (["--device", "cuda:99"], 3, "is not here"),
+        (["--gate"], 2, "--gate and --baseline belong together"),
+        (["--baseline", "null"], 2, "--gate and --baseline belong together"),
+        (["--gate", "--baseline", "no such thing"], 2, "is no runtime"),
+        (["--gate", "--baseline", "null", "--training"], 2, "--gate is of inference"),
+        (["--scenario", "server"], 2, "needs a --rate"),
+        (["--scenario", "nonsense"], 2, "nonsense"),
+        (["--resume", "--batch-size", "1"], 2, "--batch-size cannot be given with it"),
+        (["--resume"], 2, "no benchmark"),
+        (["--time-limit", "nan"], 2, "not a finite number"),
+        (["--json", "no/folder/x.json"], 3, "no folder"),
+        (["--run", "absent"], 2, "no run 'absent'"),
+    ],
+)
+def test_bad_input_is_refused(
+    options: list[str], code: int, words: str, here: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("bench", *options) == code
+    err = capsys.readouterr().err
+    assert words in err
+    assert err.count("\n") == 1
+
+
+def test_a_machine_that_is_too_busy_says_so(
+    here: Path, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    busy = replace(made.CONDITIONS, busy_share=0.5, steal_share=0.2)
+    monkeypatch.setattr(environment, "conditions", lambda _device: busy)
+    assert bench(run, "--runtime", "null") == 3
+    assert "others take 70% of this machine's cores, so nothing can be said" in capsys.readouterr().err
+    assert bench(run, "--runtime", "null", "--allow-busy", "--quiet") == 0
+
+
+def test_a_damaged_benchmark_or_one_of_another_schema_is_refused(
+    here: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "bench.json").write_text('{"schema_version": 99}')
+    assert run("bench", "--resume") == 2
+    assert "schema version 99, not 1" in capsys.readouterr().err
+    (here / "bench.json").write_text("{")
+    assert run("report") == 2
+    assert "not a readable record" in capsys.readouterr().err
+
+
+# --- compare ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two(tmp_path: Path, run: Run) -> tuple[Path, Path]:
+    """Two records in files: the second is half as fast."""
+    paths = tmp_path / "before.json", tmp_path / "after.json"
+    for path, factor in zip(paths, (1.0, 2.0), strict=True):
+        times = [factor * time for time in (1e-4, 1.01e-4, 0.99e-4, 1.02e-4, 1e-4, 0.98e-4, 1.03e-4, 1e-4)]
+        path.write_bytes(store.to_json(made.record([made.row(times)])))
+    return paths
+
+
+def test_compare_says_what_became_slower(two: tuple[Path, Path], run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("compare", *two) == 0
+    assert "SLOWER" in capsys.readouterr().out
+    assert run("compare", two[1], two[0], "--format", "markdown") == 0
+    assert "FASTER" in capsys.readouterr().out
+    assert run("compare", two[0], two[0], "--format", "csv") == 0
+    out = capsys.readouterr().out
+    assert "EQUIVALENT" in out
+    assert "SLOWER" not in out
+    assert "FASTER" not in out
+
+
+def test_compare_refuses_unlike_machines_and_things_that_are_no_benchmarks(
+    two: tuple[Path, Path], tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.json"
+    changed = replace(made.ENVIRONMENT, cpu_model="Slide Rule 7", libraries={"torch": "9"})
+    other.write_bytes(store.to_json(made.record([made.row([1e-4] * 8)], environment=changed)))
+    assert run("compare", two[0], other) == 2
+    assert "cpu model: Abacus 3000 and Slide Rule 7" in capsys.readouterr().err
+    assert run("compare", two[0], other, "--allow-unlike") == 0
+    assert "torch 2.14.0 and 9" in capsys.readouterr().out
+    empty = tmp_path / "empty.json"
+    empty.write_bytes(store.to_json(made.record([made.row([])])))
+    assert run("compare", empty, two[0]) == 2
+    assert "no raw samples" in capsys.readouterr().err
+    other.write_text('{"schema_version": 1, "name": "x"}')
+    assert run("compare", two[0], other) == 2
+    assert run("compare", two[0], tmp_path / "absent.json") == 2
+
+
+# --- gate, self-test, load --------------------------------------------------------------------------------------------
+
+
+def test_a_gate_against_another_interpreter_and_another_run(
+    here: Path, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_bench, "GATE_BLOCKS", 1)
+    (here.parent / "twin").mkdir()
+    for path in here.iterdir():
+        if path.is_file():
+            (here.parent / "twin" / path.name).write_bytes(path.read_bytes())
+    for reference in (sys.executable, "twin"):
+        options = ("--gate", "--baseline", reference, "--batch-size", "1", *ORT)
+        assert run("bench", "--run", "digits-relu", *options) == 0
+        assert "INCONCLUSIVE" in capsys.readouterr().out  # one block carries no verdict
+        saved = store.load(here, GateRecord)
+        assert saved is not None
+        assert {row.side for row in saved.rows} == {"candidate", "baseline"}
+        assert saved.plan.baseline == reference
+
+
+def test_a_gate_fails_only_where_a_second_measurement_confirms(
+    here: Path, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(_bench, "GATE_BLOCKS", 8)
+    monkeypatch.setattr(inference, "contenders", only_float32(inference.contenders))
+    options = ("--gate", "--baseline", "null", "--batch-size", "1", *ORT)
+    asked = pretending(monkeypatch, lambda runtime: 1e-3 if runtime == "onnxruntime" else 0.5e-3)
+    assert run("bench", "--run", "digits-relu", *options) == 1
+    out, err = capsys.readouterr()
+    assert "SLOWER" in out
+    assert "1 of 1 rows are slower than null, as a second measurement confirms" in err
+    assert len(asked) == 32  # two sides, eight blocks, twice
+    slow_once = iter([1e-3] * 8 + [0.5e-3] * 8)
+    pretending(monkeypatch, lambda runtime: next(slow_once) if runtime == "onnxruntime" else 0.5e-3)
+    assert run("bench", "--run", "digits-relu", *options) == 0
+    assert "SLOWER" in capsys.readouterr().out
+
+
+def only_float32(real: Callable[..., Any]) -> Callable[..., Any]:
+    def chosen(*arguments: Any) -> Any:
+        found, skipped = real(*arguments)
+        return [one for one in found if " " not in one.target], skipped
+
+    return chosen
+
+
+def test_a_self_test_is_saved_and_shown(here: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("bench", "--run", "digits-relu", "--self-test", "--batch-size", "1", *ORT) == 0
+    saved = store.load(here, SelfTestRecord)
+    assert saved is not None
+    assert {row.side for row in saved.rows} == {f"copy {number}" for number in (1, 2, 3, 4)}
+    assert "Self-test of digits-relu" in capsys.readouterr().out
+
+
+def test_without_loadgen_its_scenarios_say_what_installs_it(
+    here: Path, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(loadgen, "find_spec", lambda _name: None)
+    assert isinstance(loadgen.why_unavailable(), Skipped)
+    assert run("bench", "--scenario", "offline") == 3
+    err = capsys.readouterr().err
+    assert "skipped: MLPerf LoadGen is not installed" in err
+    assert "pip install 'mnist-bench[loadgen]'" in err
+
+
+@pytest.mark.parametrize("scenario", loadgen.SCENARIOS)
+def test_loadgen_drives_a_session(scenario: str, here: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("mlperf_loadgen")
+    options = ("--scenario", scenario, "--duration", "1", "--rate", "1500", "--latency-bound", "1000")
+    assert run("bench", "--run", "digits-relu", *options, "--runtime", "torchscript") == 0
+    summary = (here / "loadgen" / f"{scenario}-torchscript" / "mlperf_log_summary.txt").read_text()
+    assert "Result is : VALID" in summary
+    assert "VALID" in capsys.readouterr().out
+
+
+def test_a_load_that_is_not_met_is_no_success(here: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("mlperf_loadgen")
+    options = ("--scenario", "server", "--duration", "0.5", "--rate", "500", "--latency-bound", "0.001")
+    assert run("bench", "--run", "digits-relu", *options, "--runtime", "torchscript") == 1
+    assert "LoadGen does not accept 1 of 1 results" in capsys.readouterr().err
+
+
+def test_the_environment_is_shown(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("env", "--format", "json") == 0
+    tables = json.loads(capsys.readouterr().out)
+    assert "governor" in json.dumps(tables)
+    assert "Abacus" not in json.dumps(tables)
+    assert run("env", "--device", "cuda:99") == 3
+
+
+@pytest.mark.parametrize("name", [name for name in runtimes.names() if name != "null"])
+def test_every_runtime_is_measured_in_a_process_of_its_own(
+    name: str, here: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_bench, "QUICK_BLOCKS", 1)
+    if runtimes.load(name).why_unavailable("cpu"):
+        pytest.skip(f"{name} is not here")
+    assert bench(run, "--runtime", name, "--batch-size", "1", "--threads", "1", "--quiet") == 0
+    saved = store.load(here, BenchRecord)
+    assert saved is not None
+    assert saved.failures == ()
+    assert {row.configuration.runtime for row in saved.rows} == {name}
+    first = saved.rows[0].samples[0]
+    assert first.import_s is not None
+    assert first.load_s is not None
