@@ -6,8 +6,10 @@ holds one complete state.
 """
 
 import contextlib
+import gzip
 import os
 import re
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -256,16 +258,17 @@ def _save_arrays(folder: Path, stem: str, arrays: Arrays) -> SavedFile:
 
 
 def read(path: Path, kind: type[T]) -> T:
-    """Read a document from any file.
+    """Read a document from any file; one called `.gz` is unpacked.
 
     Raises:
         RecordDamaged: it is not such a document, or one of another schema version.
     """
     try:
         content = path.read_bytes()
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
         _refuse_other_schema(path, content)
         return msgspec.json.decode(content, type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise RecordDamaged(f"{path} is not a readable record ({error}): restore it, or make it anew") from error
     except OSError as error:
         raise RecordDamaged(f"{path} cannot be read: {error.strerror}") from error
@@ -295,8 +298,8 @@ def _remove_derived(folder: Path) -> None:
             (folder / artifact.name).unlink(missing_ok=True)
     for name in DERIVED:
         (folder / name).unlink(missing_ok=True)
-    for figure in (folder / "figures").glob("*.[ps][nv]g"):
-        figure.unlink()
+    for made in (*folder.glob("figures/*.[ps][nv]g"), *folder.glob("loadgen/*/mlperf_log_*.txt")):
+        made.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,9 +1,13 @@
+import subprocess
+import sys
+from collections import namedtuple
+
 import pytest
 import torch
 
 from mnist_bench import environment
 from mnist_bench.core.errors import BadInput, DeviceUnavailable
-from mnist_bench.environment import _machine
+from mnist_bench.environment import Usage, _conditions, _machine
 
 
 def test_the_machine_is_described() -> None:
@@ -40,3 +44,39 @@ def test_a_device_that_is_not_there_is_refused(devices: int, name: str, monkeypa
 
 def test_a_library_that_is_not_installed_has_no_version() -> None:
     assert environment.library_version("no-such-distribution") is None
+
+
+def test_what_others_do_is_told_from_what_we_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On two cores, in ten seconds: 12 s were used in all, 7 of them by us, and 1 s went to another guest."""
+    monkeypatch.setattr(_conditions, "used", lambda: Usage(112.0, 6.0, 37.0, 1010.0))
+    monkeypatch.setattr(_conditions, "affinity", lambda: (0, 5))
+    busy, steal = environment.usage_since(Usage(100.0, 5.0, 30.0, 1000.0))
+    assert (busy, steal) == (0.25, 0.05)
+
+
+def test_only_the_cores_that_we_may_use_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    core = namedtuple("core", "user system idle iowait steal guest")
+    times = [core(1, 2, 100, 50, 4, 0), core(1000, 1000, 1000, 0, 1000, 0), core(10, 20, 100, 0, 8, 5)]
+    monkeypatch.setattr("psutil.cpu_times", lambda percpu: times)
+    monkeypatch.setattr(_conditions, "affinity", lambda: (0, 2))
+    found = environment.used()
+    assert (found.all_s, found.steal_s) == (1 + 2 + 10 + 20, 12)
+
+
+def test_our_own_work_and_our_children_s_is_not_called_others() -> None:
+    before = environment.used()
+    subprocess.run([sys.executable, "-c", "sum(range(10**7))"], check=True)
+    after = environment.used()
+    assert after.ours_s - before.ours_s > 0.05
+    assert after.all_s >= before.all_s
+
+
+def test_the_conditions_are_those_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_conditions, "LOOK_S", 0.01)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    found = environment.conditions()
+    assert len(found.affinity) == environment.available_cores()
+    assert found.variables["OMP_NUM_THREADS"] == "2"
+    assert found.builds.keys() == {"torch BLAS", "torch oneDNN", "torch instructions", "numpy BLAS"}
+    assert (found.commit is None) == (found.dirty is None)
+    assert found.gpu == {}

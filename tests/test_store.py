@@ -1,4 +1,5 @@
 import errno
+import gzip
 import json
 import os
 import threading
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from mnist_bench import store
+from mnist_bench.core.bench_types import BenchRecord, GateRecord, SelfTestRecord, TrainingBenchRecord
 from mnist_bench.core.errors import BadInput, OutputUnwritable, RecordDamaged, RunExists, RunNotFound
 from mnist_bench.core.types import EpochMetrics, Record, Tally
+from tests.bench import made
 
 
 def tallies(least: int) -> st.SearchStrategy[Tally]:
@@ -103,6 +106,25 @@ def test_another_schema_version_is_named(version: bytes, folder: Path, record: R
     (folder / "run.json").write_bytes(content)
     with pytest.raises(RecordDamaged, match=f"has schema version {version.decode()}, not 1"):
         store.load_record(folder)
+
+
+def test_a_packed_benchmark_is_read_and_a_damaged_one_named(tmp_path: Path) -> None:
+    saved, path = made.record([made.row([1e-5] * 6)]), tmp_path / "bench.json.gz"
+    packed = gzip.compress(store.to_json(saved))
+    path.write_bytes(packed)
+    assert store.read(path, BenchRecord) == saved
+    for damage in (packed[:-9], b"no archive", packed[:30] + b"x" * 20 + packed[50:]):
+        path.write_bytes(damage)
+        with pytest.raises(RecordDamaged, match="not a readable record"):
+            store.read(path, BenchRecord)
+
+
+def test_every_kind_of_benchmark_comes_back_as_it_was(tmp_path: Path) -> None:
+    for kind in (BenchRecord, TrainingBenchRecord, GateRecord, SelfTestRecord):
+        saved = made.record([made.row([1e-5, 2e-5])], kind)
+        store.save(tmp_path, saved)
+        assert store.load(tmp_path, kind) == saved
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_a_run_that_is_not_there_is_told_with_those_that_are(folder: Path, record: Record) -> None:

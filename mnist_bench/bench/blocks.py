@@ -15,11 +15,20 @@ R = TypeVar("R", bound=BenchRecord)
 
 
 @dataclass(frozen=True)
+class Wrong:
+    """A configuration that was not to be timed, and why."""
+
+    threads: int
+    batch_size: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """What one process gave: rows of one sample each, and what could not be measured."""
+    """What one process gave: rows of one sample each, and the configurations that were not to be timed."""
 
     rows: Sequence[Row]
-    failures: Sequence[str] = ()
+    wrong: Sequence[Wrong] = ()
 
 
 class Measurement(Protocol):
@@ -32,11 +41,12 @@ class Measurement(Protocol):
 
 @dataclass(frozen=True)
 class Contender:
-    """Something to measure, once a block: on which side of a comparison, what, and how."""
+    """Something to measure, once a block: on which side of a comparison, what, how; `sha256` is that of its file."""
 
     side: str
     target: str
     measure: Measurement
+    sha256: str | None = None
 
     @property
     def label(self) -> str:
@@ -73,11 +83,31 @@ class _Found:
     failures: list[Failure] = field(default_factory=list)
 
     def add(self, row: Row) -> None:
+        """Add a row of one sample to those of its side and configuration."""
         key = (row.side, row.configuration)
         before = self.rows.get(key)
         if before is not None:
             row = replace(before, samples=before.samples + row.samples)
         self.rows[key] = row
+
+    def fail(
+        self, contender: Contender, block: int, reason: str, threads: int | None = None, batch_size: int | None = None
+    ) -> None:
+        """Note that a contender, or one configuration of it, could not be measured."""
+        failure = Failure(
+            side=contender.side,
+            target=contender.target,
+            threads=threads,
+            batch_size=batch_size,
+            block=block,
+            reason=reason,
+        )
+        self.failures.append(failure)
+
+    def left_out(self, contender: Contender) -> set[tuple[int | None, int | None] | None]:
+        """Return the (threads, batch size) of a contender that are measured no more; None stands for all of it."""
+        own = [one for one in self.failures if (one.side, one.target) == (contender.side, contender.target)]
+        return {None if one.threads is None else (one.threads, one.batch_size) for one in own}
 
 
 def measure_blocks(
@@ -85,8 +115,8 @@ def measure_blocks(
 ) -> R:
     """Run the blocks that a record still lacks, and save it after each.
 
-    A contender that fails is not tried again. What a block measured before it was interrupted is dropped: its parts
-    would no longer be neighbours in time.
+    A contender whose process fails is not tried again, and a configuration with wrong answers is left out. What a block
+    measured before it was interrupted is dropped: its parts would no longer be neighbours in time.
 
     Args:
         record: new, or one to go on with.
@@ -129,13 +159,15 @@ def drawn_order(contenders: Sequence[Contender], seed: int, block: int) -> list[
 
 
 def _measure(contender: Contender, block: int, position: int, found: _Found) -> None:
-    if any((failure.side, failure.target) == (contender.side, contender.target) for failure in found.failures):
+    if None in found.left_out(contender):
         return
     try:
         outcome = contender.measure(block, position)
     except ChildFailed as error:
-        outcome = Outcome([], [str(error)])
+        found.fail(contender, block, str(error))
+        return
+    for one in outcome.wrong:
+        found.fail(contender, block, one.reason, one.threads, one.batch_size)
     for row in outcome.rows:
-        found.add(replace(row, side=contender.side))
-    for reason in outcome.failures:
-        found.failures.append(Failure(side=contender.side, target=contender.target, block=block, reason=reason))
+        if (row.configuration.threads, row.configuration.batch_size) not in found.left_out(contender):
+            found.add(replace(row, side=contender.side))

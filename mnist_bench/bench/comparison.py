@@ -6,23 +6,30 @@ from dataclasses import dataclass
 from mnist_bench.bench.session import machine_differences
 from mnist_bench.bench.summary import process_medians, summarise
 from mnist_bench.core import stats
-from mnist_bench.core.bench_types import BenchRecord, Row
+from mnist_bench.core.bench_types import BenchRecord, HalfWidth, Row
 from mnist_bench.core.errors import BadInput, UnlikeMachines
 from mnist_bench.core.types import Configuration
 
 ALPHA = 0.025  # in each direction: 5% in both
 CONFIDENCE = 0.95
+GATE_ALPHA = 0.01
+"""The chance that a gate, all its rows together, calls SLOWER what is not, before the confirmation."""
+GATE_CONFIDENCE = 1 - 2 * GATE_ALPHA
 
 Key = tuple[str, str, str, int, int]
 
 
 @dataclass(frozen=True)
 class Compared:
-    """A row of one side against the same row of the other: below 1, the candidate is faster."""
+    """A row of one side against the same row of the other: below 1, the candidate is faster.
+
+    `delta` is what counts as equivalent, relative.
+    """
 
     candidate: Row
     baseline: Row
     estimate: stats.Estimate
+    delta: float
     verdict: stats.Verdict
 
 
@@ -33,7 +40,7 @@ def key(configuration: Configuration) -> Key:
 
 
 def compare_records(
-    baseline: BenchRecord, candidate: BenchRecord, *, allow_unlike: bool = False, delta: float = stats.SMALLEST_DELTA
+    baseline: BenchRecord, candidate: BenchRecord, *, allow_unlike: bool = False, half_widths: Sequence[HalfWidth] = ()
 ) -> list[Compared]:
     """Compare the rows that two records share.
 
@@ -41,13 +48,15 @@ def compare_records(
         baseline: what to compare with.
         candidate: what is faster or slower.
         allow_unlike: compare although the machines differ.
-        delta: what counts as equivalent, relative.
+        half_widths: those of a self-test on this machine.
 
     Raises:
         BadInput: a record holds no raw samples, or they share no configuration.
         UnlikeMachines: they were not measured on machines of one kind.
     """
     for record in (baseline, candidate):
+        if any(row.side for row in record.rows):
+            raise BadInput(f"that of {record.name!r} is of a gate or a self-test: compare what bench measured without")
         if not any(row.samples for row in record.rows):
             raise BadInput(f"the benchmark of {record.name!r} holds no raw samples, so nothing can be compared")
     unlike = machine_differences(baseline.environment, candidate.environment)
@@ -61,7 +70,10 @@ def compare_records(
     ]
     if not pairs:
         raise BadInput("the records share no configuration, so there is nothing to compare")
-    return compare_rows(pairs, delta=delta)
+    for one, other in pairs:
+        if (ours := one.samples[0].images) != (theirs := other.samples[0].images):
+            raise BadInput(f"the records time other work: {theirs:,} and {ours:,} images ({key(one.configuration)[0]})")
+    return compare_rows(pairs, half_widths=half_widths)
 
 
 def compare_rows(
@@ -69,7 +81,7 @@ def compare_rows(
     *,
     alpha: float = ALPHA,
     confidence: float = CONFIDENCE,
-    delta: float = stats.SMALLEST_DELTA,
+    half_widths: Sequence[HalfWidth] = (),
 ) -> list[Compared]:
     """Compare candidates with baselines, block by block; the verdicts allow for their number.
 
@@ -77,11 +89,19 @@ def compare_rows(
         pairs: (candidate, baseline).
         alpha: the chance of any false alarm in each direction.
         confidence: of each interval.
-        delta: what counts as equivalent, relative.
+        half_widths: of a thing compared with itself on this machine: equivalent is what is within them, or within 2%.
     """
     estimates = [_estimate(*pair, confidence) for pair in pairs]
-    judged = zip(pairs, estimates, stats.verdicts(estimates, alpha, delta), strict=True)
-    return [Compared(candidate, baseline, estimate, verdict) for (candidate, baseline), estimate, verdict in judged]
+    deltas = [_delta(candidate.configuration, half_widths) for candidate, _ in pairs]
+    judged = zip(pairs, estimates, deltas, stats.verdicts(estimates, alpha, deltas), strict=True)
+    return [Compared(*pair, estimate, delta, verdict) for pair, estimate, delta, verdict in judged]
+
+
+def _delta(own: Configuration, half_widths: Sequence[HalfWidth]) -> float:
+    """Return what counts as equivalent for a configuration: 2%, or its own half-width where that is more."""
+    place = (own.target, own.threads, own.batch_size)
+    fitting = (one for one in half_widths if (one.target, one.threads, one.batch_size) == place)
+    return max([stats.SMALLEST_DELTA, *(one.relative for one in fitting)])
 
 
 def _estimate(candidate: Row, baseline: Row, confidence: float) -> stats.Estimate:
@@ -92,14 +112,20 @@ def _estimate(candidate: Row, baseline: Row, confidence: float) -> stats.Estimat
     return stats.paired_ratio([ours[block] for block in shared], [theirs[block] for block in shared], confidence)
 
 
+def takes_part(record: BenchRecord, row: Row) -> bool:
+    """Tell whether a row can be the fastest, or be beaten: it has all blocks and the clock resolves it."""
+    whole = len(row.samples) == len(record.blocks) > 0
+    return whole and row.configuration.format != "null" and not summarise(record, row).unresolved
+
+
 def fastest(record: BenchRecord) -> Iterator[Row]:
     """Yield the rows that are FASTER than every other of their batch size and number of threads.
 
-    Rows that the clock does not resolve do not take part, nor does a group of one.
+    Rows that lack a block, or that the clock does not resolve, do not take part, nor does a group of one.
     """
     groups: dict[tuple[int, int], list[Row]] = {}
     for row in record.rows:
-        if row.samples and row.configuration.format != "null" and not summarise(record, row).unresolved:
+        if takes_part(record, row):
             groups.setdefault((row.configuration.batch_size, row.configuration.threads), []).append(row)
     for rows in groups.values():
         best = min(rows, key=lambda row: sorted(process_medians(row).values())[len(row.samples) // 2])

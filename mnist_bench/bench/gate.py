@@ -3,6 +3,8 @@
 import contextlib
 import shlex
 import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,18 +14,20 @@ import msgspec
 from mnist_bench import data, runtimes, store
 from mnist_bench.bench import inference
 from mnist_bench.bench.blocks import Contender
-from mnist_bench.bench.comparison import Compared, compare_rows, key
-from mnist_bench.bench.self_test import half_width
-from mnist_bench.bench.session import Subject, Told, finish, looked_at, new_record
-from mnist_bench.core.bench_types import BenchPlan, BenchRecord, GateRecord, Row, SelfTestRecord
-from mnist_bench.core.errors import BadInput
-from mnist_bench.core.stats import SMALLEST_DELTA
+from mnist_bench.bench.comparison import GATE_ALPHA, GATE_CONFIDENCE, Compared, compare_rows, key
+from mnist_bench.bench.inference import target_name
+from mnist_bench.bench.self_test import half_widths
+from mnist_bench.bench.session import Subject, Told, begin, finish, new_record
+from mnist_bench.bench.summary import row_name
+from mnist_bench.bench.worker import whereabouts
+from mnist_bench.core import child
+from mnist_bench.core.bench_types import BenchPlan, BenchRecord, GateRecord, Row
+from mnist_bench.core.errors import BadInput, MeasurementFailed
 from mnist_bench.core.types import Absent
 
 CANDIDATE, BASELINE = "candidate", "baseline"
-ALPHA = 0.01
-"""The chance that a gate, all its rows together, calls SLOWER what is not, before the confirmation."""
-CONFIDENCE = 1 - 2 * ALPHA
+IDENTIFY_S = 120
+PROGRAM = "mnist-bench"
 
 
 @dataclass(frozen=True)
@@ -46,13 +50,46 @@ def resolve(reference: str, subject: Subject) -> Baseline:
     out = subject.folder.parent
     if store.NAME_PATTERN.fullmatch(reference) and store.exists(store.run_folder(out, reference)):
         return Baseline(_other_run(out, reference, subject))
-    command = tuple(shlex.split(reference))
-    if command and shutil.which(command[0]):
-        return Baseline(subject, python=(str(shutil.which(command[0])), *command[1:]))
+    if python := _interpreter(reference):
+        _refuse_ourselves(python)
+        return Baseline(subject, python=python)
     raise BadInput(
         f"baseline {reference!r} is no runtime ({', '.join(runtimes.names())}), no run in {out} "
         f"({', '.join(store.run_names(out))}), and no command that starts a Python which has mnist-bench"
     )
+
+
+def _interpreter(reference: str) -> tuple[str, ...]:
+    """Return the command that starts a Python: the one given, or that of a given `mnist-bench`; or nothing."""
+    with contextlib.suppress(ValueError):  # a quotation mark without its other half
+        command = shlex.split(reference)
+        program = shutil.which(command[0]) if command else None
+        if program and Path(program).name == PROGRAM:
+            first = Path(program).read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+            return tuple(shlex.split(first.removeprefix("#!"))) if first.startswith("#!") else ()
+        if program:
+            return (str(Path(program).absolute()), *command[1:])
+    return ()
+
+
+def _refuse_ourselves(python: tuple[str, ...]) -> None:
+    """Raise where a command starts no Python that has mnist-bench, or one that finds this very mnist-bench."""
+    given = shlex.join(python)
+    try:
+        with tempfile.TemporaryDirectory() as elsewhere:
+            found = child.call(
+                "mnist_bench.bench.worker:whereabouts",
+                {},
+                time_limit_s=IDENTIFY_S,
+                folder=Path(elsewhere),
+                python=python,
+            )
+    except child.ChildFailed as error:
+        raise BadInput(
+            f"baseline {given!r} starts no Python that has a mnist-bench to compare with: {error}"
+        ) from error
+    if found == whereabouts() and python[0] != sys.executable:
+        raise BadInput(f"baseline {given!r} runs this very mnist-bench ({found}), not one of its own: give another")
 
 
 def _other_run(out: Path, name: str, subject: Subject) -> Subject:
@@ -76,15 +113,22 @@ def sides(
             theirs = stack.enter_context(inference.asked(other.folder, other.record, other.dataset))
         ours, skipped = inference.contenders(subject.folder, subject.record, plan, plan.targets, question)
         names = (baseline.runtime,) if baseline.runtime else plan.targets
-        found, _ = inference.contenders(other.folder, other.record, plan, names, theirs, baseline.python)
-        yield [*_on(CANDIDATE, ours), *_on(BASELINE, found)], skipped
+        found, missing = inference.contenders(other.folder, other.record, plan, names, theirs, baseline.python)
+        absent = [*_absent(CANDIDATE, skipped), *_absent(BASELINE, missing)]
+        yield [*_on(CANDIDATE, ours), *_on(BASELINE, found)], tuple(absent)
 
 
 def _on(side: str, contenders: Sequence[Contender]) -> list[Contender]:
     return [replace(found, side=side) for found in contenders]
 
 
-def gate(subject: Subject, reference: str, plan: BenchPlan, told: Told, *, allow_busy: bool = False) -> GateRecord:
+def _absent(side: str, skipped: Sequence[Absent]) -> list[Absent]:
+    return [msgspec.structs.replace(one, target=f"{side}: {one.target}") for one in skipped]
+
+
+def gate(
+    subject: Subject, reference: str, plan: BenchPlan, told: Told, *, resume: bool = False, allow_busy: bool = False
+) -> GateRecord:
     """Measure both sides interleaved; measure again, in another order, what was called SLOWER.
 
     Args:
@@ -92,6 +136,7 @@ def gate(subject: Subject, reference: str, plan: BenchPlan, told: Told, *, allow
         reference: the baseline; see `resolve`.
         plan: what to measure.
         told: is called before each process.
+        resume: go on with the blocks that the saved gate lacks, by its plan.
         allow_busy: measure although others use this machine.
 
     Returns:
@@ -101,17 +146,16 @@ def gate(subject: Subject, reference: str, plan: BenchPlan, told: Told, *, allow
         BadInput: the reference names nothing, or the sides have nothing in common.
         MeasurementFailed: nothing could be measured.
     """
-    baseline = resolve(reference, subject)
-    conditions = looked_at(plan.device, allow_busy)
-    with sides(subject, baseline, plan) as (contenders, skipped):
-        plan = msgspec.structs.replace(plan, baseline=reference)
-        record = new_record(GateRecord, subject, plan, conditions, skipped)
+    begun, plan, conditions = begin(GateRecord, subject, plan, resume=resume, allow_busy=allow_busy)
+    plan = msgspec.structs.replace(plan, baseline=plan.baseline or reference)
+    with sides(subject, resolve(str(plan.baseline), subject), plan) as (contenders, skipped):
+        record = begun or new_record(GateRecord, subject, plan, conditions, skipped)
+        record = msgspec.structs.replace(record, half_widths=half_widths(subject.folder, record.environment))
         record = finish(record, contenders, told, saving(subject.folder))
         if slower := [compared for compared in judged(record) if compared.verdict == "SLOWER"]:
-            again = _contenders_of(slower, contenders)
             second = msgspec.structs.replace(plan, seed=plan.seed + 1)
             confirmation = new_record(BenchRecord, subject, second, conditions, ())
-            confirmation = finish(confirmation, again, told, lambda _: None)
+            confirmation = finish(confirmation, _contenders_of(slower, contenders), told, lambda _: None)
             record = msgspec.structs.replace(record, confirmation=confirmation)
             store.save(subject.folder, record)
     return record
@@ -123,7 +167,8 @@ def saving(folder: Path) -> Callable[[GateRecord], None]:
 
 
 def _contenders_of(slower: Sequence[Compared], contenders: Sequence[Contender]) -> list[Contender]:
-    wanted = {(row.side, row.configuration.target) for pair in slower for row in (pair.candidate, pair.baseline)}
+    rows = [row for pair in slower for row in (pair.candidate, pair.baseline)]
+    wanted = {(row.side, target_name(row.configuration.runtime, row.configuration.precision)) for row in rows}
     return [found for found in contenders if (found.side, found.target) in wanted]
 
 
@@ -145,29 +190,41 @@ def pairs(record: BenchRecord) -> list[tuple[Row, Row]]:
     return found
 
 
-def judged(record: BenchRecord, delta: float = SMALLEST_DELTA) -> list[Compared]:
+def unpaired(record: GateRecord) -> list[str]:
+    """Return what one side has and the other lacks, and what a confirmation should have measured and has not."""
+    paired = {id(row) for pair in pairs(record) for row in pair}
+    rows = [row for row in record.rows if row.samples and row.configuration.format != inference.NULL]
+    # A baseline that is another runtime need not have all its precisions compared.
+    alone = [
+        row_name(row) for row in rows if id(row) not in paired and row.configuration.runtime != record.plan.baseline
+    ]
+    slower = {key(found.candidate.configuration) for found in judged(record) if found.verdict == "SLOWER"}
+    again = {key(one.configuration) for one, _ in pairs(record.confirmation)} if record.confirmation else slower
+    return list(dict.fromkeys(alone)) + [f"{runtime}, a second time" for runtime, *_ in sorted(slower - again)]
+
+
+def judged(record: GateRecord) -> list[Compared]:
     """Judge a measurement of two sides; SLOWER with a nominal chance of 1% of any false alarm.
 
     Raises:
-        BadInput: the sides have no configuration in common.
+        MeasurementFailed: the sides have no configuration in common that could be measured.
     """
     found = pairs(record)
     if not found:
-        raise BadInput("the two sides share no configuration that could be measured, so nothing can be compared")
-    return compare_rows(found, alpha=ALPHA, confidence=CONFIDENCE, delta=delta)
+        why = "".join(f"; {one.side} {one.target}: {one.reason}" for one in record.failures[:1])
+        raise MeasurementFailed(f"the sides share no configuration that could be measured{why}")
+    return compare_rows(found, alpha=GATE_ALPHA, confidence=GATE_CONFIDENCE, half_widths=record.half_widths)
+
+
+def again(record: GateRecord) -> list[Compared]:
+    """Judge the second measurement of what the first calls SLOWER."""
+    if record.confirmation is None:
+        return []
+    first = {key(found.candidate.configuration) for found in judged(record) if found.verdict == "SLOWER"}
+    found = [pair for pair in pairs(record.confirmation) if key(pair[0].configuration) in first]
+    return compare_rows(found, alpha=GATE_ALPHA, confidence=GATE_CONFIDENCE, half_widths=record.half_widths)
 
 
 def confirmed(record: GateRecord) -> list[Compared]:
     """Return what both measurements call SLOWER, as the second found it."""
-    if record.confirmation is None:
-        return []
-    first = {key(found.candidate.configuration) for found in judged(record) if found.verdict == "SLOWER"}
-    again = [pair for pair in pairs(record.confirmation) if key(pair[0].configuration) in first]
-    second = compare_rows(again, alpha=ALPHA, confidence=CONFIDENCE) if again else []
-    return [found for found in second if found.verdict == "SLOWER"]
-
-
-def tolerated(folder: Path) -> float:
-    """Return what counts as equivalent: 2%, or the A/A half-width of a self-test in this folder where that is more."""
-    saved = store.load(folder, SelfTestRecord)
-    return max(SMALLEST_DELTA, half_width(saved) if saved and saved.finished else 0.0)
+    return [found for found in again(record) if found.verdict == "SLOWER"]

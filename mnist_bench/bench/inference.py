@@ -1,6 +1,5 @@
 """Contenders of inference: a run's weights and exported files in every runtime that is here."""
 
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,10 +11,11 @@ import numpy as np
 import psutil
 
 from mnist_bench import data, parity, runtimes
-from mnist_bench.bench.blocks import Contender, Outcome
+from mnist_bench.bench.blocks import Contender, Outcome, Wrong
 from mnist_bench.core import child
 from mnist_bench.core.bench_types import BenchPlan, Row, Sample
-from mnist_bench.core.errors import EnvironmentProblem
+from mnist_bench.core.digest import sha256_of_file
+from mnist_bench.core.errors import BadInput, EnvironmentProblem
 from mnist_bench.core.types import Absent, Configuration, Record
 
 NULL = "null"
@@ -71,14 +71,24 @@ def contenders(
     found = [_contender(target.runtime, target.model, plan, question, python) for target in targets.ready]
     if (NULL in names or not names) and plan.device == "cpu":
         found.append(_contender(NULL, None, plan, question, python))
+    if not found:
+        raise BadInput(
+            f"there is nothing to measure on {plan.device} in {folder}: name other runtimes, or export first"
+        )
     return found, tuple(targets.skipped)
 
 
 def _contender(
     runtime: str, model: runtimes.Model | None, plan: BenchPlan, question: Asked, python: Sequence[str]
 ) -> Contender:
-    name = f"{runtime} {model.precision}" if model and model.precision != "fp32" else runtime
-    return Contender("", name, Process(runtime, model, plan, question, tuple(python) or (sys.executable,)))
+    digest = sha256_of_file(model.path) if model else None
+    name = target_name(runtime, model.precision if model else "fp32")
+    return Contender("", name, Process(runtime, model, plan, question, digest, tuple(python)), digest)
+
+
+def target_name(runtime: str, precision: str) -> str:
+    """Name a target, whatever the device: `onnxruntime int8`."""
+    return runtime if precision == "fp32" else f"{runtime} {precision}"
 
 
 @dataclass(frozen=True)
@@ -89,7 +99,8 @@ class Process:
     model: runtimes.Model | None
     plan: BenchPlan
     question: Asked
-    python: tuple[str, ...]
+    sha256: str | None
+    python: tuple[str, ...] = ()
 
     def __call__(self, block: int, position: int) -> Outcome:
         """See `Measurement`; the threads take turns in being first."""
@@ -109,6 +120,7 @@ class Process:
             time_limit_s=self.plan.time_limit_s,
             memory_limit_bytes=memory_limit(self.plan.device),
             died_exit_code=EnvironmentProblem.exit_code,
+            folder=self.question.scratch,
             python=self.python,
         )
         outcomes = [
@@ -117,11 +129,11 @@ class Process:
             for batch in session["batches"]
         ]
         rows = [outcome for outcome in outcomes if isinstance(outcome, Row)]
-        return Outcome(rows, [outcome for outcome in outcomes if isinstance(outcome, str)])
+        return Outcome(rows, [outcome for outcome in outcomes if isinstance(outcome, Wrong)])
 
     def _outcome(
         self, found: dict[str, Any], session: dict[str, Any], batch: dict[str, Any], block: int, position: int
-    ) -> Row | str:
+    ) -> Row | Wrong:
         """Make a row of one sample; or say what is wrong with the answers, where this process was to give them."""
         ran = found | {"provider": session["provider"]}
         own = configuration(self.runtime, self.model, self.plan.device, ran, session["threads"], batch["batch_size"])
@@ -131,8 +143,7 @@ class Process:
             answer = parity.Answer(own, logits, session["precision"])
             result = parity.result(self.question.inputs, answer)
             if result.failures:
-                where = f"{own.threads} thread(s), batch {own.batch_size}"
-                return f"wrong answers with {where}: {'; '.join(result.failures)}"
+                return Wrong(own.threads, own.batch_size, f"wrong answers: {'; '.join(result.failures)}")
             checked, deviations = parity.RUNGS[result.rung], len(result.deviations)
         first_session, first_batch = session is found["sessions"][0], batch is session["batches"][0]
         sample = Sample(

@@ -10,15 +10,12 @@ import mlperf_loadgen as loadgen
 import numpy as np
 
 from mnist_bench import runtimes
+from mnist_bench.bench import SCENARIOS
 from mnist_bench.bench.worker import NANO, Images, WarmUp, answered, split, timed, warmed
 
 CALLS = 30
 ENOUGH = 2.0  # so many times the queries that should fill the duration
-SCENARIOS = {
-    "single-stream": loadgen.TestScenario.SingleStream,
-    "offline": loadgen.TestScenario.Offline,
-    "server": loadgen.TestScenario.Server,
-}
+KINDS = (loadgen.TestScenario.SingleStream, loadgen.TestScenario.Offline, loadgen.TestScenario.Server)
 
 
 def serve(
@@ -39,7 +36,7 @@ def serve(
         device: `cpu` or `cuda:N`.
         threads: CPU threads of an operation.
         images: an `.npy` file, float32 (n, 1, 28, 28).
-        answers: where to put the answers to them.
+        answers: a folder to put the answers to them into, by batches of one and by the largest.
         load: the fields of a `loadgen.Load`.
         logs: a folder for LoadGen's files.
 
@@ -50,9 +47,10 @@ def serve(
     module = runtimes.load(runtime)
     source = runtimes.Model(**model | {"path": Path(model["path"])})
     with module.open(source, runtimes.Spec(device, threads)) as session:
-        batches = split(inputs, load["batch_size"])
-        np.save(answers, answered(session.run, batches)[: len(inputs)])
-        warmed(session.run, batches, WarmUp(50, 1.0))
+        for size in (1, load["batch_size"]):
+            batches = split(inputs, size)
+            np.save(Path(answers, f"loaded-{size}.npy"), answered(session.run, batches)[: len(inputs)])
+            warmed(session.run, batches, WarmUp(50, 0.5))
         system = _System(session, inputs, load["batch_size"])
         _drive(system, _settings(system, **load), Path(logs))
         effective = session.inspect()
@@ -87,7 +85,8 @@ def _settings(
     system: _System, scenario: str, duration_s: float, rate_per_s: float, latency_bound_s: float, batch_size: int
 ) -> Any:
     settings = loadgen.TestSettings()
-    settings.scenario, settings.mode = SCENARIOS[scenario], loadgen.TestMode.PerformanceOnly
+    kinds = dict(zip(SCENARIOS, KINDS, strict=True))
+    settings.scenario, settings.mode = kinds[scenario], loadgen.TestMode.PerformanceOnly
     settings.min_duration_ms = round(1000 * duration_s)
     settings.min_query_count = 1
     if scenario == "server":

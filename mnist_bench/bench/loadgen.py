@@ -1,22 +1,20 @@
 """MLPerf LoadGen: a session under load, single-stream, offline, or open-loop at a stated rate."""
 
 import shutil
+import tempfile
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
-from mnist_bench import parity, runtimes
+from mnist_bench import parity
 from mnist_bench.bench import inference
 from mnist_bench.bench.session import Subject
 from mnist_bench.core import child
-from mnist_bench.core.errors import BadInput, EnvironmentProblem, ParityBroken, RecordDamaged
+from mnist_bench.core.errors import EnvironmentProblem, ParityBroken, RecordDamaged
 from mnist_bench.core.types import Configuration, Skipped
 
-Scenario = Literal["single-stream", "offline", "server"]
-SCENARIOS: tuple[Scenario, ...] = ("single-stream", "offline", "server")
 FOLDER, SUMMARY, DETAIL = "loadgen", "mlperf_log_summary.txt", "mlperf_log_detail.txt"
 GRACE_S = 120
 BATCH = 128
@@ -26,7 +24,7 @@ BATCH = 128
 class Load:
     """What LoadGen does; times in seconds, `rate_per_s` in queries a second, `batch_size` the most a call takes."""
 
-    scenario: Scenario
+    scenario: str
     duration_s: float
     rate_per_s: float
     latency_bound_s: float
@@ -38,7 +36,7 @@ class Loaded:
     """What LoadGen says of a configuration: its summary's lines by name, and the file that was kept."""
 
     configuration: Configuration
-    scenario: Scenario
+    scenario: str
     summary: dict[str, str]
     path: Path
 
@@ -65,8 +63,7 @@ def under_load(
         ParityBroken: its answers are wrong; nothing is kept.
         RecordDamaged: LoadGen left no summary.
     """
-    logs, answers = question.scratch / "loadgen", question.scratch / "loaded.npy"
-    logs.mkdir(exist_ok=True)
+    logs = Path(tempfile.mkdtemp(dir=question.scratch))
     found = child.call(
         "mnist_bench.bench.loaded:serve",
         {
@@ -75,24 +72,26 @@ def under_load(
             "device": device,
             "threads": threads,
             "images": str(question.images),
-            "answers": str(answers),
+            "answers": str(logs),
             "load": asdict(load),
             "logs": str(logs),
         },
         time_limit_s=3 * load.duration_s + GRACE_S,
         memory_limit_bytes=inference.memory_limit(device),
         died_exit_code=EnvironmentProblem.exit_code,
-        folder=question.scratch,
+        folder=logs,
     )
-    configuration = inference.configuration(target.runtime, target.model, device, found, threads, load.batch_size)
-    result = parity.result(question.inputs, parity.Answer(configuration, np.load(answers), found["precision"]))
-    if result.failures:
-        raise ParityBroken(f"{configuration.target} gives wrong answers: {'; '.join(result.failures)}")
-    return Loaded(configuration, load.scenario, *_kept(subject.folder, logs, configuration, load.scenario))
+    own = inference.configuration(target.runtime, target.model, device, found, threads, load.batch_size)
+    for size in (1, load.batch_size):
+        logits = np.load(logs / f"loaded-{size}.npy")
+        result = parity.result(question.inputs, parity.Answer(own, logits, found["precision"]))
+        if result.failures:
+            raise ParityBroken(f"{own.target} gives wrong answers at batch {size}: {'; '.join(result.failures)}")
+    return Loaded(own, load.scenario, *_kept(subject.folder, logs, own, load.scenario))
 
 
-def _kept(folder: Path, logs: Path, configuration: Configuration, scenario: Scenario) -> tuple[dict[str, str], Path]:
-    place = folder / FOLDER / f"{scenario}-{configuration.target.replace(' ', '-')}"
+def _kept(folder: Path, logs: Path, configuration: Configuration, scenario: str) -> tuple[dict[str, str], Path]:
+    place = folder / FOLDER / f"{scenario}-{configuration.target.replace(' ', '-')}-{configuration.threads}"
     if not (logs / SUMMARY).is_file():
         raise RecordDamaged("LoadGen left no summary: run it again")
     place.mkdir(parents=True, exist_ok=True)
@@ -108,11 +107,5 @@ def parse_summary(text: str) -> dict[str, str]:
 
 
 def targets(subject: Subject, names: tuple[str, ...], device: str) -> list[parity.Target]:
-    """Return what to drive: the runtimes that were named, or onnxruntime.
-
-    Raises:
-        BadInput: a runtime that was named answers nothing, or there is nothing to open.
-    """
-    if runtimes.load(names[0] if names else "onnxruntime").FORMAT is None:
-        raise BadInput(f"{names[0]} answers nothing, so it cannot be driven: name another runtime")
+    """Return what to drive: the runtimes that were named, or onnxruntime; raises as `parity.find_targets` does."""
     return parity.find_targets(subject.folder, subject.record, names or ("onnxruntime",), device).ready

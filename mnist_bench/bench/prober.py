@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -100,7 +101,7 @@ def _bandwidth(access: str, size_bytes: int, device: str) -> dict[str, Any]:
 
 def best(run: Callable[[], object], device: str) -> float:
     """Return the seconds of one call: the best of runs that last long enough for the clock."""
-    wait: Callable[[], object] = torch.cuda.synchronize if device.startswith("cuda") else int
+    wait: Callable[[], object] = partial(torch.cuda.synchronize, device) if device.startswith("cuda") else int
 
     def seconds(calls: int) -> float:
         wait()

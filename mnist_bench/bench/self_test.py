@@ -3,29 +3,30 @@
 import itertools
 import math
 from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import median
 
 from mnist_bench import store
 from mnist_bench.bench import inference
-from mnist_bench.bench.comparison import Compared, compare_rows
-from mnist_bench.bench.session import Subject, Told, finish, looked_at, new_record
-from mnist_bench.core.bench_types import BenchPlan, Row, SelfTestRecord
-from mnist_bench.core.errors import MeasurementFailed
-from mnist_bench.core.stats import SMALLEST_DELTA, percentile
-from mnist_bench.core.types import Configuration
+from mnist_bench.bench.comparison import GATE_ALPHA, GATE_CONFIDENCE, Compared, compare_rows
+from mnist_bench.bench.session import Subject, Told, begin, finish, machine_differences, new_record
+from mnist_bench.core.bench_types import BenchPlan, HalfWidth, Row, SelfTestRecord
+from mnist_bench.core.errors import BadInput, MeasurementFailed, RecordDamaged
+from mnist_bench.core.stats import SMALLEST_DELTA, Interval, percentile
+from mnist_bench.core.types import Configuration, Environment
 
 COPIES = 4
-ALPHA, CONFIDENCE = 0.01, 0.98  # a gate's
-POWER = 0.9
+POWER = 0.95
 
 
 @dataclass(frozen=True)
 class Resolution:
     """What can be told apart in one configuration.
 
-    Of `comparisons` of a copy with another one, in either direction, `alarms` were called SLOWER by a gate at a nominal
-    1%. `half_width` is the median half-width of their intervals, `detectable` the slow-down that 90% of them would have
-    called SLOWER; both relative, None where there are too few blocks for an interval.
+    Of `comparisons` of a copy with another one, in either direction, `alarms` were called slower by a gate's test, at a
+    nominal 1%. `half_width` is the median half-width of their intervals, `detectable` the slow-down that 95% of them
+    would have called SLOWER in a gate of as many rows as were tested; both relative, None where there are too few
+    blocks for an interval.
     """
 
     configuration: Configuration
@@ -35,13 +36,16 @@ class Resolution:
     detectable: float | None
 
 
-def self_test(subject: Subject, plan: BenchPlan, told: Told, *, allow_busy: bool = False) -> SelfTestRecord:
+def self_test(
+    subject: Subject, plan: BenchPlan, told: Told, *, resume: bool = False, allow_busy: bool = False
+) -> SelfTestRecord:
     """Measure float32 targets several times in each block, and save the record after every block.
 
     Raises:
+        BadInput: there is no float32 target.
         MeasurementFailed: a copy could not be measured.
     """
-    conditions = looked_at(plan.device, allow_busy)
+    begun, plan, conditions = begin(SelfTestRecord, subject, plan, resume=resume, allow_busy=allow_busy)
     with inference.asked(subject.folder, subject.record, subject.dataset) as question:
         found, skipped = inference.contenders(subject.folder, subject.record, plan, plan.targets, question)
         copies = [
@@ -50,7 +54,9 @@ def self_test(subject: Subject, plan: BenchPlan, told: Told, *, allow_busy: bool
             if " " not in contender.target
             for number in range(COPIES)
         ]
-        record = new_record(SelfTestRecord, subject, plan, conditions, skipped)
+        if not copies:
+            raise BadInput(f"{subject.folder} holds no float32 file to test: export one, or name a runtime")
+        record = begun or new_record(SelfTestRecord, subject, plan, conditions, skipped)
         record = finish(record, copies, told, lambda reached: store.save(subject.folder, reached))
     if record.failures:
         first = record.failures[0]
@@ -63,29 +69,51 @@ def resolutions(record: SelfTestRecord) -> list[Resolution]:
     groups: dict[Configuration, list[Row]] = {}
     for row in record.rows:
         groups.setdefault(row.configuration, []).append(row)
-    return [_resolution(configuration, rows) for configuration, rows in groups.items()]
+    return [_resolution(configuration, rows, len(groups)) for configuration, rows in groups.items()]
 
 
-def _resolution(configuration: Configuration, rows: list[Row]) -> Resolution:
-    judged = [compare_rows([pair], alpha=ALPHA, confidence=CONFIDENCE)[0] for pair in itertools.permutations(rows, 2)]
-    intervals = [compared.estimate.interval for compared in judged if compared.estimate.interval]
-    widths = [math.sqrt(interval.high / interval.low) - 1 for interval in intervals]
+def _resolution(configuration: Configuration, rows: list[Row], tested: int) -> Resolution:
+    alone, together = _judged(rows, 1), _judged(rows, tested)
+    widths = [math.sqrt(high / low) - 1 for low, high in _intervals(alone)]
+    delta = max([SMALLEST_DELTA, *([median(widths)] if widths else [])])
     # A slow-down multiplies both limits; SLOWER is where the lower one exceeds 1 and the upper one is not EQUIVALENT.
-    needed = [max(1 / low - 1, (1 + SMALLEST_DELTA) / high - 1, 0.0) for low, high in intervals]
+    needed = [max(1 / low - 1, (1 + delta) / high - 1, 0.0) for low, high in _intervals(together)]
     return Resolution(
         configuration=configuration,
-        comparisons=len(judged),
-        alarms=sum(_is_alarm(compared) for compared in judged),
+        comparisons=len(alone),
+        alarms=sum(compared.estimate.p_slower <= GATE_ALPHA for compared in alone),
         half_width=median(widths) if widths else None,
         detectable=percentile(needed, POWER) if needed else None,
     )
 
 
-def _is_alarm(compared: Compared) -> bool:
-    return compared.verdict == "SLOWER"
+def _judged(rows: list[Row], tested: int) -> list[Compared]:
+    """Compare each copy with each other one, with intervals that allow for so many rows."""
+    confidence = 1 - (1 - GATE_CONFIDENCE) / tested
+    return [
+        compare_rows([pair], alpha=GATE_ALPHA, confidence=confidence)[0] for pair in itertools.permutations(rows, 2)
+    ]
 
 
-def half_width(record: SelfTestRecord) -> float:
-    """Return the largest A/A half-width over a self-test's configurations that the clock resolves, relative."""
-    widths = [found.half_width for found in resolutions(record) if found.configuration.format != inference.NULL]
-    return max((width for width in widths if width is not None), default=0.0)
+def _intervals(judged: list[Compared]) -> list[Interval]:
+    return [compared.estimate.interval for compared in judged if compared.estimate.interval]
+
+
+def half_widths(folder: Path, here: Environment) -> tuple[HalfWidth, ...]:
+    """Return what a self-test in a run's folder found on a machine like this one; nothing where there was none."""
+    try:
+        saved = store.load(folder, SelfTestRecord)
+    except RecordDamaged:
+        return ()
+    if saved is None or not saved.finished or saved.failures or machine_differences(saved.environment, here):
+        return ()
+    return tuple(
+        HalfWidth(
+            target=found.configuration.target,
+            threads=found.configuration.threads,
+            batch_size=found.configuration.batch_size,
+            relative=found.half_width,
+        )
+        for found in resolutions(saved)
+        if found.half_width is not None and found.configuration.format != inference.NULL
+    )

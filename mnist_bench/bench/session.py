@@ -94,12 +94,19 @@ def bench(
         TooBusy: nothing can be said on this machine now.
         MeasurementFailed: not one target could be measured.
     """
-    begun = resumable(kind, subject) if resume else None
-    plan = begun.plan if begun else plan
-    conditions = looked_at(plan.device, allow_busy)
+    begun, plan, conditions = begin(kind, subject, plan, resume=resume, allow_busy=allow_busy)
     with contenders_of(kind, subject, plan) as (contenders, skipped):
         record = begun or new_record(kind, subject, plan, conditions, skipped)
         return finish(record, contenders, told, lambda reached: store.save(subject.folder, reached))
+
+
+def begin(
+    kind: type[R], subject: Subject, plan: BenchPlan, *, resume: bool, allow_busy: bool
+) -> tuple[R | None, BenchPlan, Conditions]:
+    """Return the record to go on with, if that is wanted, the plan to follow, and how the machine is now."""
+    begun = resumable(kind, subject) if resume else None
+    plan = begun.plan if begun else plan
+    return begun, plan, looked_at(plan.device, allow_busy)
 
 
 def new_record(
@@ -123,17 +130,33 @@ def finish(record: R, contenders: Sequence[Contender], told: Told, save: Callabl
     """Measure the blocks that a record lacks, probe once more, and save.
 
     Raises:
+        BadInput: the files are no longer those that the first blocks measured.
         MeasurementFailed: not one target could be measured.
     """
-    if record.finished:
-        return record
+    _refuse_changed(record, contenders)
     record = measure_blocks(record, contenders, told, save)
-    record = replace(record, limits=record.limits + probe(record.plan.device, record.plan.threads))
-    save(record)
+    if len(record.limits) < 2 * len(record.plan.threads):
+        with contextlib.suppress(child.ChildFailed):  # the limits from before the blocks are there
+            record = replace(record, limits=record.limits + probe(record.plan.device, record.plan.threads))
+        save(record)
     if not record.rows:
         first = record.failures[0]
         raise MeasurementFailed(f"nothing could be measured; the first: {first.target}: {first.reason}")
     return record
+
+
+def _refuse_changed(record: BenchRecord, contenders: Sequence[Contender]) -> None:
+    """Raise where a benchmark would go on with other targets, or other files, than it began with."""
+    digests = {(one.side, one.target): one.sha256 for one in contenders}
+    rows = [
+        (row.side, inference.target_name(row.configuration.runtime, row.configuration.precision), row.sha256)
+        for row in record.rows
+    ]
+    changed = [target for side, target, sha256 in rows if digests.get((side, target), "") != sha256]
+    if record.blocks and {one.label for one in contenders} != set(record.blocks[0].order):
+        changed.append("the targets that are here")
+    if changed:
+        raise BadInput(f"{changed[0]} changed since the first blocks were measured: begin anew without --resume")
 
 
 def resumable(kind: type[R], subject: Subject) -> R:
@@ -141,13 +164,14 @@ def resumable(kind: type[R], subject: Subject) -> R:
 
     Raises:
         BadInput: there is none, or it is of other weights or of another machine.
+        DeviceUnavailable: its device is not here.
     """
     saved = store.load(subject.folder, kind)
     if saved is None:
         raise BadInput(f"there is no benchmark in {subject.folder} to go on with: begin one without --resume")
     if not subject.record.checkpoint or saved.weights_sha256 != subject.record.checkpoint.weights.sha256:
         raise BadInput(f"run {subject.record.name!r} was trained further since: begin a new benchmark without --resume")
-    here = environment.collect(saved.plan.device)
+    here = environment.collect(environment.resolve_device(saved.plan.device))
     if unlike := machine_differences(saved.environment, here) + software_differences(saved.environment, here):
         raise BadInput(f"this is not the machine that the benchmark began on ({'; '.join(unlike)}): begin a new one")
     return replace(saved, name=subject.record.name, resumed_at=(*saved.resumed_at, environment.now()))
@@ -163,7 +187,12 @@ def software_differences(one: Environment, other: Environment) -> list[str]:
     return _differences(one, other, ("python", "libraries", "gpu_driver"))
 
 
-def _differences(one: Environment, other: Environment, names: Sequence[str]) -> list[str]:
+def condition_differences(one: Conditions, other: Conditions) -> list[str]:
+    """Return in what the settings that change a machine's speed differ."""
+    return _differences(one, other, ("affinity", "governor", "variables", "builds"))
+
+
+def _differences(one: msgspec.Struct, other: msgspec.Struct, names: Sequence[str]) -> list[str]:
     pairs = ((name, getattr(one, name), getattr(other, name)) for name in names)
     return [f"{name.replace('_', ' ')}: {_short(a, b)}" for name, a, b in pairs if a != b]
 

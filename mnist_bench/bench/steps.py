@@ -1,7 +1,6 @@
 """Contenders of training: the engines, on a run's data and by its protocol."""
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,18 +8,13 @@ from typing import Any
 
 import msgspec
 
-from mnist_bench.bench.blocks import Contender, Outcome
+from mnist_bench.bench.blocks import Contender, Outcome, Wrong
 from mnist_bench.bench.inference import MEASURED, memory_limit
 from mnist_bench.core import child, plugins
-from mnist_bench.core.bench_types import TRAINING_FORMAT, BenchPlan, Row, Sample
+from mnist_bench.core.bench_types import LOSS_TOLERANCE, REFERENCE_ENGINE, TRAINING_FORMAT, BenchPlan, Row, Sample
 from mnist_bench.core.errors import EnvironmentProblem
 from mnist_bench.core.types import Configuration, Record, TrainConfig
 from mnist_bench.training import engines
-
-REFERENCE_ENGINE = "eager"
-LOSS_TOLERANCE = 0.01
-"""How far an engine's loss over the first epoch may be from the reference engine's, relatively: rounding grows on the
-way to some 0.1%, and a wrong mask, order or step size shows in several per cent."""
 
 
 def contenders(record: Record, plan: BenchPlan, names: Sequence[str], data_dir: Path | None) -> list[Contender]:
@@ -61,7 +55,6 @@ class Process:
     plan: BenchPlan
     data_dir: Path | None
     expected: dict[int, float]
-    python: tuple[str, ...] = (sys.executable,)
 
     def __call__(self, block: int, position: int) -> Outcome:
         """See `Measurement`; the threads take turns in being first."""
@@ -78,19 +71,18 @@ class Process:
             time_limit_s=self.plan.time_limit_s,
             memory_limit_bytes=memory_limit(self.plan.device),
             died_exit_code=EnvironmentProblem.exit_code,
-            python=self.python,
         )
         outcomes = [self._outcome(found, session, block, position) for session in found["sessions"]]
         rows = [outcome for outcome in outcomes if isinstance(outcome, Row)]
-        return Outcome(rows, [outcome for outcome in outcomes if isinstance(outcome, str)])
+        return Outcome(rows, [outcome for outcome in outcomes if isinstance(outcome, Wrong)])
 
-    def _outcome(self, found: dict[str, Any], session: dict[str, Any], block: int, position: int) -> Row | str:
+    def _outcome(self, found: dict[str, Any], session: dict[str, Any], block: int, position: int) -> Row | Wrong:
         expected, loss = self.expected[session["batch_size"]], session["loss"]
         if not math.isclose(loss, expected, rel_tol=LOSS_TOLERANCE):
-            return (
-                f"it trains something else: loss {loss:.4f} over the first epoch at batch {session['batch_size']}, "
-                f"{expected:.4f} with {REFERENCE_ENGINE}"
+            reason = (
+                f"it trains something else: loss {loss:.4f} over the first epoch, {expected:.4f} with the reference"
             )
+            return Wrong(session["threads"], session["batch_size"], reason)
         configuration = Configuration(
             runtime=self.config.engine,
             version=found["version"],

@@ -15,7 +15,6 @@ from mnist_bench.core.architecture import (
     training_products,
 )
 from mnist_bench.core.bench_types import TRAINING_FORMAT, BenchRecord, Limits, Row
-from mnist_bench.core.types import Configuration
 
 RESOLVED = 100
 """A median below so many times the clock's own cost is unresolved."""
@@ -24,6 +23,7 @@ UNSTEADY = 0.10
 ADAM_PASSES = 7
 """Passes over the parameters in a step of Adam: weights, gradient, moments are read; all but the gradient written."""
 FLOAT_BYTES = 4
+PROTOCOL_BATCH, PROTOCOL_STEP = 128, "training step"
 WEIGHT_BYTES = {"fp32": 4, "fp16": 2}
 
 
@@ -32,14 +32,15 @@ class Summary:
     """A row in a few numbers; times in seconds, of one call (inference) or one epoch (training).
 
     `p50` is the median of the process medians with its exact 95% interval (None: fewer than 6 processes), `minimum` the
-    smallest of them; percentiles are of all calls, `p99_bound` their upper bound. `floor_s` is None where no limit was
-    measured.
+    smallest of them; percentiles are of all calls, and the bounds are their upper bounds. `floor_s` is None where no
+    limit was measured.
     """
 
     p50: float
     interval: stats.Interval | None
     minimum: float
     p90: float
+    p90_bound: stats.Bound
     p99: float
     p99_bound: stats.Bound
     images_per_s: float
@@ -54,6 +55,18 @@ class Summary:
     def limit_share(self) -> float | None:
         """The share of the machine's limit that was reached."""
         return None if self.floor_s is None or self.unresolved else self.floor_s / self.p50
+
+
+def rows_of(record: BenchRecord, *, training: bool) -> list[Row]:
+    """Return the rows of training engines, or of runtimes, by batch size and threads; none that is a side."""
+    own = [row for row in record.rows if row.samples and not row.side]
+    own.sort(key=lambda row: (row.configuration.batch_size, row.configuration.threads))
+    return [row for row in own if (row.configuration.format == TRAINING_FORMAT) is training]
+
+
+def row_name(row: Row) -> str:
+    """Name a row for a table: its target, after its side where there are sides."""
+    return f"{row.side}: {row.configuration.target}" if row.side else row.configuration.target
 
 
 def process_medians(row: Row) -> dict[int, float]:
@@ -71,6 +84,7 @@ def summarise(record: BenchRecord, row: Row) -> Summary:
         interval=stats.median_interval(medians),
         minimum=min(medians),
         p90=stats.percentile(times, 0.90),
+        p90_bound=stats.percentile_bound(times, 0.90),
         p99=stats.percentile(times, 0.99),
         p99_bound=stats.percentile_bound(times, 0.99),
         images_per_s=row.samples[0].images / middle,
@@ -86,36 +100,39 @@ def summarise(record: BenchRecord, row: Row) -> Summary:
 def floor_s(row: Row, limits: Sequence[Limits]) -> float | None:
     """Return the least time that this machine could need for what a row times, in seconds; None where unknown.
 
-    Inference: operations over the best rate of float32 products, or bytes (weights, images, logits) over the best
-    bandwidth at that size, the larger. Training, by the epoch: the eight products of each step at the rate of those
-    very products, plus Adam's seven passes over the parameters.
+    Inference: operations over the best rate of products that this machine showed in the row's precision (in any, for
+    fp16, whose own is not probed), or bytes (weights, images, logits) over the best bandwidth at that size, the larger.
+    Training, by the epoch: the eight products of each step, at the rate of those very products for a batch of 128 and
+    at the best rate for others, plus Adam's seven passes over the parameters.
     """
     own = [found for found in limits if found.threads == row.configuration.threads]
     if not own or row.configuration.format == "null" or row.configuration.precision not in WEIGHT_BYTES:
         return None
-    if row.configuration.format == TRAINING_FORMAT:
-        return _training_floor_s(row, own)
-    return _inference_floor_s(row.configuration, own)
+    return _training_floor_s(row, own) if row.configuration.format == TRAINING_FORMAT else _inference_floor_s(row, own)
 
 
-def _inference_floor_s(configuration: Configuration, limits: Sequence[Limits]) -> float:
-    batch = configuration.batch_size
-    moved = PARAMETERS * WEIGHT_BYTES[configuration.precision] + batch * (PIXELS + CLASSES) * FLOAT_BYTES
-    return max(operations(inference_products(batch)) / matrix_rate(limits), moved / bandwidth(limits, moved))
+def _inference_floor_s(row: Row, limits: Sequence[Limits]) -> float | None:
+    batch, precision = row.configuration.batch_size, row.configuration.precision
+    moved = PARAMETERS * WEIGHT_BYTES[precision] + batch * (PIXELS + CLASSES) * FLOAT_BYTES
+    rate = matrix_rate(limits, ("fp32",) if precision == "fp32" else ())
+    return rate and max(operations(inference_products(batch)) / rate, moved / bandwidth(limits, moved))
 
 
-def _training_floor_s(row: Row, limits: Sequence[Limits]) -> float:
+def _training_floor_s(row: Row, limits: Sequence[Limits]) -> float | None:
     batch, images = row.configuration.batch_size, row.samples[0].images
-    step = operations(training_products(batch)) / matrix_rate(limits, "training")
-    parameters = PARAMETERS * FLOAT_BYTES
+    rate = matrix_rate(limits, ("fp32",), PROTOCOL_STEP if batch == PROTOCOL_BATCH else "")
+    if rate is None:
+        return None
+    step, parameters = operations(training_products(batch)) / rate, PARAMETERS * FLOAT_BYTES
     adam = ADAM_PASSES * parameters / bandwidth(limits, 4 * parameters)
     return images / batch * step + math.ceil(images / batch) * adam
 
 
-def matrix_rate(limits: Sequence[Limits], purpose: str = "") -> float:
-    """Return the best rate of float32 products, in operations a second, of a purpose or of any."""
+def matrix_rate(limits: Sequence[Limits], precisions: Sequence[str] = (), purpose: str = "") -> float | None:
+    """Return the best rate of products in some precisions, or any, of a purpose, or any: operations a second."""
     rates = (rate for found in limits for rate in found.matrix_rates)
-    return max(rate.flop_per_s for rate in rates if rate.precision == "fp32" and rate.purpose.startswith(purpose))
+    fitting = (rate for rate in rates if rate.purpose.startswith(purpose))
+    return max((rate.flop_per_s for rate in fitting if not precisions or rate.precision in precisions), default=None)
 
 
 def bandwidth(limits: Sequence[Limits], size_bytes: int) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import mnist_bench
 from mnist_bench import runtimes
 from mnist_bench.core.errors import BadInput
 
@@ -64,7 +65,20 @@ def measure(
     sessions = [
         _session(module, source, runtimes.Spec(device, count), batch_sizes, inputs, scratch, part) for count in threads
     ]
+    for later in sessions[1:]:
+        forget_peaks(later["batches"])
     return {"version": version, "import_s": import_s, "sessions": sessions}
+
+
+def whereabouts() -> str:
+    """Return which mnist-bench this process runs: the path of its package."""
+    return str(Path(mnist_bench.__file__).parent)
+
+
+def forget_peaks(measured: list[dict[str, Any]]) -> None:
+    """Leave out peaks that are those of what the same process did before."""
+    for found in measured:
+        found["peak_resident_bytes"] = found["peak_device_bytes"] = None
 
 
 def _session(

@@ -37,7 +37,7 @@ def numbers(_context: click.Context, parameter: click.Parameter, text: str | Non
     try:
         found = [words[word] if word in words else int(word) for word in text.split(",")]
     except ValueError as error:
-        raise click.BadParameter(f"{text!r} is not a list of numbers such as {parameter.default}") from error
+        raise click.BadParameter(f"{text!r} is not a list of numbers such as 1,128") from error
     if min(found) < 1:
         raise click.BadParameter(f"{min(found)} is not positive")
     if words and max(found) > cores:

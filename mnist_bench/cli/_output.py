@@ -55,7 +55,11 @@ def write_json(records: "Sequence[store.Saved]", path: Path) -> None:
     A file is replaced as a whole; what is no file, such as a pipe or a device, is written to.
     """
     parts = [store.to_json(record).decode().rstrip() for record in records]
-    document = (parts[0] if len(parts) == 1 else "[\n" + ",\n".join(parts) + "\n]") + "\n"
+    write_text((parts[0] if len(parts) == 1 else "[\n" + ",\n".join(parts) + "\n]") + "\n", path)
+
+
+def write_text(document: str, path: Path) -> None:
+    """Write a document to a file, or to stdout where the path is '-'."""
     if path == Path("-"):
         say(document)
     elif path.exists() and not path.is_file():

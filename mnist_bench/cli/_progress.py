@@ -1,6 +1,7 @@
 """How long work shows that it goes on: a live display on a terminal, lines elsewhere, all on stderr."""
 
 import contextlib
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from mnist_bench.training import Observer
 REFRESH_S = 0.1
 
 
-def _tell(line: str) -> None:
+def tell(line: str) -> None:
     """Print to stderr; that nobody listens any more must not stop a training."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         click.echo(line, err=True)
@@ -38,12 +39,12 @@ class Lines(Quiet):
 
     def started(self, record: Record) -> None:
         """See `Observer`."""
-        _tell(_headline(record))
+        tell(_headline(record))
 
     def epoch_done(self, record: Record) -> None:
         """See `Observer`."""
         metrics = record.epochs[-1]
-        _tell(
+        tell(
             f"epoch {metrics.epoch}/{record.config.epochs}: {_accuracies(metrics)}, "
             f"validation loss {metrics.validation.loss:.4f}, "
             f"{metrics.train_s:.2f} s + {metrics.evaluation_s:.2f} s, "
@@ -149,7 +150,7 @@ def configurations_display(quiet: bool) -> Iterator[Callable[[Configuration], No
         with Console(stderr=True).status("evaluating the float64 reference") as status:
             yield lambda configuration: status.update(_described(configuration))
     else:
-        yield lambda configuration: _tell(_described(configuration))
+        yield lambda configuration: tell(_described(configuration))
 
 
 def _described(configuration: Configuration) -> str:
@@ -161,31 +162,71 @@ def _described(configuration: Configuration) -> str:
 
 @contextlib.contextmanager
 def processes_display(quiet: bool) -> Iterator[Callable[[Progress], None]]:
-    """Tell on stderr how far a benchmark is: a bar with the time left on a terminal, a line a block elsewhere."""
+    """Tell on stderr how far a benchmark is, and the time left: a bar on a terminal, a line a block elsewhere.
+
+    Neither does anything while a process is measured: a bar that moves by itself would take time from it.
+    """
     if quiet:
         yield lambda _: None
     elif _on_a_terminal():
+        with _Bar() as bar:
+            yield bar.tell
+    else:
+        yield _Blocks().tell
+
+
+class _Bar:
+    """A bar over all processes of all blocks, drawn when one begins."""
+
+    def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
-        columns = (TextColumn("block {task.fields[block]}"), BarColumn(bar_width=24), MofNCompleteColumn())
-        console = Console(stderr=True)
-        with Bar(
-            *columns, TimeRemainingColumn(), TextColumn("{task.description}", style="dim"), console=console
-        ) as bar:
-            task = bar.add_task("looking at the machine", total=None, block="–")
-            yield lambda at: bar.update(
-                task,
-                completed=at.done,
-                total=at.total,
-                description=at.label,
-                block=f"{at.block + 1}/{at.blocks}",
-            )
-    else:
-        yield _tell_block
+        self._bar = Bar(
+            TextColumn("block {task.fields[block]}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}", style="dim"),
+            console=Console(stderr=True),
+            auto_refresh=False,
+            speed_estimate_period=3600,
+        )
+        self._task = self._bar.add_task("looking at the machine", total=None, block="–")
+        self._total: int | None = None
+
+    def __enter__(self) -> "_Bar":
+        self._bar.start()
+        self._bar.refresh()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def tell(self, at: Progress) -> None:
+        """Draw where a benchmark stands; another total, or a resumption, begins the estimate anew."""
+        if at.total != self._total:
+            self._bar.reset(self._task, total=at.total, completed=at.done)
+            self._total = at.total
+        block = f"{at.block + 1}/{at.blocks}"
+        self._bar.update(self._task, completed=at.done, description=at.label, block=block, refresh=True)
 
 
-def _tell_block(at: Progress) -> None:
-    if at.position == 0:
-        _tell(f"block {at.block + 1} of {at.blocks}: {at.contenders} processes")
+class _Blocks:
+    """A line when a block begins, with the time left as the blocks so far promise it."""
+
+    def __init__(self) -> None:
+        self._began: tuple[float, int] | None = None
+
+    def tell(self, at: Progress) -> None:
+        """Print the line."""
+        if at.position:
+            return
+        now = time.monotonic()
+        if self._began is None or at.block <= self._began[1]:
+            self._began = now, at.block
+        since, first = self._began
+        left = (now - since) / (at.block - first) * (at.blocks - at.block) if at.block > first else None
+        about = "" if left is None else f", about {math.ceil(left / 60)} min left"
+        tell(f"block {at.block + 1} of {at.blocks}: {at.contenders} processes{about}")

@@ -5,11 +5,14 @@ from typing import Any
 
 import click
 
+from mnist_bench.bench import SCENARIOS
 from mnist_bench.cli import _options
 
-SCENARIOS = ("single-stream", "offline", "server")
-PLANNED = ("runtimes", "engines", "batch_sizes", "threads", "device", "quick", "seed", "time_limit", "baseline", "mode")
-SPELLED = {"runtimes": "runtime", "engines": "engine", "batch_sizes": "batch-size", "time_limit": "time-limit"}
+PLANNED = ("runtimes", "engines", "batch_sizes", "threads", "device", "quick", "seed", "time_limit", "baseline")
+OF_SCENARIOS = ("rate", "latency_bound", "duration")
+NOT_OF_SCENARIOS = ("works", "mode", "engines", "quick", "seed", "time_limit", "resume")
+SPELLED = {"runtimes": "runtime", "engines": "engine", "batch_sizes": "batch-size"}
+LONGEST_S = 86_400
 
 
 @click.command(
@@ -49,12 +52,14 @@ Examples:
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the order within the blocks.")
 @click.option(
     "--time-limit",
-    type=_options.Finite(0, min_open=True),
+    type=_options.Finite(0, LONGEST_S, min_open=True),
     default=180,
     show_default=True,
     help="Seconds that a process may take.",
 )
-@click.option("--rate", type=_options.Finite(0, min_open=True), metavar="N", help="Queries a second; for a scenario.")
+@click.option(
+    "--rate", type=_options.Finite(0, min_open=True), metavar="N", help="Queries a second; for the server scenario."
+)
 @click.option(
     "--latency-bound",
     type=_options.Finite(0, min_open=True),
@@ -63,7 +68,11 @@ Examples:
     help="Milliseconds for 99% of the queries; for the server scenario.",
 )
 @click.option(
-    "--duration", type=_options.Finite(0, min_open=True), default=10, show_default=True, help="Seconds of a scenario."
+    "--duration",
+    type=_options.Finite(0, LONGEST_S, min_open=True),
+    default=10,
+    show_default=True,
+    help="Seconds of a scenario.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the blocks that the saved benchmark lacks.")
 @click.option("--allow-busy", is_flag=True, help="Measure although others use this machine.")
@@ -95,17 +104,33 @@ def command(name: str | None, out: Path, **given: Any) -> None:
 
 
 def _refuse_mixtures(given: dict[str, Any]) -> None:
-    """Refuse options that do not go together."""
+    """Refuse options that do not go together: none is ignored in silence."""
     source = click.get_current_context().get_parameter_source
-    typed = [name for name in PLANNED if source(name) is click.core.ParameterSource.COMMANDLINE]
-    if given["resume"] and typed:
-        name = given["mode"] if typed[0] == "mode" else SPELLED.get(typed[0], typed[0])
-        raise click.UsageError(f"--resume goes on with the saved plan, so --{name} cannot be given with it")
-    if (given["mode"] == "gate") != bool(given["baseline"]):
+    typed = [name for name in given if source(name) is click.core.ParameterSource.COMMANDLINE]
+    if given["resume"] and (planned := _first(PLANNED, typed)):
+        raise click.UsageError(f"--resume goes on with the saved plan, so --{planned} cannot be given with it")
+    if given["scenario"] and (other := _first(NOT_OF_SCENARIOS, typed)):
+        raise click.UsageError(f"--{given.get(other) if other in ('works', 'mode') else other} is not of a --scenario")
+    if not given["scenario"] and (other := _first(OF_SCENARIOS, typed)):
+        raise click.UsageError(f"--{other} is of a --scenario: give one of {', '.join(SCENARIOS)}")
+    if given["scenario"] == "server" and not given["rate"]:
+        raise click.UsageError("the server scenario needs a --rate, in queries a second")
+    if given["scenario"] in ("single-stream", "offline") and (other := _first(("rate", "latency_bound"), typed)):
+        raise click.UsageError(f"--{other} is of the server scenario")
+    _refuse_mixed_modes(given)
+
+
+def _first(names: tuple[str, ...], typed: list[str]) -> str | None:
+    """Return how the first of some options that was typed is spelled."""
+    return next((SPELLED.get(name, name.replace("_", "-")) for name in names if name in typed), None)
+
+
+def _refuse_mixed_modes(given: dict[str, Any]) -> None:
+    if (given["mode"] == "gate") != bool(given["baseline"]) and not given["resume"]:
         raise click.UsageError("--gate and --baseline belong together: give both")
     if given["mode"] and given["works"] != "inference":
         raise click.UsageError(f"--{given['mode']} is of inference: give it without --{given['works']}")
-    if given["scenario"] and (given["mode"] or given["resume"]):
-        raise click.UsageError("--scenario goes with neither --gate, nor --self-test, nor --resume")
-    if given["scenario"] == "server" and not given["rate"]:
-        raise click.UsageError("the server scenario needs a --rate, in queries a second")
+    if given["engines"] and given["works"] == "inference":
+        raise click.UsageError("--engine is of training: give --training or --all with it")
+    if given["runtimes"] and given["works"] == "training":
+        raise click.UsageError("--runtime is of inference: name training engines with --engine")

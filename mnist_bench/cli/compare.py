@@ -29,20 +29,25 @@ def command(baseline: Path, candidate: Path, allow_unlike: bool, renderer: str) 
     """
     from mnist_bench import report, store
     from mnist_bench.bench import comparison, session
-    from mnist_bench.bench.gate import tolerated
+    from mnist_bench.bench.self_test import half_widths
     from mnist_bench.bench.summary import unsteady
     from mnist_bench.cli._output import print_tables
     from mnist_bench.core.bench_types import BenchRecord
 
     before, after = (store.read(path, BenchRecord) for path in (baseline, candidate))
-    delta = max(tolerated(path.parent) for path in (baseline, candidate))
-    compared = comparison.compare_records(before, after, allow_unlike=allow_unlike, delta=delta)
+    widths = half_widths(candidate.parent, after.environment)
+    compared = comparison.compare_records(before, after, allow_unlike=allow_unlike, half_widths=widths)
     differing = session.software_differences(before.environment, after.environment)
+    differing += session.condition_differences(before.conditions, after.conditions)
     if allow_unlike:
         differing += session.machine_differences(before.environment, after.environment)
-    notes = [f"They differ in {'; '.join(differing)}."] if differing else []
+    notes = [
+        "Measured in two sessions: what the machine did in between is in the ratios, and not in their intervals. "
+        "bench --gate measures both in the same blocks.",
+        *([f"They differ in {'; '.join(differing)}."] if differing else []),
+    ]
     for record, path in ((before, baseline), (after, candidate)):
         if trouble := unsteady(record):
             notes.append(f"While {path} was measured the machine was unsteady: {trouble}.")
     title = f"{candidate} against {baseline}"
-    print_tables(renderer, [report.comparison_table(title, compared, comparison.CONFIDENCE, delta, notes)])
+    print_tables(renderer, [report.comparison_table(title, compared, comparison.CONFIDENCE, notes)])

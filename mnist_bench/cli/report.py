@@ -48,7 +48,7 @@ def command(
     """Show saved runs: nothing is trained and nothing is measured."""
     from mnist_bench import report
     from mnist_bench.cli._output import print_tables
-    from mnist_bench.core.bench_types import BenchRecord, TrainingBenchRecord
+    from mnist_bench.core.bench_types import BenchRecord, GateRecord, SelfTestRecord, TrainingBenchRecord
     from mnist_bench.core.types import ParityRecord
 
     records = _records(out, names)
@@ -57,8 +57,14 @@ def command(
     else:
         comparisons = _of_present_weights(out, records, ParityRecord, "verify")
         benchmarks = [
-            *_of_present_weights(out, records, BenchRecord, "bench"),
-            *_of_present_weights(out, records, TrainingBenchRecord, "bench --training"),
+            saved
+            for kind, command in (
+                (BenchRecord, "bench"),
+                (TrainingBenchRecord, "bench --training"),
+                (GateRecord, "bench --gate"),
+                (SelfTestRecord, "bench --self-test"),
+            )
+            for saved in _of_present_weights(out, records, kind, command)
         ]
         options = report.ViewOptions(convergence_at)
         print_tables(renderer, report.all_tables(records, comparisons, benchmarks, options, only))

@@ -23,7 +23,7 @@ Share = Annotated[float, Meta(ge=0)]
 class Conditions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What can change a machine's speed, as found and never set; unknown things are None or left out.
 
-    `affinity` are the cores that this process may use, `busy_share` and `steal_share` the shares of all cores' time
+    `affinity` are the cores that this process may use, `busy_share` and `steal_share` the shares of those cores' time
     that other processes, and the hypervisor's other guests, took while nothing ran here. `commit` and `dirty` are of
     mnist-bench's own source.
     """
@@ -62,8 +62,8 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     device: str
     threads: Positive
-    matrix_rates: tuple[MatrixRate, ...]
-    bandwidths: tuple[Bandwidth, ...]
+    matrix_rates: Annotated[tuple[MatrixRate, ...], Meta(min_length=1)]
+    bandwidths: Annotated[tuple[Bandwidth, ...], Meta(min_length=1)]
     timer_s: Duration
 
 
@@ -76,8 +76,8 @@ class BenchPlan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     blocks: Positive
     targets: tuple[str, ...] = ()
-    batch_sizes: tuple[Positive, ...]
-    threads: tuple[Positive, ...]
+    batch_sizes: Annotated[tuple[Positive, ...], Meta(min_length=1)]
+    threads: Annotated[tuple[Positive, ...], Meta(min_length=1)]
     device: str = "cpu"
     seed: Count = 0
     warm_up_calls: Count = 50
@@ -91,7 +91,8 @@ class Sample(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     `times_s` are raw, in the order of measurement, each of a call on one batch (inference), or of an epoch (training);
     `images` is how many images each covers. `import_s` stands in the first sample of each process, `load_s` in the
-    first of each session. `peak_resident_bytes` is the process's until then, batch sizes ascending.
+    first of each session. `peak_resident_bytes` is the process's until then, batch sizes ascending; None in sessions
+    after a process's first, which would show that one's.
     """
 
     block: Count
@@ -110,23 +111,30 @@ class Sample(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A configuration with its samples, one a block.
 
-    `side` tells sides of a comparison apart and is empty otherwise. `checked` says how far the answers
-    of its process in the first block agree with the reference; `deviations` on how many images the predictions differ.
+    `side` tells sides of a comparison apart and is empty otherwise. `sha256` is that of the file. `checked` says how
+    far the answers of its process in the first block agree with the reference; `deviations` on how many images the
+    predictions differ.
     """
 
     side: str = ""
     configuration: Configuration
     size_bytes: Count | None = None
+    sha256: Sha256 | None = None
     checked: str
     deviations: Count = 0
     samples: tuple[Sample, ...] = ()
 
 
 class Failure(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A target that could not be measured from some block on, and why; it is not tried again."""
+    """What could not be measured from some block on, and why: one configuration of a target, or all of it.
+
+    `threads` and `batch_size` are None where the whole target failed; that is not tried again.
+    """
 
     side: str = ""
     target: str
+    threads: Positive | None = None
+    batch_size: Positive | None = None
     block: Count
     reason: str
 
@@ -175,12 +183,23 @@ class TrainingBenchRecord(BenchRecord, frozen=True, kw_only=True, forbid_unknown
     """What `bench --training` measured: the steps of the training engines, by the run's protocol."""
 
 
+class HalfWidth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The half-width of the intervals of a target compared with itself in one configuration, relative."""
+
+    target: str
+    threads: Positive
+    batch_size: Positive
+    relative: Share
+
+
 class GateRecord(BenchRecord, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `bench --gate` measured: two sides in the same blocks.
 
-    `confirmation` is the second, independent measurement of what was slower in the first.
+    `half_widths` are those of a self-test on this machine, if there was one. `confirmation` is the second, independent
+    measurement of what was slower in the first.
     """
 
+    half_widths: tuple[HalfWidth, ...] = ()
     confirmation: BenchRecord | None = None
 
 
@@ -190,3 +209,7 @@ class SelfTestRecord(BenchRecord, frozen=True, kw_only=True, forbid_unknown_fiel
 
 TRAINING_FORMAT = "training"
 """The `format` of a configuration that is a training engine and no runtime."""
+
+REFERENCE_ENGINE, LOSS_TOLERANCE = "eager", 0.01
+"""How far an engine's loss over the first epoch may be from the reference engine's, relatively: rounding grows on the
+way to some 0.1%, and a wrong mask, order or step size shows in several per cent."""

@@ -36,7 +36,7 @@ def call(
     memory_limit_bytes: int | None = None,
     died_exit_code: int = BUG,
     folder: Path | None = None,
-    python: Sequence[str] = (sys.executable,),
+    python: Sequence[str] = (),
 ) -> Any:
     """Call `module:function` with a JSON argument in a fresh process and return its JSON result.
 
@@ -47,18 +47,23 @@ def call(
         memory_limit_bytes: how much memory it may allocate, where the system can limit that.
         died_exit_code: the error's exit code where the process hung or died without a word.
         folder: where it runs; here, unless told.
-        python: the command that starts an interpreter which has mnist-bench; this one's, unless told.
+        python: the command that starts another installation's Python; without our PYTHONPATH, to find its own modules.
 
     Raises:
         ChildFailed: the function raised an error, or the process hung, died, or could not be started.
     """
-    command = [*python, "-m", "mnist_bench.core.child", target, str(memory_limit_bytes or 0), str(os.getpid())]
+    command = [*(python or [sys.executable]), "-m", "mnist_bench.core.child", target, str(memory_limit_bytes or 0)]
     try:
-        status, out, err = _run(command, json.dumps(argument), time_limit_s, folder)
+        status, out, err = _run(command, json.dumps(argument), time_limit_s, folder, own_path=not python)
     except subprocess.TimeoutExpired as error:
         raise ChildFailed(f"it took longer than {time_limit_s:g} s and was stopped", died_exit_code) from error
     except OSError as error:
-        raise ChildFailed(f"{python[0]} cannot be started: {error.strerror}", BadInput.exit_code) from error
+        raise ChildFailed(f"{command[0]} cannot be started: {error.strerror}", BadInput.exit_code) from error
+    return _result(status, out, err, died_exit_code)
+
+
+def _result(status: int, out: str, err: str, died_exit_code: int) -> Any:
+    """Return what a process answered; raise what it raised, or how it died."""
     try:
         answer = json.loads(out)
     except json.JSONDecodeError as error:
@@ -68,13 +73,18 @@ def call(
     return answer["result"]
 
 
-def _run(command: list[str], question: str, time_limit_s: float, folder: Path | None) -> tuple[int, str, str]:
+def _run(
+    command: list[str], question: str, time_limit_s: float, folder: Path | None, own_path: bool
+) -> tuple[int, str, str]:
     """Run a command in a process group of its own, of which nothing is left; return its status and what it printed."""
+    kept = {name: value for name, value in os.environ.items() if own_path or name != "PYTHONPATH"}
     with subprocess.Popen(  # noqa: S603 our own interpreter and module
         command,
         cwd=folder,
+        env=kept,
         start_new_session=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -87,6 +97,9 @@ def _run(command: list[str], question: str, time_limit_s: float, folder: Path | 
 
 
 def _kill_group(process: "subprocess.Popen[str]") -> None:
+    if os.name != "posix":  # elsewhere there are no process groups of this kind
+        process.kill()
+        return
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
@@ -106,14 +119,12 @@ def _limit_memory(size_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_DATA, (size_bytes, size_bytes))
 
 
-def _die_with(parent: int) -> None:
+def _die_with_parent() -> None:
     """Let this process be killed when its parent dies, however that happens, where the system can do that."""
     if sys.platform == "linux":
         import ctypes
 
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it has died already
-            os._exit(BUG)
 
 
 def _answer(target: str, argument: dict[str, Any]) -> dict[str, Any]:
@@ -129,8 +140,8 @@ def _answer(target: str, argument: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Serve one call: the target, the memory limit and the caller on the command line, the argument on stdin."""
-    _die_with(int(sys.argv[3]))
+    """Serve one call: the target and the memory limit on the command line, the argument on stdin."""
+    _die_with_parent()
     answer_to = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever libraries print must not mix with the answer
     _limit_memory(int(sys.argv[2]))

@@ -5,7 +5,7 @@ Arguments are sequences of seconds, or of their ratios' logarithms; nothing here
 
 import math
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -127,27 +127,40 @@ def paired_ratio(candidate: Values, baseline: Values, confidence: float = 0.95) 
     return Estimate(
         ratio=math.exp(float(np.median(averages))),
         interval=interval,
-        p_slower=_signed_rank(logs, "greater"),
-        p_faster=_signed_rank(logs, "less"),
+        p_slower=_signed_rank(logs),
+        p_faster=_signed_rank(-logs),
         blocks=size,
     )
 
 
-def _signed_rank(logs: NDArray[np.float64], alternative: Literal["greater", "less"]) -> float:
-    """Return Wilcoxon's p-value, exact where no differences are tied; 1 where all are zero."""
-    from scipy import stats
+def _signed_rank(logs: NDArray[np.float64]) -> float:
+    """Return the p-value of Wilcoxon's test that differences are no larger than 0; 1 where all are 0.
 
-    return float(stats.wilcoxon(logs, alternative=alternative).pvalue) if logs.any() else 1.0
+    Exact with ties too, where SciPy's test approximates: given their mid-ranks, every pattern of signs is as likely.
+    """
+    from scipy.stats import rankdata
+
+    apart = logs[logs != 0]
+    doubled = np.rint(2 * rankdata(np.abs(apart))).astype(int)
+    chances = _rank_sums(tuple(doubled.tolist()))
+    return float(chances[doubled[apart > 0].sum() :].sum())
 
 
 @cache
 def _critical_rank(size: int, tail: float) -> int:
     """Return the largest k with P(signed-rank statistic of `size` differences < k) ≤ `tail`; 0 where there is none."""
-    counts = np.ones(1)
-    for rank in range(1, size + 1):  # the statistic is a sum of the ranks 1 … size, each taken with probability 1/2
-        counts = np.convolve(counts, np.eye(1, rank + 1, 0)[0] + np.eye(1, rank + 1, rank)[0])
-    cumulative = np.cumsum(counts) / 2.0**size
-    return int((cumulative <= tail).sum())
+    return int((np.cumsum(_rank_sums(tuple(range(1, size + 1)))) <= tail).sum())
+
+
+@lru_cache(256)
+def _rank_sums(ranks: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return the probabilities of the sums 0, 1, 2 … of ranks that are each taken with probability 1/2."""
+    chances = np.ones(1)
+    for rank in ranks:
+        taken = np.zeros(rank + 1)
+        taken[0] = taken[rank] = 0.5
+        chances = np.convolve(chances, taken)
+    return chances
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -159,20 +172,23 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def verdicts(estimates: Sequence[Estimate], alpha: float, delta: float = SMALLEST_DELTA) -> list[Verdict]:
+def verdicts(estimates: Sequence[Estimate], alpha: float, deltas: Sequence[float] | None = None) -> list[Verdict]:
     """Judge several ratios at once: each direction's chance of any false alarm is at most `alpha`.
 
-    EQUIVALENT is an interval within a factor of 1 + `delta` of 1; INCONCLUSIVE is neither that nor significant.
+    EQUIVALENT is an interval within a factor of 1 + delta of 1, whatever their number; INCONCLUSIVE is neither that nor
+    significant. `deltas` are 2% each, unless told.
     """
     slower = holm([estimate.p_slower for estimate in estimates])
     faster = holm([estimate.p_faster for estimate in estimates])
-    return [_verdict(*judged, alpha, delta) for judged in zip(estimates, slower, faster, strict=True)]
+    widths = deltas or [SMALLEST_DELTA] * len(estimates)
+    judged = zip(estimates, slower, faster, widths, strict=True)
+    return [_verdict(estimate, above, below, alpha, delta) for estimate, above, below, delta in judged]
 
 
 def _verdict(estimate: Estimate, p_slower: float, p_faster: float, alpha: float, delta: float) -> Verdict:
     interval = estimate.interval
     if interval and 1 / (1 + delta) <= interval.low and interval.high <= 1 + delta:
         return "EQUIVALENT"
-    if p_slower <= alpha:
+    if interval and interval.low > 1 and p_slower <= alpha:
         return "SLOWER"
-    return "FASTER" if p_faster <= alpha else "INCONCLUSIVE"
+    return "FASTER" if interval and interval.high < 1 and p_faster <= alpha else "INCONCLUSIVE"

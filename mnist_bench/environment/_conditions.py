@@ -6,6 +6,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -39,18 +40,29 @@ class Usage:
 
 
 def used() -> Usage:
-    """Return the processor time used until now."""
-    machine, own = psutil.cpu_times(), os.times()
-    idle = machine.idle + getattr(machine, "iowait", 0.0)
-    steal = getattr(machine, "steal", None)
-    guests = getattr(machine, "guest", 0.0) + getattr(machine, "guest_nice", 0.0)  # part of user and nice
-    return Usage(sum(machine) - idle - (steal or 0.0) - guests, steal, sum(own[:4]), time.monotonic())
+    """Return the processor time used until now, on the cores that this process may use."""
+    cores = [one for place, one in enumerate(psutil.cpu_times(percpu=True)) if place in affinity()]
+    steal = sum(one.steal for one in cores) if hasattr(cores[0], "steal") else None
+    return Usage(sum(map(_busy_s, cores)), steal, sum(os.times()[:4]), time.monotonic())
+
+
+def _busy_s(core: Any) -> float:
+    """Return the seconds that a core has worked for this system; guests' are part of user and nice already."""
+    idle = ("idle", "iowait", "steal", "guest", "guest_nice")
+    return float(sum(core) - sum(getattr(core, name, 0.0) for name in idle))
+
+
+def affinity() -> tuple[int, ...]:
+    """Return the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(available_cores()))
 
 
 def usage_since(before: Usage) -> tuple[float, float | None]:
-    """Return which shares of all cores' time other processes, and other guests of the hypervisor, have taken since."""
+    """Return which shares of our cores' time other processes, and other guests of the hypervisor, have taken since."""
     after = used()
-    capacity = max(after.at_s - before.at_s, 1e-9) * (psutil.cpu_count() or 1)
+    capacity = max(after.at_s - before.at_s, 1e-9) * len(affinity())
     others = (after.all_s - before.all_s) - (after.ours_s - before.ours_s)
     steal = None if after.steal_s is None or before.steal_s is None else after.steal_s - before.steal_s
     return max(others, 0.0) / capacity, None if steal is None else max(steal, 0.0) / capacity
@@ -64,9 +76,7 @@ def conditions(device: str = "cpu") -> Conditions:
     commit, dirty = _source()
     frequency = psutil.cpu_freq() if hasattr(psutil, "cpu_freq") else None
     return Conditions(
-        affinity=tuple(sorted(os.sched_getaffinity(0)))
-        if hasattr(os, "sched_getaffinity")
-        else tuple(range(available_cores())),
+        affinity=affinity(),
         governor=GOVERNOR.read_text().strip() if GOVERNOR.exists() else None,
         frequency_hz=frequency.current * 1e6 if frequency and frequency.current else None,
         busy_share=busy,
@@ -120,5 +130,8 @@ def _said(*command: str) -> str | None:
     program = shutil.which(command[0])
     if not program:
         return None
-    done = subprocess.run([program, *command[1:]], capture_output=True, text=True, timeout=30, check=False)  # noqa: S603 fixed words
+    try:
+        done = subprocess.run([program, *command[1:]], capture_output=True, text=True, timeout=30, check=False)  # noqa: S603 fixed words
+    except subprocess.TimeoutExpired:
+        return None
     return done.stdout.strip() if done.returncode == 0 else None

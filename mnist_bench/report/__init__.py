@@ -39,17 +39,17 @@ def tables(records: Sequence[Record], options: ViewOptions, only: Sequence[str] 
     Raises:
         BadInput: there is no such view.
     """
-    return _build(training, records, options, only)
+    return _build(training, [records], options, only)
 
 
 def parity_tables(record: ParityRecord, options: ViewOptions, only: Sequence[str] = ()) -> Iterator[Table]:
     """Make the tables of a comparison of runtimes; see `tables`."""
-    return _build(parity, record, options, only)
+    return _build(parity, [record], options, only)
 
 
 def bench_tables(record: BenchRecord, options: ViewOptions, only: Sequence[str] = ()) -> Iterator[Table]:
     """Make the tables of a benchmark; see `tables`."""
-    return _build(bench, record, options, only)
+    return _build(bench, [record], options, only)
 
 
 def all_tables(
@@ -72,20 +72,20 @@ def all_tables(
     if wanted[training] or not only:
         yield from tables(records, options, wanted[training])
     if wanted[parity] or not only:
-        for comparison in comparisons:
-            yield from parity_tables(comparison, options, wanted[parity])
+        yield from _build(parity, comparisons, options, wanted[parity])
     if wanted[bench] or not only:
-        for benchmark in benchmarks:
-            yield from bench_tables(benchmark, options, wanted[bench])
+        yield from _build(bench, benchmarks, options, wanted[bench])
 
 
-def _build(folder: Any, subject: Any, options: ViewOptions, only: Sequence[str]) -> Iterator[Table]:
-    for view in [plugins.load(folder, name) for name in only] or plugins.load_all(folder):
-        made = list(view.build(subject, options))
-        if only and not made:
-            name = view.__name__.rpartition(".")[2]
-            made = [Table(name, [Column("Nothing to show")], [], notes=["There is nothing to show, or not yet."])]
-        yield from made
+def _build(folder: Any, subjects: Sequence[Any], options: ViewOptions, only: Sequence[str]) -> Iterator[Table]:
+    """Make the tables of one folder of views, subject by subject; a view that was named and shows nothing says so."""
+    views = [plugins.load(folder, name) for name in only] or plugins.load_all(folder)
+    made = [(view, list(view.build(subject, options))) for subject in subjects for view in views]
+    for _, tables_of_view in made:
+        yield from tables_of_view
+    for name, view in zip(only, views, strict=False):
+        if not any(found for one, found in made if one is view):
+            yield Table(name, [Column("Nothing to show")], [], notes=["There is nothing to show, or not yet."])
 
 
 def render(renderer: str, contents: Sequence[Table], color: bool = False) -> str:

@@ -17,15 +17,15 @@ COLUMNS = [
 ]
 
 
-def comparison_table(
-    title: str, compared: Sequence[Compared], confidence: float, delta: float, notes: Sequence[str] = ()
-) -> Table:
+def comparison_table(title: str, compared: Sequence[Compared], confidence: float, notes: Sequence[str] = ()) -> Table:
     """Make a table of ratios, candidate over baseline: above 1 the candidate is slower."""
+    deltas = sorted({found.delta for found in compared})
+    widths = f"{deltas[0]:.1%}" + (f" to {deltas[-1]:.1%} (what a self-test saw)" if len(deltas) > 1 else "")
     many = f"{len(compared)} comparison{'s' if len(compared) > 1 else ''}"
     how = (
         f"Ratio: candidate over baseline, Hodges-Lehmann estimate over the blocks, low to high its exact "
-        f"{confidence:.0%} signed-rank interval. EQUIVALENT: the interval is within ±{delta:.1%}. INCONCLUSIVE is not "
-        f"“no change”. The verdicts allow for {many} (Holm)."
+        f"{confidence:.0%} signed-rank interval. EQUIVALENT: the interval is within ±{widths}. INCONCLUSIVE is not "
+        f"“no change”. FASTER and SLOWER allow for {many} (Holm)."
     )
     return Table(title, COLUMNS, [_line(found) for found in compared], notes=[how, *notes])
 

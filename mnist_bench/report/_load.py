@@ -14,8 +14,8 @@ RATES = (
 )
 
 
-def load_table(found: Sequence[Loaded]) -> Table:
-    """Make a row per session: what LoadGen's summaries say, and where they are."""
+def load_table(scenario: str, found: Sequence[Loaded], failed: Sequence[str] = ()) -> Table:
+    """Make a row per session: what LoadGen's summaries say, and where they are; say why others failed."""
     columns = [
         Column("Runtime"),
         Column("Threads", Unit.COUNT),
@@ -23,9 +23,9 @@ def load_table(found: Sequence[Loaded]) -> Table:
         Column("Samples/s", Unit.COUNT),
         *(Column(name, Unit.DURATION) for name in ("p50", "p90", "p99")),
     ]
-    notes = [f"{one.configuration.target}: {one.path}" for one in found]
+    notes = [*failed, *(f"{one.configuration.target}: {one.path}" for one in found)]
     notes.append("LoadGen's own figures, from its summaries; not an official MLPerf result.")
-    return Table(f"MLPerf LoadGen, {found[0].scenario}", columns, [_line(one) for one in found], notes=notes)
+    return Table(f"MLPerf LoadGen, {scenario}", columns, [_line(one) for one in found], notes=notes)
 
 
 def _line(one: Loaded) -> list[Cell]:

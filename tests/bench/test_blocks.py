@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from msgspec.structs import replace
 
-from mnist_bench.bench.blocks import Contender, Outcome, Progress, drawn_order, measure_blocks
+from mnist_bench.bench.blocks import Contender, Outcome, Progress, Wrong, drawn_order, measure_blocks
 from mnist_bench.core.bench_types import BenchPlan, BenchRecord
 from mnist_bench.core.child import ChildFailed
 from tests.bench import made
@@ -81,6 +81,20 @@ def test_what_fails_becomes_a_reason_and_is_not_tried_again_while_the_rest_goes_
     (failure,) = found.failures
     assert (failure.target, failure.block, failure.reason) == ("bad", 1, "it took longer than 3 s and was stopped")
     assert {row.configuration.runtime: len(row.samples) for row in found.rows} == {"good": 4, "bad": 1}
+
+
+def test_a_wrong_configuration_is_left_out_and_the_others_of_its_target_go_on() -> None:
+    class HalfWrong(Measured):
+        def __call__(self, block: int, position: int) -> Outcome:
+            rows = [
+                replace(made.row([], made.configuration(self.name, batch)), samples=(made.sample(block, [1.0]),))
+                for batch in (1, 128)
+            ]
+            return Outcome(rows[:1], [Wrong(1, 128, "wrong answers: 3 flips")]) if block == 0 else Outcome(rows)
+
+    found = measure_blocks(made.record(plan=plan()), contenders(HalfWrong("a")), lambda _: None, lambda _: None)
+    assert [(row.configuration.batch_size, len(row.samples)) for row in found.rows] == [(1, 4)]
+    assert [(one.threads, one.batch_size, one.reason) for one in found.failures] == [(1, 128, "wrong answers: 3 flips")]
 
 
 def test_a_stopped_benchmark_keeps_its_whole_blocks_and_goes_on_with_the_next() -> None:

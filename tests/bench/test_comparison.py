@@ -1,16 +1,25 @@
 """Records and sides against each other."""
 
 import math
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from mnist_bench import store
 from mnist_bench.bench import gate, self_test
+from mnist_bench.bench.blocks import Contender, Outcome
 from mnist_bench.bench.comparison import compare_records, compare_rows, fastest
-from mnist_bench.core.bench_types import BenchPlan, BenchRecord, GateRecord, Row, SelfTestRecord
-from mnist_bench.core.errors import BadInput, UnlikeMachines
+from mnist_bench.core.bench_types import BenchPlan, BenchRecord, GateRecord, HalfWidth, Row, SelfTestRecord
+from mnist_bench.core.errors import BadInput, MeasurementFailed, UnlikeMachines
 from tests.bench import made
+
+if TYPE_CHECKING:
+    from mnist_bench.bench.session import Subject
 
 
 def noisy(factor: float = 1.0, blocks: int = 12, seed: int = 0) -> list[float]:
@@ -122,6 +131,42 @@ def is_small(row: Row) -> bool:
     return row.configuration.batch_size == 1
 
 
+def test_what_a_thing_against_itself_shows_counts_as_equivalent() -> None:
+    close = gate_record(1.03)
+    assert {found.verdict for found in gate.judged(close)} == {"SLOWER"}
+    wide = replace(close, half_widths=(HalfWidth(target="onnxruntime", threads=1, batch_size=8, relative=0.06),))
+    assert [(found.delta, found.verdict) for found in gate.judged(wide)] == [(0.02, "SLOWER"), (0.06, "EQUIVALENT")]
+    other = replace(close, half_widths=(HalfWidth(target="torch-eager", threads=1, batch_size=8, relative=0.06),))
+    assert {found.delta for found in gate.judged(other)} == {0.02}
+
+
+def test_a_self_test_counts_on_its_own_machine_alone(tmp_path: Path) -> None:
+    assert self_test.half_widths(tmp_path, made.ENVIRONMENT) == ()
+    store.save(tmp_path, copies(0.1))
+    (found,) = self_test.half_widths(tmp_path, made.ENVIRONMENT)
+    assert found.relative == self_test.resolutions(copies(0.1))[0].half_width
+    assert self_test.half_widths(tmp_path, replace(made.ENVIRONMENT, cores=64)) == ()
+
+
+def test_a_baseline_is_a_runtime_a_run_or_a_command(tmp_path: Path) -> None:
+    script = tmp_path / "mnist-bench"
+    script.write_text(f"#!{sys.executable} -E\nimport mnist_bench\n")
+    script.chmod(0o755)
+    subject = cast("Subject", SimpleNamespace(folder=tmp_path / "exports" / "run"))
+    assert gate.resolve("torch-eager", subject).runtime == "torch-eager"
+    assert gate.resolve(f"{sys.executable} -E", subject).python == (sys.executable, "-E")
+    assert gate.resolve(str(script), subject).python == (sys.executable, "-E")
+    for nothing in ("it's", "", " "):
+        with pytest.raises(BadInput, match="is no runtime"):
+            gate.resolve(nothing, subject)
+    with pytest.raises(BadInput, match="starts no Python that has a mnist-bench"):
+        gate.resolve("ls -l", subject)
+    with pytest.raises(BadInput, match="runs this very mnist-bench"):
+        gate.resolve(f"env {sys.executable}", subject)
+    with pytest.raises(BadInput, match=r"is no runtime .*, no run in .*, and no command"):
+        gate.resolve("nothing-of-the-kind", subject)
+
+
 def plain(record: GateRecord) -> BenchRecord:
     return made.record(record.rows, plan=record.plan)
 
@@ -142,8 +187,47 @@ def test_another_runtime_as_baseline_is_paired_by_precision_or_with_float32() ->
 
 def test_sides_without_a_common_configuration_are_an_error() -> None:
     rows = [made.row(noisy(), side="candidate"), made.row(noisy(), made.configuration("torchscript"), side="baseline")]
-    with pytest.raises(BadInput, match="share no configuration"):
-        gate.judged(made.record(rows))
+    record = made.record(rows, GateRecord)
+    assert isinstance(record, GateRecord)
+    with pytest.raises(MeasurementFailed, match="share no configuration that could be measured"):
+        gate.judged(record)
+
+
+def test_what_one_side_lacks_is_named() -> None:
+    complete = gate_record(1.0)
+    assert gate.unpaired(complete) == []
+    lost = replace(complete, rows=complete.rows[:3])
+    assert gate.unpaired(lost) == ["candidate: onnxruntime"]
+    lost = replace(complete, rows=complete.rows[1:])
+    assert gate.unpaired(lost) == ["baseline: onnxruntime"]
+    slow = gate_record(1.1)
+    half = replace(slow, confirmation=plain(replace(slow, rows=slow.rows[1:3])))
+    assert gate.unpaired(half) == ["onnxruntime, a second time"] * 2
+    assert gate.unpaired(replace(slow, confirmation=plain(slow))) == []
+
+
+def test_the_contenders_of_a_second_measurement_are_found_on_any_device() -> None:
+    slow = gate_record(1.1)
+    moved = [replace(row, configuration=replace(row.configuration, device="cuda:0")) for row in slow.rows]
+    found = gate.judged(replace(slow, rows=tuple(moved)))
+    contenders = [Contender(side, "onnxruntime", never) for side in ("candidate", "baseline")]
+    assert gate._contenders_of(found, contenders) == contenders
+
+
+def never(block: int, position: int) -> Outcome:
+    raise AssertionError
+
+
+def test_records_of_sides_are_not_compared_as_if_they_were_benchmarks() -> None:
+    with pytest.raises(BadInput, match="of a gate or a self-test"):
+        compare_records(copies(0.01), copies(0.01))
+
+
+def test_epochs_of_other_sizes_are_not_compared() -> None:
+    one = whole()
+    rows = [replace(row, samples=tuple(replace(s, images=9) for s in row.samples)) for row in one.rows]
+    with pytest.raises(BadInput, match="time other work: 1 and 9 images"):
+        compare_records(one, replace(one, rows=tuple(rows)))
 
 
 def copies(spread: float, seed: int = 0) -> SelfTestRecord:
@@ -170,7 +254,7 @@ def test_the_self_test_names_the_slow_down_that_a_gate_then_finds() -> None:
         baseline, candidate = np.exp(generator.normal(0, 0.01, (2, 20)))
         pair = (made.row((candidate * (1 + found.detectable)).tolist()), made.row(baseline.tolist()))
         caught += compare_rows([pair], alpha=0.01, confidence=0.98)[0].verdict == "SLOWER"
-    assert caught > 60
+    assert caught > 80
 
 
 def test_a_noisier_machine_detects_less() -> None:
@@ -178,7 +262,6 @@ def test_a_noisier_machine_detects_less() -> None:
     assert quiet.detectable is not None
     assert loud.detectable is not None
     assert loud.detectable > 4 * quiet.detectable
-    assert self_test.half_width(copies(0.1)) == loud.half_width
 
 
 def test_copies_that_differ_are_counted_as_false_alarms() -> None:

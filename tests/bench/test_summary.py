@@ -81,6 +81,25 @@ def test_the_floor_of_training_is_products_plus_adam() -> None:
     assert floor_s(row, limits) == pytest.approx(expected)
 
 
+def test_training_at_another_batch_size_is_held_against_the_best_rate() -> None:
+    slow = made.limits(flop_per_s=1e10)
+    large = replace(slow.matrix_rates[0], purpose="large", flop_per_s=4e10)
+    limits = (replace(slow, matrix_rates=(*slow.matrix_rates, large)),)
+    rows = [made.row([1.0], made.configuration("eager", batch=batch, format=TRAINING_FORMAT)) for batch in (128, 256)]
+    rows = [replace(row, samples=(replace(row.samples[0], images=256),)) for row in rows]
+    at_128, at_256 = (floor_s(row, limits) or 0.0 for row in rows)
+    assert 2 * operations(training_products(128)) / 1e10 < at_128
+    assert at_256 < operations(training_products(256)) / 3e10
+
+
+def test_half_precision_is_held_against_the_best_rate_of_any() -> None:
+    one = made.limits(flop_per_s=1e9)
+    half = replace(one.matrix_rates[0], precision="bf16", flop_per_s=3e9)
+    row = made.row([1.0], made.configuration(batch=1_000, precision="fp16"))
+    both = (replace(one, matrix_rates=(*one.matrix_rates, half)),)
+    assert floor_s(row, both) == pytest.approx(operations(inference_products(1_000)) / 3e9)
+
+
 def test_the_best_of_all_probes_counts_at_the_nearest_size() -> None:
     limits = made.limits(bytes_per_s=1e10)
     other = replace(

@@ -17,7 +17,7 @@ import pytest
 from msgspec.structs import replace
 
 from mnist_bench import environment, runtimes, store
-from mnist_bench.bench import inference, loadgen, session
+from mnist_bench.bench import SCENARIOS, inference, loadgen, session
 from mnist_bench.cli import _bench
 from mnist_bench.core import child
 from mnist_bench.core.bench_types import (
@@ -124,9 +124,10 @@ def test_wrong_answers_are_not_timed(here: Path, run: Run, monkeypatch: pytest.M
     saved = store.load(here, BenchRecord)
     assert saved is not None
     assert [row.configuration.batch_size for row in saved.rows] == [1]
+    assert [len(row.samples) for row in saved.rows] == [BLOCKS]
     (failure,) = saved.failures
-    assert failure.reason.startswith("wrong answers with 1 thread(s), batch 128: ")
-    assert failure.block == 0
+    assert failure.reason.startswith("wrong answers: ")
+    assert (failure.block, failure.threads, failure.batch_size) == (0, 1, 128)
 
 
 def test_a_process_that_hangs_becomes_a_reason(here: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,7 +146,9 @@ def test_a_process_that_runs_out_of_memory_becomes_a_reason(
     saved = store.load(here, BenchRecord)
     assert saved is not None
     assert len(saved.failures) == 1
+    assert "memory" in saved.failures[0].reason
     assert saved.rows == ()
+    assert run("bench", "--resume", "--quiet") == 3  # nothing was measured, and that is no success now either
 
 
 def test_training_engines_are_measured_by_the_epoch(
@@ -194,6 +197,22 @@ def test_a_stopped_benchmark_goes_on(here: Path, run: Run, capsys: pytest.Captur
     assert len(resumed.resumed_at) == 1
     assert [row.samples[0] for row in resumed.rows] == [row.samples[0] for row in stopped.rows]
     assert resumed.blocks[1].order == whole.blocks[1].order
+
+
+def test_what_changed_since_the_first_blocks_is_not_gone_on_with(
+    here: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert bench(run, *ORT, "--batch-size", "1", "--quiet") == 0
+    whole = store.load(here, BenchRecord)
+    assert whole is not None
+    changed = replace(whole, rows=(replace(whole.rows[0], sha256="2" * 64), *whole.rows[1:]))
+    store.save(here, changed)
+    assert run("bench", "--resume") == 2
+    assert "changed since the first blocks were measured" in capsys.readouterr().err
+    fewer = replace(whole, blocks=(replace(whole.blocks[0], order=("onnxruntime",)), *whole.blocks[1:]))
+    store.save(here, fewer)
+    assert run("bench", "--resume") == 2
+    assert "the targets that are here changed" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -269,6 +288,14 @@ def test_even_kill_9_leaves_no_process(tmp_path: Path) -> None:
         (["--scenario", "nonsense"], 2, "nonsense"),
         (["--resume", "--batch-size", "1"], 2, "--batch-size cannot be given with it"),
         (["--resume"], 2, "no benchmark"),
+        (["--gate", "--baseline", "it's"], 2, "is no runtime"),
+        (["--rate", "5"], 2, "--rate is of a --scenario"),
+        (["--scenario", "offline", "--rate", "5"], 2, "--rate is of the server scenario"),
+        (["--scenario", "offline", "--training"], 2, "--training is not of a --scenario"),
+        (["--scenario", "offline", "--quick"], 2, "--quick is not of a --scenario"),
+        (["--time-limit", "1e9"], 2, "not in the range"),
+        (["--engine", "eager"], 2, "--engine is of training"),
+        (["--training", "--runtime", "null"], 2, "--runtime is of inference"),
         (["--time-limit", "nan"], 2, "not a finite number"),
         (["--json", "no/folder/x.json"], 3, "no folder"),
         (["--run", "absent"], 2, "no run 'absent'"),
@@ -378,13 +405,25 @@ def test_a_gate_fails_only_where_a_second_measurement_confirms(
     asked = pretending(monkeypatch, lambda runtime: 1e-3 if runtime == "onnxruntime" else 0.5e-3)
     assert run("bench", "--run", "digits-relu", *options) == 1
     out, err = capsys.readouterr()
-    assert "SLOWER" in out
+    assert "measured again" in out
     assert "1 of 1 rows are slower than null, as a second measurement confirms" in err
     assert len(asked) == 32  # two sides, eight blocks, twice
     slow_once = iter([1e-3] * 8 + [0.5e-3] * 8)
     pretending(monkeypatch, lambda runtime: next(slow_once) if runtime == "onnxruntime" else 0.5e-3)
     assert run("bench", "--run", "digits-relu", *options) == 0
+    assert "Only what both measurements call SLOWER fails the gate" in " ".join(capsys.readouterr().out.split())
+    assert run("report", "--table", "gate") == 0
     assert "SLOWER" in capsys.readouterr().out
+    left = [1e-3] * 8
+    pretending(monkeypatch, lambda runtime: pop_or_die(left) if runtime == "onnxruntime" else 0.5e-3)
+    assert run("bench", "--run", "digits-relu", *options) == 3  # slower, and then it cannot be measured again
+    assert "could not be measured" in capsys.readouterr().err
+
+
+def pop_or_die(left: list[float]) -> float:
+    if not left:
+        raise child.ChildFailed("its process was killed by SIGSEGV: without a word", 3)
+    return left.pop()
 
 
 def only_float32(real: Callable[..., Any]) -> Callable[..., Any]:
@@ -395,10 +434,16 @@ def only_float32(real: Callable[..., Any]) -> Callable[..., Any]:
     return chosen
 
 
-def test_a_self_test_is_saved_and_shown(here: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_self_test_is_saved_and_shown_and_goes_on(here: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("bench", "--run", "digits-relu", "--self-test", "--batch-size", "1", *ORT) == 0
+    whole = store.load(here, SelfTestRecord)
+    assert whole is not None
+    rows = tuple(replace(row, samples=row.samples[:1]) for row in whole.rows)
+    store.save(here, replace(whole, blocks=whole.blocks[:1], rows=rows))
+    assert run("bench", "--self-test", "--resume", "--quiet") == 0
     saved = store.load(here, SelfTestRecord)
     assert saved is not None
+    assert saved.finished
     assert {row.side for row in saved.rows} == {f"copy {number}" for number in (1, 2, 3, 4)}
     assert "Self-test of digits-relu" in capsys.readouterr().out
 
@@ -414,12 +459,13 @@ def test_without_loadgen_its_scenarios_say_what_installs_it(
     assert "pip install 'mnist-bench[loadgen]'" in err
 
 
-@pytest.mark.parametrize("scenario", loadgen.SCENARIOS)
+@pytest.mark.parametrize("scenario", SCENARIOS)
 def test_loadgen_drives_a_session(scenario: str, here: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("mlperf_loadgen")
-    options = ("--scenario", scenario, "--duration", "1", "--rate", "1500", "--latency-bound", "1000")
+    options = ["--scenario", scenario, "--duration", "1"]
+    options += ["--rate", "1500", "--latency-bound", "1000"] if scenario == "server" else []
     assert run("bench", "--run", "digits-relu", *options, "--runtime", "torchscript") == 0
-    summary = (here / "loadgen" / f"{scenario}-torchscript" / "mlperf_log_summary.txt").read_text()
+    summary = (here / "loadgen" / f"{scenario}-torchscript-1" / "mlperf_log_summary.txt").read_text()
     assert "Result is : VALID" in summary
     assert "VALID" in capsys.readouterr().out
 
@@ -429,6 +475,8 @@ def test_a_load_that_is_not_met_is_no_success(here: Path, run: Run, capsys: pyte
     options = ("--scenario", "server", "--duration", "0.5", "--rate", "500", "--latency-bound", "0.001")
     assert run("bench", "--run", "digits-relu", *options, "--runtime", "torchscript") == 1
     assert "LoadGen does not accept 1 of 1 results" in capsys.readouterr().err
+    assert run("bench", "--run", "digits-relu", *options, "--runtime", "null") == 2
+    assert "answers nothing" in capsys.readouterr().err
 
 
 def test_the_environment_is_shown(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,8 @@ def imported_by(*arguments: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["train", "--help"], ["report", "--help"], ["nonsense"]]
+    "arguments",
+    [["--help"], ["--version"], ["train", "--help"], ["report", "--help"], ["bench", "--help"], ["nonsense"]],
 )
 def test_asking_for_help_imports_nothing_heavy(arguments: list[str]) -> None:
     assert imported_by(*arguments) == set()

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.bench.gate import CONFIDENCE, confirmed, judged
+from mnist_bench.bench.comparison import GATE_CONFIDENCE
+from mnist_bench.bench.gate import again, judged, unpaired
 from mnist_bench.bench.summary import unsteady
 from mnist_bench.core.bench_types import BenchRecord, GateRecord
-from mnist_bench.core.stats import SMALLEST_DELTA
 from mnist_bench.report._comparison import comparison_table
 from mnist_bench.report._table import Table, ViewOptions
 
@@ -16,11 +16,18 @@ def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
     """The candidate against the baseline, block by block; and again where the first measurement said SLOWER."""
     if not isinstance(record, GateRecord):
         return
+    first, second = judged(record), again(record)
     title = f"{record.name} against {record.plan.baseline}"
-    trouble = unsteady(record)
-    notes = [f"The machine was unsteady: {trouble}."] if trouble else []
-    yield comparison_table(title, judged(record), CONFIDENCE, SMALLEST_DELTA, notes)
-    if record.confirmation:
-        again = confirmed(record)
-        if again:
-            yield comparison_table(f"{title}: confirmed", again, CONFIDENCE, SMALLEST_DELTA)
+    yield comparison_table(title, first, GATE_CONFIDENCE, _notes(record))
+    if second:
+        notes = ["Only what both measurements call SLOWER fails the gate."]
+        yield comparison_table(f"{title}, measured again", second, GATE_CONFIDENCE, notes)
+
+
+def _notes(record: GateRecord) -> list[str]:
+    notes = []
+    if trouble := unsteady(record):
+        notes.append(f"The machine was unsteady: {trouble}.")
+    if alone := unpaired(record):
+        notes.append(f"Not compared: {', '.join(alone)}.")
+    return notes

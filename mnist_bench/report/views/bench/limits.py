@@ -10,7 +10,7 @@ ORDER = 6
 
 def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
     """The best rates of the probes before and after the blocks."""
-    if record.limits:
+    if record.limits and not any(row.side for row in record.rows):
         yield limits_table(record.limits)
 
 

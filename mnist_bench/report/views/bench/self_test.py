@@ -35,9 +35,9 @@ def _line(found: Resolution) -> list[Cell]:
 def _notes(record: SelfTestRecord) -> list[str]:
     notes = [
         f"The same target {COPIES} times in each of {len(record.blocks)} blocks; each copy against each other one, in "
-        f"both directions, as a gate compares (nominally 1% false alarms; these comparisons are not independent). "
+        f"both directions, by a gate's test (nominally 1% false alarms; these comparisons are not independent). "
         f"Half-width: of their intervals, the median. Detects: the slow-down that {POWER:.0%} of them would have "
-        f"called SLOWER."
+        f"called SLOWER in one measurement of a gate with as many rows as this."
     ]
     if trouble := unsteady(record):
         notes.append(f"The machine was unsteady: {trouble}.")

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from mnist_bench.bench.summary import summarise
-from mnist_bench.core.bench_types import TRAINING_FORMAT, BenchRecord, Row
+from mnist_bench.bench.summary import rows_of, summarise
+from mnist_bench.core.bench_types import BenchRecord, Row
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
 ORDER = 2
@@ -17,18 +17,22 @@ COLUMNS = [
     Column("Peak memory", Unit.MEMORY),
 ]
 NOTE = (
-    "Floor: what this machine would need at best, operations over the best float32 rate or bytes over bandwidth, the "
-    "larger; no limit is measured for integers. Peak memory: resident, with Python, NumPy and the test images, up to "
-    "that batch size."
+    "Floor: what this machine would need at best, operations over its best rate or bytes over bandwidth, the larger; "
+    "no limit is measured for integers; above 100% the probe met the machine in a slower phase. Peak memory: resident, "
+    "with Python, NumPy and the test images, of processes that had served no larger batch."
 )
 
 
 def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
     """Images a second, the floor of this machine, the share of it that was reached, and memory."""
-    rows = [row for row in record.rows if row.samples and row.configuration.format != TRAINING_FORMAT]
-    lines = sorted((_line(record, row) for row in rows), key=_order)
+    lines = sorted((_line(record, row) for row in rows_of(record, training=False)), key=_order)
     if lines:
-        yield Table(f"Throughput of {record.name} on {record.plan.device}", COLUMNS, lines, notes=[NOTE])
+        title = f"Throughput of {record.name} on {record.plan.device}"
+        yield Table(title, _columns(record), lines, notes=[NOTE])
+
+
+def _columns(record: BenchRecord) -> list[Column]:
+    return COLUMNS if record.plan.device == "cpu" else [*COLUMNS, Column("Device memory", Unit.MEMORY)]
 
 
 def _order(line: Sequence[Cell]) -> tuple[float, ...]:
@@ -40,12 +44,14 @@ def _order(line: Sequence[Cell]) -> tuple[float, ...]:
 def _line(record: BenchRecord, row: Row) -> list[Cell]:
     summary, configuration = summarise(record, row), row.configuration
     peaks = [sample.peak_resident_bytes for sample in row.samples if sample.peak_resident_bytes]
+    on_device = [sample.peak_device_bytes for sample in row.samples if sample.peak_device_bytes]
     return [
-        f"{row.side}: {configuration.target}" if row.side else configuration.target,
+        configuration.target,
         configuration.batch_size,
         configuration.threads,
         summary.images_per_s,
         summary.floor_s,
         summary.limit_share,
         max(peaks, default=None),
+        *([] if record.plan.device == "cpu" else [max(on_device, default=None)]),
     ]

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from statistics import median
 
-from mnist_bench.bench.summary import summarise, unsteady
-from mnist_bench.core.bench_types import TRAINING_FORMAT, BenchRecord, Row
+from mnist_bench.bench.summary import rows_of, summarise, unsteady
+from mnist_bench.core.bench_types import LOSS_TOLERANCE, REFERENCE_ENGINE, BenchRecord, Row
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
 ORDER = 4
@@ -27,9 +27,7 @@ BEGINNING = [
 
 def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
     """Samples a second in the steady state, over the real data; the share of the limit; what it costs to begin."""
-    rows = [row for row in record.rows if row.samples and row.configuration.format == TRAINING_FORMAT]
-    rows.sort(key=lambda row: (row.configuration.batch_size, row.configuration.threads))
-    if rows:
+    if rows := rows_of(record, training=True):
         title = f"Training on {record.dataset}, {record.plan.device}"
         yield Table(title, SPEED, [_speed(record, row) for row in rows], notes=_notes(record))
         yield Table("Before the steady state", BEGINNING, [_beginning(row) for row in rows], notes=[FIRST_STEP])
@@ -70,7 +68,8 @@ def _notes(record: BenchRecord) -> list[str]:
         f"Whole epochs of training steps after a first one to warm up; evaluation, loading and saving excluded. Epoch: "
         f"median of {len(record.blocks)} process medians with its exact 95% interval. Floor: the eight matrix products "
         f"of each step at the measured rate of those products, plus Adam's seven passes over the parameters at the "
-        f"measured bandwidth. Every process came within 1% of the eager engine's loss over the first epoch.",
+        f"measured bandwidth. Every process came within {LOSS_TOLERANCE:.0%} of the {REFERENCE_ENGINE} engine's loss "
+        f"over the first epoch.",
     ]
     if trouble := unsteady(record):
         notes.append(f"The machine was unsteady: {trouble}. Compare the minima, or measure again.")

@@ -1,0 +1,62 @@
+"""The probe of the machine's limits: its shape and its arithmetic; no rate is asserted."""
+
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+import torch
+
+from mnist_bench.bench import prober
+from mnist_bench.core.architecture import operations
+from mnist_bench.core.bench_types import Limits
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prober, "LOOK_S", 0.0)
+    monkeypatch.setattr(prober, "BYTES", (4096, 8192))
+    monkeypatch.setattr(prober, "LARGE", (64, 64, 64))
+    monkeypatch.setattr(prober, "SHAPES", {prober.TRAINING: ((4, 5, 6),), "large": ((8, 8, 8),)})
+
+
+@pytest.mark.usefixtures("hurried")
+def test_every_number_of_threads_has_all_its_limits() -> None:
+    threads = torch.get_num_threads()
+    try:
+        found = msgspec.convert(prober.probe("cpu", [1, 2]), list[Limits])
+    finally:
+        torch.set_num_threads(threads)
+    assert [one.threads for one in found] == [1, 2]
+    for one in found:
+        assert {(rate.purpose, rate.precision) for rate in one.matrix_rates} == {
+            (purpose, precision) for purpose in (prober.TRAINING, "large") for precision in ("fp32", "bf16")
+        }
+        assert {(entry.access, entry.size_bytes) for entry in one.bandwidths} == {
+            (access, size) for access in ("read", "copy") for size in (4096, 8192)
+        }
+        assert 0 < one.timer_s < 1e-4
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_rate_is_operations_over_the_best_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prober, "best", lambda _run, _device: 0.5)
+    monkeypatch.setattr(prober, "_packed_s", lambda _pairs, _device: 0.25)
+    rates = {
+        (rate["purpose"], rate["precision"]): rate["flop_per_s"]
+        for rate in prober.probe("cpu", [torch.get_num_threads()])[0]["matrix_rates"]
+    }
+    assert rates[(prober.TRAINING, "fp32")] == operations(((4, 5, 6),)) / 0.5
+    assert rates[("large", "fp32")] == operations(((8, 8, 8),)) / 0.25  # packed weights are faster
+    assert rates[("large", "bf16")] == operations(((8, 8, 8),)) / 0.5
+
+
+def test_the_best_of_many_runs_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    lengths = iter([9.0, 3.0, 1.0, 2.0, 5.0, *[4.0] * 1_000])
+
+    def run() -> None:
+        now[0] += next(lengths)
+
+    monkeypatch.setattr(prober, "LOOK_S", 20.0)
+    monkeypatch.setattr(prober, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+    assert prober.best(run, "cpu") == 1.0
