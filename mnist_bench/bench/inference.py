@@ -155,8 +155,14 @@ class Process:
             times_s=tuple(batch["times_s"]),
             **{name: batch[name] for name in MEASURED},
         )
-        size = self.model.path.stat().st_size if self.model else None
-        return Row(configuration=own, size_bytes=size, checked=checked, deviations=deviations, samples=(sample,))
+        return Row(
+            configuration=own,
+            size_bytes=self.model.path.stat().st_size if self.model else None,
+            sha256=self.sha256,
+            checked=checked,
+            deviations=deviations,
+            samples=(sample,),
+        )
 
 
 def configuration(

@@ -146,7 +146,7 @@ def test_a_process_that_runs_out_of_memory_becomes_a_reason(
     saved = store.load(here, BenchRecord)
     assert saved is not None
     assert len(saved.failures) == 1
-    assert "memory" in saved.failures[0].reason
+    assert "memory" in saved.failures[0].reason.lower()
     assert saved.rows == ()
     assert run("bench", "--resume", "--quiet") == 3  # nothing was measured, and that is no success now either
 
@@ -172,7 +172,7 @@ def test_an_engine_that_trains_something_else_is_not_timed(
     def call(target: str, argument: dict[str, Any], **_limits: Any) -> Any:
         if target.endswith("epoch_loss"):
             return [0.50] * len(argument["batch_sizes"])
-        return {"version": "1", "import_s": 1.0, "sessions": [{"batch_size": 128, "loss": 0.51}]}
+        return {"version": "1", "import_s": 1.0, "sessions": [{"threads": 1, "batch_size": 128, "loss": 0.51}]}
 
     monkeypatch.setattr(child, "call", call)
     assert bench(run, "--training", "--engine", "eager") == 3
