@@ -18,7 +18,7 @@ def pytest_configure(config: pytest.Config) -> None:
     machine = re.sub(r"[^a-z0-9]+", "-", f"{found.cores} cores {found.cpu_model}".lower()).strip("-")
     storage = STORAGE / machine
     config.option.benchmark_storage = storage.as_uri()
-    config.option.benchmark_autosave = True
+    config.option.benchmark_autosave = re.sub(r"\D", "", found.started_at)
     if not config.option.benchmark_compare and list(storage.glob("*/*.json")):
         config.option.benchmark_compare = True
 

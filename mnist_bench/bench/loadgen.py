@@ -50,7 +50,7 @@ def why_unavailable() -> Skipped | None:
     """Return why LoadGen cannot be used, or None."""
     if find_spec("mlperf_loadgen"):
         return None
-    return Skipped("loadgen", "MLPerf LoadGen is not installed", "pip install 'mnist-bench[loadgen]'")
+    return Skipped("loadgen", "MLPerf LoadGen is not installed", "pip install mlcommons-loadgen")
 
 
 def under_load(

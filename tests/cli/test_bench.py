@@ -456,7 +456,7 @@ def test_without_loadgen_its_scenarios_say_what_installs_it(
     assert run("bench", "--scenario", "offline") == 3
     err = capsys.readouterr().err
     assert "skipped: MLPerf LoadGen is not installed" in err
-    assert "pip install 'mnist-bench[loadgen]'" in err
+    assert "pip install mlcommons-loadgen" in err
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
