@@ -50,7 +50,10 @@ NAMES: dict[type[Saved], str] = {
     GateRecord: "gate.json",
     SelfTestRecord: "self-test.json",
 }
-DERIVED = tuple(name for kind, name in NAMES.items() if kind is not Record)
+UNFINISHED: dict[type[Saved], str] = {
+    kind: name.replace(".json", "-unfinished.json") for kind, name in NAMES.items() if issubclass(kind, BenchRecord)
+}
+DERIVED = tuple(name for kind, name in (*NAMES.items(), *UNFINISHED.items()) if kind is not Record)
 
 
 def run_folder(out: Path, name: str) -> Path:
@@ -151,6 +154,23 @@ def to_json(record: Saved) -> bytes:
 def save(folder: Path, document: Saved) -> None:
     """Save one of a run's documents under its name, atomically."""
     write_atomically(folder / NAMES[type(document)], to_json(document))
+
+
+def save_unfinished(folder: Path, record: BenchRecord) -> None:
+    """Save a benchmark that goes on, beside the last one that was finished."""
+    write_atomically(folder / UNFINISHED[type(record)], to_json(record))
+
+
+def save_finished(folder: Path, record: BenchRecord) -> None:
+    """Save a finished benchmark in place of the last one."""
+    save(folder, record)
+    (folder / UNFINISHED[type(record)]).unlink(missing_ok=True)
+
+
+def load_unfinished(folder: Path, kind: type[T]) -> T | None:
+    """Read a benchmark back that was not finished; None where there is none; raises as `load` does."""
+    path = folder / UNFINISHED[cast("type[Saved]", kind)]
+    return read(path, kind) if path.exists() else None
 
 
 def load(folder: Path, kind: type[T]) -> T | None:

@@ -111,7 +111,7 @@ class _Found:
 
 
 def measure_blocks(
-    record: R, contenders: Sequence[Contender], told: Callable[[Progress], None], save: Callable[[R], None]
+    record: R, contenders: Sequence[Contender], told: Callable[[Progress], None], save: Callable[[R], object]
 ) -> R:
     """Run the blocks that a record still lacks, and save it after each.
 

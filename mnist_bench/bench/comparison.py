@@ -56,7 +56,7 @@ def compare_records(
     """
     for record in (baseline, candidate):
         if any(row.side for row in record.rows):
-            raise BadInput(f"that of {record.name!r} is of a gate or a self-test: compare what bench measured without")
+            raise BadInput(f"a record of {record.name!r} is of a gate or a self-test: give two bench.json")
         if not any(row.samples for row in record.rows):
             raise BadInput(f"the benchmark of {record.name!r} holds no raw samples, so nothing can be compared")
     unlike = machine_differences(baseline.environment, candidate.environment)

@@ -5,7 +5,7 @@ import shlex
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -151,19 +151,14 @@ def gate(
     with sides(subject, resolve(str(plan.baseline), subject), plan) as (contenders, skipped):
         record = begun or new_record(GateRecord, subject, plan, conditions, skipped)
         record = msgspec.structs.replace(record, half_widths=half_widths(subject.folder, record.environment))
-        record = finish(record, contenders, told, saving(subject.folder))
+        record = finish(record, contenders, told, subject.folder)
         if slower := [compared for compared in judged(record) if compared.verdict == "SLOWER"]:
             second = msgspec.structs.replace(plan, seed=plan.seed + 1)
             confirmation = new_record(BenchRecord, subject, second, conditions, ())
-            confirmation = finish(confirmation, _contenders_of(slower, contenders), told, lambda _: None)
+            confirmation = finish(confirmation, _contenders_of(slower, contenders), told, None)
             record = msgspec.structs.replace(record, confirmation=confirmation)
             store.save(subject.folder, record)
     return record
-
-
-def saving(folder: Path) -> Callable[[GateRecord], None]:
-    """Return what saves a record in a folder."""
-    return lambda reached: store.save(folder, reached)
 
 
 def _contenders_of(slower: Sequence[Compared], contenders: Sequence[Contender]) -> list[Contender]:

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -97,7 +98,7 @@ def bench(
     begun, plan, conditions = begin(kind, subject, plan, resume=resume, allow_busy=allow_busy)
     with contenders_of(kind, subject, plan) as (contenders, skipped):
         record = begun or new_record(kind, subject, plan, conditions, skipped)
-        return finish(record, contenders, told, lambda reached: store.save(subject.folder, reached))
+        return finish(record, contenders, told, subject.folder)
 
 
 def begin(
@@ -126,22 +127,22 @@ def new_record(
     )
 
 
-def finish(record: R, contenders: Sequence[Contender], told: Told, save: Callable[[R], None]) -> R:
-    """Measure the blocks that a record lacks, probe once more, and save.
+def finish(record: R, contenders: Sequence[Contender], told: Told, folder: Path | None) -> R:
+    """Measure the blocks that a record lacks, probe once more, and save; after every block beside the last record.
 
     Raises:
         BadInput: the files are no longer those that the first blocks measured.
         MeasurementFailed: not one target could be measured.
     """
     _refuse_changed(record, contenders)
-    record = measure_blocks(record, contenders, told, save)
-    if len(record.limits) < 2 * len(record.plan.threads):
-        with contextlib.suppress(child.ChildFailed):  # the limits from before the blocks are there
-            record = replace(record, limits=record.limits + probe(record.plan.device, record.plan.threads))
-        save(record)
+    record = measure_blocks(record, contenders, told, partial(store.save_unfinished, folder) if folder else id)
     if not record.rows:
         first = record.failures[0]
         raise MeasurementFailed(f"nothing could be measured; the first: {first.target}: {first.reason}")
+    with contextlib.suppress(child.ChildFailed):  # the limits from before the blocks are there
+        record = replace(record, limits=record.limits + probe(record.plan.device, record.plan.threads))
+    if folder:
+        store.save_finished(folder, record)
     return record
 
 
@@ -160,15 +161,15 @@ def _refuse_changed(record: BenchRecord, contenders: Sequence[Contender]) -> Non
 
 
 def resumable(kind: type[R], subject: Subject) -> R:
-    """Return the saved record to go on with.
+    """Return the unfinished record to go on with.
 
     Raises:
         BadInput: there is none, or it is of other weights or of another machine.
         DeviceUnavailable: its device is not here.
     """
-    saved = store.load(subject.folder, kind)
+    saved = store.load_unfinished(subject.folder, kind)
     if saved is None:
-        raise BadInput(f"there is no benchmark in {subject.folder} to go on with: begin one without --resume")
+        raise BadInput(f"there is no unfinished benchmark in {subject.folder}: begin one without --resume")
     if not subject.record.checkpoint or saved.weights_sha256 != subject.record.checkpoint.weights.sha256:
         raise BadInput(f"run {subject.record.name!r} was trained further since: begin a new benchmark without --resume")
     here = environment.collect(environment.resolve_device(saved.plan.device))

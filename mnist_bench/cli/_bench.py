@@ -70,7 +70,7 @@ def _measure(kind: type[BenchRecord], subject: Subject, given: Given) -> BenchRe
         threads=(cores,) if training else (1, cores),
     )
     # What of --all had not begun when it was stopped begins with the resumption.
-    resume = given["resume"] and (given["works"] != "all" or store.load(subject.folder, kind) is not None)
+    resume = given["resume"] and (given["works"] != "all" or store.load_unfinished(subject.folder, kind) is not None)
     with _interruptible(subject, kind, given), processes_display(given["quiet"]) as told:
         return session.bench(kind, subject, plan, told, resume=resume, allow_busy=given["allow_busy"])
 
@@ -97,23 +97,24 @@ def _interruptible(subject: Subject, kind: type[BenchRecord], given: Given) -> I
         number = 2 if isinstance(stopped, KeyboardInterrupt) else int(stopped.code or 128) - 128
         if _stamp(subject, kind) == before and not given["resume"]:
             raise Interrupted("stopped before the first block was done; nothing was saved", number) from stopped
-        saved = store.load(subject.folder, kind)
+        saved = store.load_unfinished(subject.folder, kind)
         done = f"{len(saved.blocks)} of {saved.plan.blocks} blocks are saved" if saved else "nothing was saved"
         raise Interrupted(f"stopped; {done}: go on with {_resumption(subject, given)}", number) from stopped
 
 
 def _stamp(subject: Subject, kind: type[BenchRecord]) -> int | None:
-    """Tell one state of a saved benchmark from another."""
-    path = subject.folder / store.NAMES[kind]
+    """Tell one state of an unfinished benchmark from another."""
+    path = subject.folder / store.UNFINISHED[kind]
     return path.stat().st_mtime_ns if path.exists() else None
 
 
 def _resumption(subject: Subject, given: Given) -> str:
     """Return the command that goes on with what was stopped."""
     work = "" if given["works"] == "inference" else f" --{given['works']}"
-    mode = f" --{given['mode']}" if given["mode"] else ""
+    mode = " --gate" if given["gate"] else " --self-test" if given["self_test"] else ""
     data_dir = f" --data-dir {subject.data_dir}" if subject.data_dir else ""
-    return f"mnist-bench bench{work}{mode} {store.options(subject.folder)}{data_dir} --resume"
+    busy = " --allow-busy" if given["allow_busy"] else ""
+    return f"mnist-bench bench{work}{mode} {store.options(subject.folder)}{data_dir}{busy} --resume"
 
 
 def gate(subject: Subject, given: Given) -> None:

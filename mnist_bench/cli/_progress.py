@@ -1,7 +1,6 @@
 """How long work shows that it goes on: a live display on a terminal, lines elsewhere, all on stderr."""
 
 import contextlib
-import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +11,7 @@ from mnist_bench.bench.blocks import Progress
 from mnist_bench.core.types import Configuration, EpochMetrics, Record
 from mnist_bench.training import Observer
 
-REFRESH_S = 0.1
+REFRESH_S, SECONDS_BELOW = 0.1, 90
 
 
 def tell(line: str) -> None:
@@ -228,5 +227,9 @@ class _Blocks:
             self._began = now, at.block
         since, first = self._began
         left = (now - since) / (at.block - first) * (at.blocks - at.block) if at.block > first else None
-        about = "" if left is None else f", about {math.ceil(left / 60)} min left"
+        about = "" if left is None else f", about {_rough(left)} left"
         tell(f"block {at.block + 1} of {at.blocks}: {at.contenders} processes{about}")
+
+
+def _rough(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < SECONDS_BELOW else f"{seconds / 60:.0f} min"

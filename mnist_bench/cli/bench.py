@@ -10,9 +10,9 @@ from mnist_bench.cli import _options
 
 PLANNED = ("runtimes", "engines", "batch_sizes", "threads", "device", "quick", "seed", "time_limit", "baseline")
 OF_SCENARIOS = ("rate", "latency_bound", "duration")
-NOT_OF_SCENARIOS = ("works", "mode", "engines", "quick", "seed", "time_limit", "resume")
+NOT_OF_SCENARIOS = ("works", "gate", "self_test", "engines", "quick", "seed", "time_limit", "resume")
 SPELLED = {"runtimes": "runtime", "engines": "engine", "batch_sizes": "batch-size"}
-LONGEST_S = 86_400
+LONGEST_S, HIGHEST_RATE = 86_400, 1_000_000
 
 
 @click.command(
@@ -31,10 +31,8 @@ Examples:
 @click.option("--inference", "works", flag_value="inference", default="inference", help="Latency of the runtimes.")
 @click.option("--training", "works", flag_value="training", help="Samples a second of the training engines.")
 @click.option("--all", "works", flag_value="all", help="Both.")
-@click.option(
-    "--gate", "mode", flag_value="gate", help="Against --baseline, in the same blocks: exit code 1 if slower."
-)
-@click.option("--self-test", "mode", flag_value="self-test", help="What can this machine tell apart? An A/A run.")
+@click.option("--gate", is_flag=True, help="Against --baseline, in the same blocks: exit code 1 if slower.")
+@click.option("--self-test", is_flag=True, help="What can this machine tell apart? An A/A run.")
 @click.option("--scenario", type=click.Choice(SCENARIOS), help="Load by MLPerf LoadGen.")
 @click.option("--baseline", metavar="REF", help="Another run, a runtime, or a command that starts another Python.")
 @click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Only this one; can be repeated.")
@@ -58,7 +56,10 @@ Examples:
     help="Seconds that a process may take.",
 )
 @click.option(
-    "--rate", type=_options.Finite(0, min_open=True), metavar="N", help="Queries a second; for the server scenario."
+    "--rate",
+    type=_options.Finite(0, HIGHEST_RATE, min_open=True),
+    metavar="N",
+    help="Queries a second; for the server scenario.",
 )
 @click.option(
     "--latency-bound",
@@ -95,9 +96,9 @@ def command(name: str | None, out: Path, **given: Any) -> None:
     with store.locked(subject.folder):
         if given["scenario"]:
             _bench.load(subject, given)
-        elif given["mode"] == "gate":
+        elif given["gate"]:
             _bench.gate(subject, given)
-        elif given["mode"] == "self-test":
+        elif given["self_test"]:
             _bench.self_test(subject, given)
         else:
             _bench.measure(subject, given)
@@ -110,7 +111,7 @@ def _refuse_mixtures(given: dict[str, Any]) -> None:
     if given["resume"] and (planned := _first(PLANNED, typed)):
         raise click.UsageError(f"--resume goes on with the saved plan, so --{planned} cannot be given with it")
     if given["scenario"] and (other := _first(NOT_OF_SCENARIOS, typed)):
-        raise click.UsageError(f"--{given.get(other) if other in ('works', 'mode') else other} is not of a --scenario")
+        raise click.UsageError(f"--{given['works'] if other == 'works' else other} is not of a --scenario")
     if not given["scenario"] and (other := _first(OF_SCENARIOS, typed)):
         raise click.UsageError(f"--{other} is of a --scenario: give one of {', '.join(SCENARIOS)}")
     if given["scenario"] == "server" and not given["rate"]:
@@ -126,10 +127,13 @@ def _first(names: tuple[str, ...], typed: list[str]) -> str | None:
 
 
 def _refuse_mixed_modes(given: dict[str, Any]) -> None:
-    if (given["mode"] == "gate") != bool(given["baseline"]) and not given["resume"]:
+    if given["gate"] and given["self_test"]:
+        raise click.UsageError("--gate and --self-test are two things: give one of them")
+    if given["gate"] != bool(given["baseline"]) and not given["resume"]:
         raise click.UsageError("--gate and --baseline belong together: give both")
-    if given["mode"] and given["works"] != "inference":
-        raise click.UsageError(f"--{given['mode']} is of inference: give it without --{given['works']}")
+    mode = "gate" if given["gate"] else "self-test"
+    if (given["gate"] or given["self_test"]) and given["works"] != "inference":
+        raise click.UsageError(f"--{mode} is of inference: give it without --{given['works']}")
     if given["engines"] and given["works"] == "inference":
         raise click.UsageError("--engine is of training: give --training or --all with it")
     if given["runtimes"] and given["works"] == "training":

@@ -41,8 +41,11 @@ def command(baseline: Path, candidate: Path, allow_unlike: bool, renderer: str) 
     differing += session.condition_differences(before.conditions, after.conditions)
     if allow_unlike:
         differing += session.machine_differences(before.environment, after.environment)
+    same = baseline.samefile(candidate)
     notes = [
-        "Measured in two sessions: what the machine did in between is in the ratios, and not in their intervals. "
+        "Both are the same record."
+        if same
+        else "Measured in two sessions: what the machine did in between is in the ratios, and not in their intervals. "
         "bench --gate measures both in the same blocks.",
         *([f"They differ in {'; '.join(differing)}."] if differing else []),
     ]

@@ -84,7 +84,10 @@ def _of_present_weights(out: Path, records: "list[Record]", kind: "type[S]", com
 
     found = []
     for record in records:
-        saved = store.load(store.run_folder(out, record.name), kind)
+        folder = store.run_folder(out, record.name)
+        saved = store.load(folder, kind)
+        if saved is None and kind in store.UNFINISHED:
+            saved = store.load_unfinished(folder, kind)
         weights = record.checkpoint and record.checkpoint.weights.sha256
         if saved and saved.weights_sha256 == weights:
             found.append(saved)

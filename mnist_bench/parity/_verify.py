@@ -115,7 +115,7 @@ def find_targets(folder: Path, record: Record, names: Sequence[str], device: str
         module = runtimes.load(name)
         if module.FORMAT is None:
             if name in names:
-                raise BadInput(f"{name} answers nothing, so there is nothing to verify: name another runtime")
+                raise BadInput(f"{name} answers nothing: name another runtime")
         elif missing := absence(name, module, device):
             if name in names:
                 raise TargetUnavailable(f"{name} cannot be used: {missing.reason}; {missing.remedy}")

@@ -1,9 +1,11 @@
 """What machine this is, as tables."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import msgspec
 
+from mnist_bench.bench.summary import UNSTEADY
 from mnist_bench.core.bench_types import Conditions, Limits
 from mnist_bench.core.types import Environment
 from mnist_bench.report._table import Cell, Column, Quantity, Table, Unit
@@ -16,7 +18,9 @@ def environment_tables(found: Environment, conditions: Conditions, limits: Seque
     """Make a table of everything that is recorded of a machine, and one of its limits."""
     lines = [line for part in (found, conditions) for line in _lines(part)]
     yield Table("This machine", [Column("What"), Column("Found")], lines)
-    yield limits_table(limits)
+    busy = conditions.busy_share + (conditions.steal_share or 0.0)
+    notes = [f"Others took {busy:.0%} of the cores: these limits are too low."] if busy > UNSTEADY else []
+    yield replace(limits_table(limits), notes=notes)
 
 
 def _lines(part: msgspec.Struct) -> Iterator[list[Cell]]:

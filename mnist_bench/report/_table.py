@@ -14,7 +14,7 @@ class Unit(Enum):
     SHARE = "share"  # in [0, 1], shown as a percentage
     SHARE_DIFFERENCE = "share difference"  # of two shares, shown in percentage points with its sign
     SECONDS = "s"
-    MICROSECONDS = "s, in microseconds"
+    MICROSECONDS = "s, microseconds on a screen"
     DURATION = "s, of any size"  # shown in the unit that fits, ns to s
     SECONDS_DIFFERENCE = "s difference"
     NATS = "nat"  # a cross-entropy loss
@@ -24,8 +24,8 @@ class Unit(Enum):
     TINY = "logit, tiny"  # differences near rounding
     PROBABILITY = "probability"
     BYTES = "byte"
-    MEMORY = "byte, rounded"  # shown in MB
-    GIGA_PER_SECOND = "1/s, of 10^9"
+    MEMORY = "byte, MB on a screen"  # shown in MB
+    GIGA_PER_SECOND = "1/s, 10^9 on a screen"
     RATIO = "ratio"
     PER_SECOND = "1/s"
     PER_SECOND_DIFFERENCE = "1/s difference"

@@ -143,7 +143,8 @@ def test_a_process_that_runs_out_of_memory_becomes_a_reason(
 ) -> None:
     monkeypatch.setattr(inference, "memory_limit", lambda _device: 60 * 1024**2)
     assert bench(run, "--runtime", "torch-eager", "--threads", "1") == 3
-    saved = store.load(here, BenchRecord)
+    assert store.load(here, BenchRecord) is None
+    saved = store.load_unfinished(here, BenchRecord)
     assert saved is not None
     assert len(saved.failures) == 1
     assert "memory" in saved.failures[0].reason.lower()
@@ -176,7 +177,7 @@ def test_an_engine_that_trains_something_else_is_not_timed(
 
     monkeypatch.setattr(child, "call", call)
     assert bench(run, "--training", "--engine", "eager") == 3
-    saved = store.load(here, TrainingBenchRecord)
+    saved = store.load_unfinished(here, TrainingBenchRecord)
     assert saved is not None
     assert "it trains something else: loss" in saved.failures[0].reason
 
@@ -188,10 +189,11 @@ def test_a_stopped_benchmark_goes_on(here: Path, run: Run, capsys: pytest.Captur
     stopped = replace(
         whole, blocks=whole.blocks[:1], rows=tuple(replace(row, samples=row.samples[:1]) for row in whole.rows)
     )
-    store.save(here, stopped)
+    store.save_unfinished(here, stopped)
     capsys.readouterr()
     assert run("bench", "--resume", "--quiet") == 0
     resumed = store.load(here, BenchRecord)
+    assert store.load_unfinished(here, BenchRecord) is None
     assert resumed is not None
     assert resumed.finished
     assert len(resumed.resumed_at) == 1
@@ -206,11 +208,11 @@ def test_what_changed_since_the_first_blocks_is_not_gone_on_with(
     whole = store.load(here, BenchRecord)
     assert whole is not None
     changed = replace(whole, rows=(replace(whole.rows[0], sha256="2" * 64), *whole.rows[1:]))
-    store.save(here, changed)
+    store.save_unfinished(here, changed)
     assert run("bench", "--resume") == 2
     assert "changed since the first blocks were measured" in capsys.readouterr().err
     fewer = replace(whole, blocks=(replace(whole.blocks[0], order=("onnxruntime",)), *whole.blocks[1:]))
-    store.save(here, fewer)
+    store.save_unfinished(here, fewer)
     assert run("bench", "--resume") == 2
     assert "the targets that are here changed" in capsys.readouterr().err
 
@@ -228,7 +230,7 @@ def test_what_cannot_be_gone_on_with_is_refused(
     record = store.load_record(here)
     assert record.checkpoint is not None
     fields: dict[str, Any] = {"weights_sha256": record.checkpoint.weights.sha256, "environment": environment.collect()}
-    store.save(here, made.record(**fields | change))
+    store.save_unfinished(here, made.record(**fields | change))
     assert run("bench", "--resume") == 2
     assert words in capsys.readouterr().err
 
@@ -238,14 +240,14 @@ def test_ctrl_c_keeps_the_blocks_that_are_done_and_leaves_no_process(here: Path)
     with subprocess.Popen(command, cwd=here.parent.parent, stderr=subprocess.PIPE, text=True) as process:
         own = psutil.Process(process.pid)
         deadline = time.monotonic() + 120
-        while not (here / "bench.json").exists() and time.monotonic() < deadline:
+        while not (here / "bench-unfinished.json").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         started = own.children(recursive=True)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "of 12 blocks are saved: go on with mnist-bench bench --run digits-relu --resume" in err
-    saved = store.load(here, BenchRecord)
+    assert "of 12 blocks are saved: go on with mnist-bench bench --run digits-relu --allow-busy --resume" in err
+    saved = store.load_unfinished(here, BenchRecord)
     assert saved is not None
     assert 1 <= len(saved.blocks) < 12
     assert {len(row.samples) for row in saved.rows} == {len(saved.blocks)}
@@ -287,7 +289,9 @@ def test_even_kill_9_leaves_no_process(tmp_path: Path) -> None:
         (["--scenario", "server"], 2, "needs a --rate"),
         (["--scenario", "nonsense"], 2, "nonsense"),
         (["--resume", "--batch-size", "1"], 2, "--batch-size cannot be given with it"),
-        (["--resume"], 2, "no benchmark"),
+        (["--resume"], 2, "no unfinished benchmark"),
+        (["--gate", "--self-test", "--baseline", "null"], 2, "give one of them"),
+        (["--scenario", "server", "--rate", "1e9"], 2, "not in the range"),
         (["--gate", "--baseline", "it's"], 2, "is no runtime"),
         (["--rate", "5"], 2, "--rate is of a --scenario"),
         (["--scenario", "offline", "--rate", "5"], 2, "--rate is of the server scenario"),
@@ -323,7 +327,7 @@ def test_a_machine_that_is_too_busy_says_so(
 def test_a_damaged_benchmark_or_one_of_another_schema_is_refused(
     here: Path, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (here / "bench.json").write_text('{"schema_version": 99}')
+    (here / "bench-unfinished.json").write_text('{"schema_version": 99}')
     assert run("bench", "--resume") == 2
     assert "schema version 99, not 1" in capsys.readouterr().err
     (here / "bench.json").write_text("{")
@@ -439,7 +443,7 @@ def test_a_self_test_is_saved_and_shown_and_goes_on(here: Path, run: Run, capsys
     whole = store.load(here, SelfTestRecord)
     assert whole is not None
     rows = tuple(replace(row, samples=row.samples[:1]) for row in whole.rows)
-    store.save(here, replace(whole, blocks=whole.blocks[:1], rows=rows))
+    store.save_unfinished(here, replace(whole, blocks=whole.blocks[:1], rows=rows))
     assert run("bench", "--self-test", "--resume", "--quiet") == 0
     saved = store.load(here, SelfTestRecord)
     assert saved is not None

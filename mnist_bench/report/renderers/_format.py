@@ -41,7 +41,7 @@ FORMATS: dict[Unit, Callable[[float], str]] = {
     Unit.PROBABILITY: lambda value: f"{value:.3f}",
     Unit.BYTES: lambda value: f"{value:,.0f}",
     Unit.MEMORY: lambda value: f"{value / 1e6:,.1f} MB" if value < 1e7 else f"{value / 1e6:,.0f} MB",  # noqa: PLR2004
-    Unit.GIGA_PER_SECOND: lambda value: f"{value / 1e9:,.1f}",
+    Unit.GIGA_PER_SECOND: lambda value: f"{value / 1e9:,.1f} G",
     Unit.RATIO: lambda value: f"{value:.3f}",
     Unit.PER_SECOND: lambda value: f"{value:,.0f} /s",
     Unit.PER_SECOND_DIFFERENCE: lambda value: f"{value:+,.0f} /s",

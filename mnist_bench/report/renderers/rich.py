@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from mnist_bench.report._table import Table, Unit
 from mnist_bench.report.renderers._format import text
+
+WIDE = 1_000
 
 
 def render(contents: Sequence[Table], color: bool) -> str:
@@ -20,7 +23,11 @@ def render(contents: Sequence[Table], color: bool) -> str:
     buffer = io.StringIO()
     console = Console(file=buffer, width=width, force_terminal=color, no_color=not color, highlight=False)
     for content in contents:
-        console.print(_draw(content))
+        table = _draw(content)
+        # A table that is too wide runs over the edge of the screen: a number that is cut would be another number.
+        console.width = max(width, Measurement.get(console, console.options.update(width=WIDE), table).minimum)
+        console.print(table)
+        console.width = width
         for note in _notes(content):
             console.print(Padding(Text(note, style="dim"), (0, 0, 0, 1)))
         console.print()

@@ -26,6 +26,9 @@ def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
 
 def _notes(record: GateRecord) -> list[str]:
     notes = []
+    if not record.finished:
+        done = f"{len(record.blocks)} of {record.plan.blocks} blocks"
+        notes.append(f"Unfinished, {done}: nothing is decided; go on with bench --gate --resume.")
     if trouble := unsteady(record):
         notes.append(f"The machine was unsteady: {trouble}.")
     if alone := unpaired(record):

@@ -12,7 +12,7 @@ ORDER = 1
 COLUMNS = [
     Column("Runtime"),
     *(Column(name, Unit.MICROSECONDS) for name in ("p50", "low", "high", "min", "p90", "p99", "p99 ≤")),
-    Column("µs a call"),
+    Column("Mark"),
 ]
 
 
@@ -24,7 +24,7 @@ def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
     marked = {id(row) for row in fastest(record)} if groups else set()
     for (batch, threads), rows in groups.items():
         found = sorted(((summarise(record, row), row) for row in rows), key=lambda pair: pair[0].p50)
-        title = f"Latency of {record.name}: batch {batch:,}, {threads} thread{'s' if threads > 1 else ''}"
+        title = f"Latency of {record.name}: batch {batch:,}, {threads} thread{'s' if threads > 1 else ''}, µs a call"
         lines = [_line(record, summary, row, marked) for summary, row in found]
         last = (batch, threads) == max(groups)
         yield Table(title, COLUMNS, lines, notes=_notes(record, list(groups.values())) if last else [])

@@ -34,8 +34,8 @@ def limits_table(limits: Sequence[Limits]) -> Table:
 
 def _rates(found: Limits) -> Iterator[tuple[str, float, Unit]]:
     for rate in found.matrix_rates:
-        yield f"GFLOP/s, {rate.precision}, {rate.purpose}", rate.flop_per_s, Unit.GIGA_PER_SECOND
+        yield f"{rate.precision} products, {rate.purpose}, FLOP/s", rate.flop_per_s, Unit.GIGA_PER_SECOND
     for memory in found.bandwidths:
         size = f"{memory.size_bytes / 2**20:g} MiB"
-        yield f"GB/s, {memory.access}, {size}", memory.bytes_per_s, Unit.GIGA_PER_SECOND
+        yield f"{memory.access}, {size}, byte/s", memory.bytes_per_s, Unit.GIGA_PER_SECOND
     yield "reading the clock", found.timer_s, Unit.DURATION

@@ -1,6 +1,6 @@
 """How many images a second, how near the machine's limit that is, and what memory it takes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from mnist_bench.bench.summary import rows_of, summarise
 from mnist_bench.core.bench_types import BenchRecord, Row
@@ -12,7 +12,7 @@ COLUMNS = [
     Column("Batch", Unit.COUNT),
     Column("Threads", Unit.COUNT),
     Column("Images/s", Unit.COUNT),
-    Column("Floor, µs", Unit.MICROSECONDS),
+    Column("Floor", Unit.DURATION),
     Column("Of limit", Unit.SHARE),
     Column("Peak memory", Unit.MEMORY),
 ]
@@ -25,7 +25,8 @@ NOTE = (
 
 def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
     """Images a second, the floor of this machine, the share of it that was reached, and memory."""
-    lines = sorted((_line(record, row) for row in rows_of(record, training=False)), key=_order)
+    rows = sorted(rows_of(record, training=False), key=lambda row: _order(record, row))
+    lines = [_line(record, row) for row in rows]
     if lines:
         title = f"Throughput of {record.name} on {record.plan.device}"
         yield Table(title, _columns(record), lines, notes=[NOTE])
@@ -35,10 +36,9 @@ def _columns(record: BenchRecord) -> list[Column]:
     return COLUMNS if record.plan.device == "cpu" else [*COLUMNS, Column("Device memory", Unit.MEMORY)]
 
 
-def _order(line: Sequence[Cell]) -> tuple[float, ...]:
-    """Order by batch size, threads and, the fastest first, images a second."""
-    batch, threads, speed = (float(str(cell)) for cell in line[1:4])
-    return batch, threads, -speed
+def _order(record: BenchRecord, row: Row) -> tuple[float, ...]:
+    """Order by batch size, threads and time: the fastest first."""
+    return row.configuration.batch_size, row.configuration.threads, summarise(record, row).p50
 
 
 def _line(record: BenchRecord, row: Row) -> list[Cell]:
@@ -49,7 +49,7 @@ def _line(record: BenchRecord, row: Row) -> list[Cell]:
         configuration.target,
         configuration.batch_size,
         configuration.threads,
-        summary.images_per_s,
+        None if summary.unresolved else summary.images_per_s,
         summary.floor_s,
         summary.limit_share,
         max(peaks, default=None),

@@ -16,7 +16,7 @@ COLUMNS = [
     Column("Processes", Unit.COUNT),
     Column("Calls", Unit.COUNT),
     Column("Outliers", Unit.COUNT),
-    Column("p90 ≤, µs", Unit.MICROSECONDS),
+    Column("p90 ≤", Unit.DURATION),
     Column("Answers"),
 ]
 
