@@ -14,6 +14,7 @@ from mnist_bench import store
 from mnist_bench.bench import gate, self_test
 from mnist_bench.bench.blocks import Contender, Outcome
 from mnist_bench.bench.comparison import compare_records, compare_rows, fastest
+from mnist_bench.core import child
 from mnist_bench.core.bench_types import BenchPlan, BenchRecord, GateRecord, HalfWidth, Row, SelfTestRecord
 from mnist_bench.core.errors import BadInput, MeasurementFailed, UnlikeMachines
 from tests.bench import made
@@ -148,7 +149,7 @@ def test_a_self_test_counts_on_its_own_machine_alone(tmp_path: Path) -> None:
     assert self_test.half_widths(tmp_path, replace(made.ENVIRONMENT, cores=64)) == ()
 
 
-def test_a_baseline_is_a_runtime_a_run_or_a_command(tmp_path: Path) -> None:
+def test_a_baseline_is_a_runtime_a_run_or_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "mnist-bench"
     script.write_text(f"#!{sys.executable} -E\nimport mnist_bench\n")
     script.chmod(0o755)
@@ -161,8 +162,15 @@ def test_a_baseline_is_a_runtime_a_run_or_a_command(tmp_path: Path) -> None:
             gate.resolve(nothing, subject)
     with pytest.raises(BadInput, match="starts no Python that has a mnist-bench"):
         gate.resolve("ls -l", subject)
+    itself = f"env {sys.executable}"
+    found = child.call(
+        "mnist_bench.bench.worker:whereabouts", {}, time_limit_s=60, folder=tmp_path, python=itself.split()
+    )
+    monkeypatch.setattr(gate, "whereabouts", lambda: "elsewhere")
+    assert gate.resolve(itself, subject).python[1:] == (sys.executable,)
+    monkeypatch.setattr(gate, "whereabouts", lambda: found)
     with pytest.raises(BadInput, match="runs this very mnist-bench"):
-        gate.resolve(f"env {sys.executable}", subject)
+        gate.resolve(itself, subject)
     with pytest.raises(BadInput, match=r"is no runtime .*, no run in .*, and no command"):
         gate.resolve("nothing-of-the-kind", subject)
 

@@ -206,14 +206,14 @@ def test_4000_gates_of_a_thing_against_itself_raise_no_more_false_alarms_than_pr
 
 
 def test_gates_of_many_rows_raise_no_more_false_alarms_than_gates_of_one() -> None:
-    """Ten rows a gate, and no tolerance that hides a difference: 1% of 1,000 gates, and not of 10,000 rows."""
-    candidate, baseline = simulated(np.random.default_rng(5), 10_000)
+    """Ten rows a gate, and no tolerance that hides a difference: 1% of 400 gates, and not of 4,000 rows."""
+    candidate, baseline = simulated(np.random.default_rng(5), 4_000)
     alarms = 0
-    for gate in range(1_000):
+    for gate in range(400):
         rows = range(10 * gate, 10 * gate + 10)
         estimates = [stats.paired_ratio(candidate[row], baseline[row], 0.98) for row in rows]
         alarms += "SLOWER" in stats.verdicts(estimates, 0.01, [0.0] * 10)
-    assert 1 <= alarms <= 21
+    assert alarms <= 10
 
 
 def test_the_simulation_would_catch_a_gate_that_takes_calls_for_samples() -> None:
