@@ -14,7 +14,7 @@ from mnist_bench.bench import SCENARIOS
 from mnist_bench.bench.worker import NANO, Images, WarmUp, answered, split, timed, warmed
 
 CALLS = 30
-ENOUGH = 2.0  # so many times the queries that should fill the duration
+ENOUGH = 3.0  # so many times the queries that should fill the duration
 KINDS = (loadgen.TestScenario.SingleStream, loadgen.TestScenario.Offline, loadgen.TestScenario.Server)
 
 
