@@ -30,6 +30,11 @@ class Outcome:
     rows: Sequence[Row]
     wrong: Sequence[Wrong] = ()
 
+    @classmethod
+    def of(cls, found: Sequence[Row | Wrong]) -> "Outcome":
+        """Tell the rows from what was wrong."""
+        return cls([one for one in found if isinstance(one, Row)], [one for one in found if isinstance(one, Wrong)])
+
 
 class Measurement(Protocol):
     """Starts a process and waits for it."""
@@ -170,4 +175,4 @@ def _measure(contender: Contender, block: int, position: int, found: _Found) -> 
         found.fail(contender, block, one.reason, one.threads, one.batch_size)
     for row in outcome.rows:
         if (row.configuration.threads, row.configuration.batch_size) not in found.left_out(contender):
-            found.add(replace(row, side=contender.side))
+            found.add(replace(row, side=contender.side, sha256=contender.sha256))

@@ -152,7 +152,7 @@ def gate(
         record = begun or new_record(GateRecord, subject, plan, conditions, skipped)
         record = msgspec.structs.replace(record, half_widths=half_widths(subject.folder, record.environment))
         record = finish(record, contenders, told, subject.folder)
-        if slower := [compared for compared in judged(record) if compared.verdict == "SLOWER"]:
+        if slower := _slower(judged(record)):
             second = msgspec.structs.replace(plan, seed=plan.seed + 1)
             confirmation = new_record(BenchRecord, subject, second, conditions, ())
             confirmation = finish(confirmation, _contenders_of(slower, contenders), told, None)
@@ -193,7 +193,7 @@ def unpaired(record: GateRecord) -> list[str]:
     alone = [
         row_name(row) for row in rows if id(row) not in paired and row.configuration.runtime != record.plan.baseline
     ]
-    slower = {key(found.candidate.configuration) for found in judged(record) if found.verdict == "SLOWER"}
+    slower = {key(found.candidate.configuration) for found in _slower(judged(record))}
     again = {key(one.configuration) for one, _ in pairs(record.confirmation)} if record.confirmation else slower
     return list(dict.fromkeys(alone)) + [f"{runtime}, a second time" for runtime, *_ in sorted(slower - again)]
 
@@ -215,11 +215,15 @@ def again(record: GateRecord) -> list[Compared]:
     """Judge the second measurement of what the first calls SLOWER."""
     if record.confirmation is None:
         return []
-    first = {key(found.candidate.configuration) for found in judged(record) if found.verdict == "SLOWER"}
+    first = {key(found.candidate.configuration) for found in _slower(judged(record))}
     found = [pair for pair in pairs(record.confirmation) if key(pair[0].configuration) in first]
     return compare_rows(found, alpha=GATE_ALPHA, confidence=GATE_CONFIDENCE, half_widths=record.half_widths)
 
 
 def confirmed(record: GateRecord) -> list[Compared]:
     """Return what both measurements call SLOWER, as the second found it."""
-    return [found for found in again(record) if found.verdict == "SLOWER"]
+    return _slower(again(record))
+
+
+def _slower(found: Sequence[Compared]) -> list[Compared]:
+    return [one for one in found if one.verdict == "SLOWER"]

@@ -83,7 +83,7 @@ def _contender(
 ) -> Contender:
     digest = sha256_of_file(model.path) if model else None
     name = target_name(runtime, model.precision if model else "fp32")
-    return Contender("", name, Process(runtime, model, plan, question, digest, tuple(python)), digest)
+    return Contender("", name, Process(runtime, model, plan, question, tuple(python)), digest)
 
 
 def target_name(runtime: str, precision: str) -> str:
@@ -99,37 +99,26 @@ class Process:
     model: runtimes.Model | None
     plan: BenchPlan
     question: Asked
-    sha256: str | None
     python: tuple[str, ...] = ()
 
     def __call__(self, block: int, position: int) -> Outcome:
         """See `Measurement`; the threads take turns in being first."""
-        turn = block % len(self.plan.threads)
-        found = child.call(
-            "mnist_bench.bench.worker:measure",
-            {
-                "runtime": self.runtime,
-                "model": _builtins(self.model),
-                "device": self.plan.device,
-                "threads": [*self.plan.threads[turn:], *self.plan.threads[:turn]],
-                "batch_sizes": sorted(self.plan.batch_sizes),
-                "images": str(self.question.images),
-                "answers": str(self.question.scratch) if block == 0 and self.model else None,
-                "warm_up": {"calls": self.plan.warm_up_calls, "seconds": self.plan.warm_up_s},
-            },
-            time_limit_s=self.plan.time_limit_s,
-            memory_limit_bytes=memory_limit(self.plan.device),
-            died_exit_code=EnvironmentProblem.exit_code,
-            folder=self.question.scratch,
-            python=self.python,
+        argument = {
+            "runtime": self.runtime,
+            "model": _builtins(self.model),
+            "device": self.plan.device,
+            "images": str(self.question.images),
+            "answers": str(self.question.scratch) if block == 0 and self.model else None,
+        }
+        found = measured(
+            "mnist_bench.bench.worker:measure", argument, self.plan, block, self.question.scratch, self.python
         )
         outcomes = [
             self._outcome(found, session, batch, block, position)
             for session in found["sessions"]
             for batch in session["batches"]
         ]
-        rows = [outcome for outcome in outcomes if isinstance(outcome, Row)]
-        return Outcome(rows, [outcome for outcome in outcomes if isinstance(outcome, Wrong)])
+        return Outcome.of(outcomes)
 
     def _outcome(
         self, found: dict[str, Any], session: dict[str, Any], batch: dict[str, Any], block: int, position: int
@@ -158,7 +147,6 @@ class Process:
         return Row(
             configuration=own,
             size_bytes=self.model.path.stat().st_size if self.model else None,
-            sha256=self.sha256,
             checked=checked,
             deviations=deviations,
             samples=(sample,),
@@ -183,6 +171,32 @@ def configuration(
 
 def _builtins(model: runtimes.Model | None) -> dict[str, Any]:
     return asdict(model) | {"path": str(model.path.resolve())} if model else {}
+
+
+def measured(
+    function: str,
+    argument: dict[str, Any],
+    plan: BenchPlan,
+    block: int,
+    folder: Path | None = None,
+    python: Sequence[str] = (),
+) -> Any:
+    """Let a fresh process measure by a plan, within its limits; the threads take turns in being first."""
+    turn = block % len(plan.threads)
+    planned = {
+        "threads": [*plan.threads[turn:], *plan.threads[:turn]],
+        "batch_sizes": sorted(plan.batch_sizes),
+        "warm_up": {"calls": plan.warm_up_calls, "seconds": plan.warm_up_s},
+    }
+    return child.call(
+        function,
+        argument | planned,
+        time_limit_s=plan.time_limit_s,
+        memory_limit_bytes=memory_limit(plan.device),
+        died_exit_code=EnvironmentProblem.exit_code,
+        folder=folder,
+        python=python,
+    )
 
 
 def memory_limit(device: str) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from mnist_bench.bench.blocks import Contender, Outcome, Wrong
-from mnist_bench.bench.inference import MEASURED, memory_limit
+from mnist_bench.bench.inference import MEASURED, measured
 from mnist_bench.core import child, plugins
 from mnist_bench.core.bench_types import LOSS_TOLERANCE, REFERENCE_ENGINE, TRAINING_FORMAT, BenchPlan, Row, Sample
 from mnist_bench.core.errors import EnvironmentProblem
@@ -58,23 +58,9 @@ class Process:
 
     def __call__(self, block: int, position: int) -> Outcome:
         """See `Measurement`; the threads take turns in being first."""
-        turn = block % len(self.plan.threads)
-        found = child.call(
-            "mnist_bench.bench.trainer:measure",
-            {
-                "config": msgspec.to_builtins(self.config),
-                "data_dir": _path(self.data_dir),
-                "threads": [*self.plan.threads[turn:], *self.plan.threads[:turn]],
-                "batch_sizes": sorted(self.plan.batch_sizes),
-                "warm_up": {"calls": self.plan.warm_up_calls, "seconds": self.plan.warm_up_s},
-            },
-            time_limit_s=self.plan.time_limit_s,
-            memory_limit_bytes=memory_limit(self.plan.device),
-            died_exit_code=EnvironmentProblem.exit_code,
-        )
-        outcomes = [self._outcome(found, session, block, position) for session in found["sessions"]]
-        rows = [outcome for outcome in outcomes if isinstance(outcome, Row)]
-        return Outcome(rows, [outcome for outcome in outcomes if isinstance(outcome, Wrong)])
+        argument = {"config": msgspec.to_builtins(self.config), "data_dir": _path(self.data_dir)}
+        found = measured("mnist_bench.bench.trainer:measure", argument, self.plan, block)
+        return Outcome.of([self._outcome(found, session, block, position) for session in found["sessions"]])
 
     def _outcome(self, found: dict[str, Any], session: dict[str, Any], block: int, position: int) -> Row | Wrong:
         expected, loss = self.expected[session["batch_size"]], session["loss"]

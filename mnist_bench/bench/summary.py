@@ -69,6 +69,11 @@ def row_name(row: Row) -> str:
     return f"{row.side}: {row.configuration.target}" if row.side else row.configuration.target
 
 
+def peak_memory(row: Row) -> int | None:
+    """Return the most memory that any of a row's processes had resident, in bytes; None where none tells."""
+    return max((sample.peak_resident_bytes for sample in row.samples if sample.peak_resident_bytes), default=None)
+
+
 def process_medians(row: Row) -> dict[int, float]:
     """Return the median of each process's times, by block."""
     return {sample.block: median(sample.times_s) for sample in row.samples}

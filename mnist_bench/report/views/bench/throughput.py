@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.bench.summary import rows_of, summarise
+from mnist_bench.bench.summary import peak_memory, rows_of, summarise
 from mnist_bench.core.bench_types import BenchRecord, Row
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
@@ -43,7 +43,6 @@ def _order(record: BenchRecord, row: Row) -> tuple[float, ...]:
 
 def _line(record: BenchRecord, row: Row) -> list[Cell]:
     summary, configuration = summarise(record, row), row.configuration
-    peaks = [sample.peak_resident_bytes for sample in row.samples if sample.peak_resident_bytes]
     on_device = [sample.peak_device_bytes for sample in row.samples if sample.peak_device_bytes]
     return [
         configuration.target,
@@ -52,6 +51,6 @@ def _line(record: BenchRecord, row: Row) -> list[Cell]:
         None if summary.unresolved else summary.images_per_s,
         summary.floor_s,
         summary.limit_share,
-        max(peaks, default=None),
+        peak_memory(row),
         *([] if record.plan.device == "cpu" else [max(on_device, default=None)]),
     ]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from statistics import median
 
-from mnist_bench.bench.summary import rows_of, summarise, unsteady
+from mnist_bench.bench.summary import peak_memory, rows_of, summarise, unsteady
 from mnist_bench.core.bench_types import LOSS_TOLERANCE, REFERENCE_ENGINE, BenchRecord, Row
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
@@ -49,13 +49,12 @@ def _speed(record: BenchRecord, row: Row) -> list[Cell]:
 def _beginning(row: Row) -> list[Cell]:
     imports = [sample.import_s for sample in row.samples if sample.import_s is not None]
     loads = [sample.load_s for sample in row.samples if sample.load_s is not None]
-    peaks = [sample.peak_resident_bytes for sample in row.samples if sample.peak_resident_bytes]
     return [
         *_which(row),
         median(imports) if imports else None,
         median(loads) if loads else None,
         median(sample.first_call_s for sample in row.samples),
-        max(peaks, default=None),
+        peak_memory(row),
     ]
 
 
