@@ -23,6 +23,7 @@ from mnist_bench.core.bench_types import BenchRecord, GateRecord, SelfTestRecord
 from mnist_bench.core.digest import sha256, sha256_of_file
 from mnist_bench.core.errors import BadInput, OutputUnwritable, RecordDamaged, RunExists, RunNotFound
 from mnist_bench.core.types import (
+    READABLE_VERSIONS,
     SCHEMA_VERSION,
     Artifact,
     Checkpoint,
@@ -287,7 +288,10 @@ def read(path: Path, kind: type[T]) -> T:
         content = path.read_bytes()
         content = gzip.decompress(content) if path.suffix == ".gz" else content
         _refuse_other_schema(path, content)
-        return msgspec.json.decode(content, type=kind)
+        found = msgspec.json.decode(content, type=kind)
+        return msgspec.structs.replace(
+            found, schema_version=SCHEMA_VERSION
+        )  # older ones are read as what they mean now
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise RecordDamaged(f"{path} is not a readable record ({error}): restore it, or make it anew") from error
     except OSError as error:
@@ -296,9 +300,10 @@ def read(path: Path, kind: type[T]) -> T:
 
 def _refuse_other_schema(path: Path, content: bytes) -> None:
     version = msgspec.json.decode(content, type=dict[str, msgspec.Raw]).get("schema_version", msgspec.Raw(b"null"))
-    if bytes(version) != str(SCHEMA_VERSION).encode():
+    if bytes(version) not in [str(readable).encode() for readable in READABLE_VERSIONS]:
+        here = " or ".join(map(str, READABLE_VERSIONS))
         raise RecordDamaged(
-            f"{path} has schema version {bytes(version).decode()}, not {SCHEMA_VERSION}: "
+            f"{path} has schema version {bytes(version).decode()}, not {here}: "
             f"read it with the mnist-bench that wrote it, or make it anew"
         )
 

@@ -100,12 +100,19 @@ def test_a_damaged_record_is_named(damage, folder: Path, record: Record) -> None
         store.load_record(folder)
 
 
-@pytest.mark.parametrize("version", [b"0", b"2", b'"1"', b"null"])
+@pytest.mark.parametrize("version", [b"0", b"3", b'"1"', b"null"])
 def test_another_schema_version_is_named(version: bytes, folder: Path, record: Record) -> None:
-    content = store.to_json(record).replace(b'"schema_version": 1', b'"schema_version": ' + version)
+    content = store.to_json(record).replace(b'"schema_version": 2', b'"schema_version": ' + version)
     (folder / "run.json").write_bytes(content)
-    with pytest.raises(RecordDamaged, match=f"has schema version {version.decode()}, not 1"):
+    with pytest.raises(RecordDamaged, match=f"has schema version {version.decode()}, not 1 or 2"):
         store.load_record(folder)
+
+
+def test_a_record_of_the_first_version_is_read_as_what_it_means_now(folder: Path, record: Record) -> None:
+    content = store.to_json(record).replace(b'"schema_version": 2', b'"schema_version": 1')
+    (folder / "run.json").write_bytes(content.replace(b'"processes":1,', b""))
+    assert b"processes" not in (folder / "run.json").read_bytes()
+    assert store.load_record(folder) == record
 
 
 def test_a_packed_benchmark_is_read_and_a_damaged_one_named(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from mnist_bench.core.types import (
     Count,
     Environment,
     Positive,
+    SchemaVersion,
     Seconds,
     Sha256,
 )
@@ -151,7 +152,7 @@ class Block(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class BenchRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `bench` measured: the inference of a run's files."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: SchemaVersion = SCHEMA_VERSION
     name: str
     dataset: str
     weights_sha256: Sha256

@@ -10,8 +10,10 @@ from msgspec import Meta, Struct
 
 from mnist_bench.core.errors import BadInput
 
-SCHEMA_VERSION: Literal[1] = 1
-"""Version of the saved record. History: 1, the first."""
+SchemaVersion = Literal[1, 2]
+SCHEMA_VERSION: SchemaVersion = 2
+"""Version of the saved documents. History: 1, the first; 2, `TrainConfig.processes` (1 where it is not there)."""
+READABLE_VERSIONS: tuple[SchemaVersion, ...] = (1, 2)
 
 Activation = Literal["relu", "sigmoid"]
 Validation = Literal["test", "holdout"]
@@ -24,8 +26,8 @@ Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 class TrainConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to train and how; together with the data it determines the result on one build, device and thread count.
 
-    `device` is concrete (`cpu` or `cuda:N`), `threads` are torch's intra-op threads, `dropout` is the probability that
-    a unit of the first hidden layer is dropped.
+    `device` is concrete (`cpu` or `cuda:N`), `threads` are torch's intra-op threads, `processes` share each step's
+    images, `dropout` is the probability that a unit of the first hidden layer is dropped.
     """
 
     dataset: str = "mnist"
@@ -34,6 +36,7 @@ class TrainConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     engine: str = "preallocated"
     device: str = "cpu"
     threads: Positive = 1
+    processes: Positive = 1
     epochs: Positive = 15
     batch_size: Positive = 128
     learning_rate: Annotated[float, Meta(gt=0)] = 1e-3
@@ -41,7 +44,7 @@ class TrainConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     seed: Count = 0
 
     def __post_init__(self) -> None:
-        for name in ("threads", "epochs", "batch_size", "learning_rate"):
+        for name in ("threads", "processes", "epochs", "batch_size", "learning_rate"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise BadInput(f"{name} must be a positive number, not {getattr(self, name)}")
         if not 0 <= self.dropout < 1:
@@ -170,7 +173,7 @@ class Environment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One run: the only thing that is saved, compared and reported."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: SchemaVersion = SCHEMA_VERSION
     name: str
     environment: Environment
     dataset: DatasetInfo
@@ -226,7 +229,7 @@ class Artifact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What has been exported from a run."""
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: SchemaVersion = SCHEMA_VERSION
     run: str
     artifacts: tuple[Artifact, ...] = ()
 
@@ -322,7 +325,7 @@ class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     `reference_predictions` and `reference_margins` (best logit minus the second) are the reference's, per image.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: SchemaVersion = SCHEMA_VERSION
     name: str
     environment: Environment
     weights_sha256: Sha256

@@ -12,12 +12,14 @@ from mnist_bench.report._comparison import comparison_table
 from mnist_bench.report._environment import environment_tables
 from mnist_bench.report._figures import draw_figures
 from mnist_bench.report._load import load_table
+from mnist_bench.report._material import Material, gather, matching_images
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 from mnist_bench.report.views import bench, parity, training
 
 __all__ = [
     "Cell",
     "Column",
+    "Material",
     "Table",
     "Unit",
     "ViewOptions",
@@ -26,7 +28,9 @@ __all__ = [
     "comparison_table",
     "draw_figures",
     "environment_tables",
+    "gather",
     "load_table",
+    "matching_images",
     "parity_tables",
     "render",
     "tables",
@@ -52,29 +56,24 @@ def bench_tables(record: BenchRecord, options: ViewOptions, only: Sequence[str] 
     return _build(bench, [record], options, only)
 
 
-def all_tables(
-    records: Sequence[Record],
-    comparisons: Sequence[ParityRecord],
-    benchmarks: Sequence[BenchRecord],
-    options: ViewOptions,
-    only: Sequence[str] = (),
-) -> Iterator[Table]:
+def all_tables(material: Material, options: ViewOptions, only: Sequence[str] = ()) -> Iterator[Table]:
     """Make the tables of some training runs, and of what was compared and measured of them; see `tables`.
 
     Raises:
         BadInput: there is no such view.
     """
-    folders = (training, parity, bench)
-    known = {name: folder for folder in folders for name in plugins.names(folder)}
+    subjects: dict[Any, Sequence[Any]] = {
+        training: [material.records],
+        parity: material.comparisons,
+        bench: material.benchmarks,
+    }
+    known = {name: folder for folder in subjects for name in plugins.names(folder)}
     if unknown := [name for name in only if name not in known]:
         raise BadInput(f"no table {unknown[0]!r}: choose from {', '.join(known)}")
-    wanted = {folder: [name for name in only if known[name] is folder] for folder in folders}
-    if wanted[training] or not only:
-        yield from tables(records, options, wanted[training])
-    if wanted[parity] or not only:
-        yield from _build(parity, comparisons, options, wanted[parity])
-    if wanted[bench] or not only:
-        yield from _build(bench, benchmarks, options, wanted[bench])
+    for folder, of_folder in subjects.items():
+        wanted = [name for name in only if known[name] is folder]
+        if wanted or not only:
+            yield from _build(folder, of_folder, options, wanted)
 
 
 def _build(folder: Any, subjects: Sequence[Any], options: ViewOptions, only: Sequence[str]) -> Iterator[Table]:

@@ -1,15 +1,14 @@
 """Drawing all figures of some records into their run folders."""
 
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_bench import store
 from mnist_bench.core import plugins
-from mnist_bench.core.errors import MnistBenchError
-from mnist_bench.core.types import Record, Skipped
-from mnist_bench.data import Dataset
+from mnist_bench.core.types import Skipped
+from mnist_bench.report._material import Material
 
 if TYPE_CHECKING:
     from mnist_bench.report.figures._style import Picture
@@ -17,13 +16,24 @@ if TYPE_CHECKING:
 FOLDER = "figures"
 
 
-def draw_figures(records: Sequence[Record], out: Path, load: Callable[[], Dataset]) -> Iterator[Path | Skipped]:
+def pictures(material: Material) -> "Iterator[Picture | Skipped]":
+    """Draw every figure; or say what could not be drawn."""
+    import matplotlib as mpl
+
+    from mnist_bench.report import figures
+    from mnist_bench.report.figures._style import STYLE
+
+    with mpl.rc_context(STYLE):
+        for module in plugins.load_all(figures):
+            yield from module.build(material)
+
+
+def draw_figures(material: Material, out: Path) -> Iterator[Path | Skipped]:
     """Write every figure as PNG and SVG into `figures/` of the run that it belongs to.
 
     Args:
-        records: the runs; a figure that compares goes into the first one's folder.
+        material: the runs, and their images; a figure that compares goes into the first run's folder.
         out: the folder that holds the run folders.
-        load: loads the dataset, for the figures that show images.
 
     Yields:
         Each file written, and what could not be drawn.
@@ -31,31 +41,11 @@ def draw_figures(records: Sequence[Record], out: Path, load: Callable[[], Datase
     Raises:
         OutputUnwritable: a file cannot be written.
     """
-    import matplotlib as mpl
-
-    from mnist_bench.report import figures
-    from mnist_bench.report.figures._style import STYLE, Picture
-
-    dataset = _load_matching(records, load)
-    with mpl.rc_context(STYLE):
-        for module in plugins.load_all(figures):
-            for picture in module.build(records, dataset):
-                if isinstance(picture, Picture):
-                    yield from _write(picture, out / picture.run / FOLDER)
-                else:
-                    yield picture
-
-
-def _load_matching(records: Sequence[Record], load: Callable[[], Dataset]) -> Dataset | Skipped:
-    if len({frozenset(record.dataset.sha256.items()) for record in records}) > 1:
-        return Skipped("images", "the runs are of different datasets", "report them one by one")
-    try:
-        dataset = load()
-    except MnistBenchError as error:
-        return Skipped("images", str(error), "see --data-dir")
-    if dataset.sha256 != records[0].dataset.sha256:
-        return Skipped("images", f"this is not the {dataset.name} that was trained on", "give the same --data-dir")
-    return dataset
+    for picture in pictures(material):
+        if isinstance(picture, Skipped):
+            yield picture
+        else:
+            yield from _write(picture, out / picture.run / FOLDER)
 
 
 def _write(picture: "Picture", folder: Path) -> Iterator[Path]:

@@ -218,12 +218,14 @@ def test_figures_are_written_as_png_and_svg_that_say_what_they_show(
     sigmoid = replace(record, name="other", config=replace(record.config, activation="sigmoid"))
     for name in (record.name, "other"):
         (tmp_path / name).mkdir()
-    drawn = list(report.draw_figures([record, sigmoid], tmp_path, lambda: digits))
+    drawn = list(report.draw_figures(report.Material([record, sigmoid], dataset=digits), tmp_path))
     assert not [thing for thing in drawn if isinstance(thing, Skipped)]
     paths = [thing for thing in drawn if isinstance(thing, Path)]
-    stems = {"samples", "learning-curves", "activations", "confusion", "misclassified"}
+    panels = ("learning-curves", "activations")
+    stems = {f"{name}-{panel}" for name in panels for panel in ("accuracy", "loss")}
+    stems |= {"samples", "confusion", "misclassified"}
     assert {path.stem for path in paths if path.parts[-3] == record.name} == stems
-    words = {"activations": "sigmoid (other)", "confusion": "predicted", "learning-curves": "Epoch"}
+    words = {"activations-loss": "sigmoid (other)", "confusion": "predicted", "learning-curves-accuracy": "Epoch"}
     for path in paths:
         if path.suffix == ".png":
             assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
@@ -242,7 +244,7 @@ def test_the_same_record_draws_the_same_bytes(
 ) -> None:
     for attempt in ("a", "b"):
         (tmp_path / attempt / trained[1].name).mkdir(parents=True)
-        list(report.draw_figures([trained[1]], tmp_path / attempt, lambda: digits))
+        list(report.draw_figures(report.Material([trained[1]], dataset=digits), tmp_path / attempt))
     for path in (tmp_path / "a").rglob("*.svg"):
         assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
 
@@ -254,7 +256,8 @@ def test_figures_that_need_absent_data_are_skipped_with_the_reason(
         raise DataUnavailable("no network today")
 
     (tmp_path / trained[1].name).mkdir()
-    drawn = list(report.draw_figures([trained[1]], tmp_path, absent))
+    material = report.Material([trained[1]], dataset=report.matching_images([trained[1]], absent))
+    drawn = list(report.draw_figures(material, tmp_path))
     skipped = {thing.target: thing.reason for thing in drawn if isinstance(thing, Skipped)}
     assert skipped["samples"] == "no network today"
     assert "it compares runs" in skipped["activations"]

@@ -1,1 +1,1 @@
-"""Figures, a module each: `build(records, dataset)` yields pictures, or says what it lacks."""
+"""Figures, a module each: `build(material)` yields pictures of one panel each, or says what it lacks."""

@@ -1,6 +1,5 @@
 """One look for all figures: colour-blind safe (Okabe and Ito 2008), with shapes that tell lines apart in grey too."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,18 +29,23 @@ STYLE: Any = {  # matplotlib types its settings as literals
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, the stem of its file names, and the run into whose folder it goes."""
+    """A figure, the stem of its file names, and the run into whose folder it goes.
+
+    `says` tells in a sentence or two what there is to see, with its numbers: for whoever cannot see it.
+    """
 
     run: str
     stem: str
     figure: Figure
+    says: str
 
 
-def panels(count: int, title: str) -> tuple[Figure, Sequence[Axes]]:
-    """Return a figure with some panels side by side."""
-    figure = Figure(figsize=(5.2 * count, 4.2), layout="constrained")
-    figure.suptitle(title)
-    return figure, [figure.add_subplot(1, count, index + 1) for index in range(count)]
+def panel(title: str, width_inches: float = 5.2, height_inches: float = 3.7) -> tuple[Figure, Axes]:
+    """Return a figure with one panel."""
+    figure = Figure(figsize=(width_inches, height_inches), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_title(title)
+    return figure, axes
 
 
 def short(name: str) -> str:
@@ -56,14 +60,13 @@ def _epochs_axis(axes: Axes, epochs: int) -> None:
 
 def accuracy_axes(axes: Axes, epochs: int) -> None:
     """Label a panel of accuracies over so many epochs."""
-    axes.set(title="Accuracy")
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     _epochs_axis(axes, epochs)
 
 
 def loss_axes(axes: Axes, epochs: int) -> None:
-    """Label a panel of losses over so many epochs."""
-    axes.set(title="Cross-entropy loss per image (nats)", yscale="log")
+    """Label a panel of losses, in nats an image, over so many epochs."""
+    axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())

@@ -1,46 +1,47 @@
 """ReLU against Sigmoid: the validation curves of several runs in one picture."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
-from mnist_bench.core.types import Record, Skipped
-from mnist_bench.data import Dataset
-from mnist_bench.report.figures._style import LINES, Picture, accuracy_axes, loss_axes, panels, short
+from mnist_bench.core.types import Record, Skipped, Tally
+from mnist_bench.report._material import Material
+from mnist_bench.report.figures._style import LINES, Picture, accuracy_axes, loss_axes, panel, short
 
+ORDER = 2
 ENOUGH = 2
 
 
-def build(records: Sequence[Record], _dataset: Dataset | Skipped) -> Iterator[Picture | Skipped]:
-    """One picture of all runs with at least one finished epoch, put into the first one's folder."""
-    begun = [record for record in records if record.epochs]
+def build(material: Material) -> Iterator[Picture | Skipped]:
+    """Two pictures of all runs with at least one finished epoch, put into the first one's folder."""
+    begun = [record for record in material.records if record.epochs]
     if not ENOUGH <= len(begun) <= len(LINES):
         remedy = "report two to four: --run NAME --run NAME"
         yield Skipped("activations", f"it compares runs, and here is {len(begun)}", remedy)
         return
-    yield Picture(begun[0].name, "activations", _draw(begun))
+    epochs = max(len(record.epochs) for record in begun)
+    figure, axes = panel("Validation accuracy")
+    _curves(axes, begun, lambda tally: tally.accuracy)
+    accuracy_axes(axes, epochs)
+    axes.legend(loc="best")
+    ends = [f"{_label(record)} {record.epochs[-1].validation.accuracy:.2%}" for record in begun]
+    says = f"Validation accuracy over the epochs; after the last one: {', '.join(ends)}."
+    yield Picture(begun[0].name, "activations-accuracy", figure, says)
+    figure, axes = panel("Validation loss per image (nats)")
+    _curves(axes, begun, lambda tally: tally.loss)
+    loss_axes(axes, epochs)
+    axes.legend(loc="best")
+    ends = [f"{_label(record)} {record.epochs[-1].validation.loss:.4f} nats" for record in begun]
+    says = f"Validation loss over the epochs; after the last one: {', '.join(ends)}."
+    yield Picture(begun[0].name, "activations-loss", figure, says)
 
 
-def _draw(records: Sequence[Record]) -> Figure:
-    figure, (accuracy, loss) = panels(2, " against ".join(_label(record) for record in records))
+def _curves(axes: Axes, records: Sequence[Record], measure: Callable[[Tally], float]) -> None:
     for record, (color, marker, dash) in zip(records, LINES, strict=False):
+        style: dict[str, Any] = {"color": color, "marker": marker, "linestyle": dash, "markersize": 5}
         numbers = [epoch.epoch for epoch in record.epochs]
-        style: dict[str, Any] = {
-            "color": color,
-            "marker": marker,
-            "linestyle": dash,
-            "label": _label(record),
-            "markersize": 5,
-        }
-        accuracy.plot(numbers, [epoch.validation.accuracy for epoch in record.epochs], **style)
-        loss.plot(numbers, [epoch.validation.loss for epoch in record.epochs], **style)
-    accuracy_axes(accuracy, max(len(record.epochs) for record in records))
-    loss_axes(loss, max(len(record.epochs) for record in records))
-    accuracy.set_title("Validation accuracy")
-    loss.set_title("Validation loss per image (nats)")
-    accuracy.legend(loc="best")
-    return figure
+        axes.plot(numbers, [measure(epoch.validation) for epoch in record.epochs], label=_label(record), **style)
 
 
 def _label(record: Record) -> str:

@@ -1,31 +1,43 @@
 """The confusion matrix with its counts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from mnist_bench.core.types import Predictions, Record, Skipped
-from mnist_bench.data import Dataset
+from mnist_bench.report._material import Material
 from mnist_bench.report.figures._style import INK, MUTED, Picture, short
 
+ORDER = 3
 
-def build(records: Sequence[Record], _dataset: Dataset | Skipped) -> Iterator[Picture | Skipped]:
+
+def build(material: Material) -> Iterator[Picture | Skipped]:
     """One picture per finished run."""
-    for record in records:
+    for record in material.records:
         if record.final:
-            yield Picture(record.name, "confusion", _draw(record, record.final.predictions))
+            yield _picture(record, record.final.predictions)
         else:
             yield Skipped(
                 f"confusion of {record.name}", "training is not finished", f"train --run {record.name} --resume"
             )
 
 
-def _draw(record: Record, found: Predictions) -> Figure:
+def _picture(record: Record, found: Predictions) -> Picture:
     from sklearn.metrics import confusion_matrix
 
     names = record.dataset.classes
     matrix = confusion_matrix(found.labels, found.predictions, labels=range(len(names)))
+    wrong, most = int(matrix.sum() - matrix.trace()), np.argmax(matrix * (1 - np.eye(len(names), dtype=int)))
+    i, j = divmod(int(most), len(names))
+    often = f"; most often {names[i]} was taken for {names[j]}, {matrix[i, j]} times" if wrong else ""
+    says = f"Confusion matrix of {record.name}: {wrong:,} of {matrix.sum():,} test images off its diagonal{often}."
+    return Picture(record.name, "confusion", _draw(record, matrix), says)
+
+
+def _draw(record: Record, matrix: NDArray[np.int64]) -> Figure:
+    names = record.dataset.classes
     errors = matrix * (1 - np.eye(len(names), dtype=int))
     figure = Figure(figsize=(7, 6.4), layout="constrained")
     axes = figure.add_subplot()

@@ -1,18 +1,19 @@
 """Some images of every class."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
-from mnist_bench.core.types import Record, Skipped
-from mnist_bench.data import Dataset
+from mnist_bench.core.types import Skipped
+from mnist_bench.report._material import Material
 from mnist_bench.report.figures._style import Picture, image_grid
 
 PER_CLASS = 10
 
 
-def build(records: Sequence[Record], dataset: Dataset | Skipped) -> Iterator[Picture | Skipped]:
+def build(material: Material) -> Iterator[Picture | Skipped]:
     """One picture: a row per class, its first training images."""
+    dataset = material.dataset
     if isinstance(dataset, Skipped):
         yield Skipped("samples", dataset.reason, dataset.remedy)
         return
@@ -23,4 +24,5 @@ def build(records: Sequence[Record], dataset: Dataset | Skipped) -> Iterator[Pic
         for panel, index in zip(row, of_class, strict=False):
             panel.imshow(dataset.train.pixels[index], cmap="gray_r", vmin=0, vmax=255)
         row[0].text(-0.25, 0.5, name, transform=row[0].transAxes, ha="right", va="center")
-    yield Picture(records[0].name, "samples", figure)
+    says = f"The first {PER_CLASS} training images of each class of {dataset.name}."
+    yield Picture(material.records[0].name, "samples", figure, says)

@@ -1,0 +1,85 @@
+"""Everything that is reported of some runs, gathered from their folders."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from mnist_bench import store
+from mnist_bench.core.bench_types import BenchRecord, GateRecord, SelfTestRecord, TrainingBenchRecord
+from mnist_bench.core.errors import MnistBenchError
+from mnist_bench.core.types import Manifest, ParityRecord, Record, Skipped
+from mnist_bench.data import Dataset
+
+S = TypeVar("S", bound="ParityRecord | BenchRecord")
+
+BENCHMARKS: tuple[tuple[type[BenchRecord], str], ...] = (
+    (BenchRecord, "bench"),
+    (TrainingBenchRecord, "bench --training"),
+    (GateRecord, "bench --gate"),
+    (SelfTestRecord, "bench --self-test"),
+)
+NO_IMAGES = Skipped("images", "no dataset was loaded", "see --data-dir")
+
+
+@dataclass(frozen=True)
+class Material:
+    """Training runs, and what was exported, compared and measured of their present weights.
+
+    `stale` says of which documents the weights are not the present ones. `dataset` holds the images that the runs were
+    trained on, or why they are not here.
+    """
+
+    records: Sequence[Record]
+    manifests: Sequence[Manifest] = ()
+    comparisons: Sequence[ParityRecord] = ()
+    benchmarks: Sequence[BenchRecord] = ()
+    stale: Sequence[str] = field(default=())
+    dataset: Dataset | Skipped = NO_IMAGES
+
+
+def gather(folders: Sequence[Path]) -> Material:
+    """Read everything that some run folders hold, but for the images.
+
+    Raises:
+        RunNotFound: a folder holds no run.
+        RecordDamaged: a document cannot be read, or is one of another schema version.
+    """
+    records = [store.load_record(folder) for folder in folders]
+    runs = list(zip(folders, records, strict=True))
+    stale: list[str] = []
+    return Material(
+        records=records,
+        manifests=[found for folder, _ in runs if (found := store.load(folder, Manifest))],
+        comparisons=list(_of_present_weights(runs, ParityRecord, "verify", stale)),
+        benchmarks=[one for kind, how in BENCHMARKS for one in _of_present_weights(runs, kind, how, stale)],
+        stale=stale,
+    )
+
+
+def _of_present_weights(
+    runs: Sequence[tuple[Path, Record]], kind: type[S], command: str, stale: list[str]
+) -> Iterator[S]:
+    """Yield what a command found of these runs, where it was of their present weights."""
+    for folder, record in runs:
+        saved = store.load(folder, kind)
+        if saved is None and kind in store.UNFINISHED:
+            saved = store.load_unfinished(folder, kind)
+        weights = record.checkpoint and record.checkpoint.weights.sha256
+        if saved and saved.weights_sha256 == weights:
+            yield saved
+        elif saved:
+            stale.append(f"{record.name} was trained further since: run {command} again")
+
+
+def matching_images(records: Sequence[Record], load: Callable[[], Dataset]) -> Dataset | Skipped:
+    """Load the images that some runs were trained on; or say why they are not here."""
+    if len({frozenset(record.dataset.sha256.items()) for record in records}) > 1:
+        return Skipped("images", "the runs are of different datasets", "report them one by one")
+    try:
+        dataset = load()
+    except MnistBenchError as error:
+        return Skipped("images", str(error), "see --data-dir")
+    if dataset.sha256 != records[0].dataset.sha256:
+        return Skipped("images", f"this is not the {dataset.name} that was trained on", "give the same --data-dir")
+    return dataset
