@@ -38,6 +38,7 @@ CHECKPOINT_FILE = re.compile(r"\.?(weights|optimizer)-\d{3,}p?-[0-9a-f]{8}\.safe
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 DEFAULT_OUT = Path("exports")
+PAGE = "report.html"
 
 Arrays = Mapping[str, NDArray[Any]]
 Saved = Record | Manifest | ParityRecord | BenchRecord
@@ -321,7 +322,7 @@ def _remove_derived(folder: Path) -> None:
         manifest = load(folder, Manifest)
         for artifact in manifest.artifacts if manifest else ():
             (folder / artifact.name).unlink(missing_ok=True)
-    for name in DERIVED:
+    for name in (*DERIVED, PAGE):
         (folder / name).unlink(missing_ok=True)
     for made in (*folder.glob("figures/*.[ps][nv]g"), *folder.glob("loadgen/*/mlperf_log_*.txt")):
         made.unlink()

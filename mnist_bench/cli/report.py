@@ -17,6 +17,7 @@ Examples:
   mnist-bench report                                         the newest run
   mnist-bench report --run mnist-relu --run mnist-sigmoid    two runs compared
   mnist-bench report --table misclassified --format csv      every mistake, raw
+  mnist-bench report --html                                  one page, into the run folder
   mnist-bench report --figures                               PNG and SVG into the run folder
 """
 )
@@ -31,6 +32,7 @@ Examples:
     help="Only this table, for example run, misclassified, flips or latency; can be repeated.",
 )
 @_options.convergence_at
+@click.option("--html", "page", is_flag=True, help="Write report.html, one self-contained page, into the run folder.")
 @click.option("--figures", is_flag=True, help="Draw the figures into the run folders instead.")
 @_options.data_dir
 def command(
@@ -39,6 +41,7 @@ def command(
     renderer: str,
     only: tuple[str, ...],
     convergence_at: float,
+    page: bool,
     figures: bool,
     data_dir: Path | None,
 ) -> None:
@@ -48,13 +51,18 @@ def command(
 
     chosen = dict.fromkeys(names or [newest_run(out)])
     material = report.gather([store.run_folder(out, name) for name in chosen])
+    options = report.ViewOptions(convergence_at)
     if figures:
         for drawn in report.draw_figures(_with_images(material, data_dir), out):
             click.echo(str(drawn))
+    if page:
+        folder = store.run_folder(out, material.records[0].name)
+        click.echo(str(report.write_page(_with_images(material, data_dir), folder, options)))
+    if figures or page:
         return
     for line in material.stale:
         click.echo(line, err=True)
-    print_tables(renderer, report.all_tables(material, report.ViewOptions(convergence_at), only))
+    print_tables(renderer, report.all_tables(material, options, only))
 
 
 def _with_images(material: "Material", data_dir: Path | None) -> "Material":

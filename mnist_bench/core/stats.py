@@ -163,6 +163,18 @@ def _rank_sums(ranks: tuple[int, ...]) -> NDArray[np.float64]:
     return chances
 
 
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Return the exact two-sided p-value that two classifiers are right equally often (McNemar 1947).
+
+    Args:
+        only_first: how many images the first alone predicts rightly.
+        only_second: how many the second alone.
+    """
+    from scipy.stats import binomtest
+
+    return float(binomtest(only_first, only_first + only_second).pvalue) if only_first + only_second else 1.0
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjust p-values for their number, so that the chance of any false alarm stays as stated (Holm 1979)."""
     adjusted, largest = [1.0] * len(p_values), 0.0

@@ -13,6 +13,7 @@ from mnist_bench.report._environment import environment_tables
 from mnist_bench.report._figures import draw_figures
 from mnist_bench.report._load import load_table
 from mnist_bench.report._material import Material, gather, matching_images
+from mnist_bench.report._page import write_page
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 from mnist_bench.report.views import bench, parity, training
 
@@ -34,6 +35,7 @@ __all__ = [
     "parity_tables",
     "render",
     "tables",
+    "write_page",
 ]
 
 

@@ -16,14 +16,15 @@ UNITS = {"memory_bytes": Unit.MEMORY, "busy_share": Unit.SHARE, "steal_share": U
 
 def environment_tables(found: Environment, conditions: Conditions, limits: Sequence[Limits]) -> Iterator[Table]:
     """Make a table of everything that is recorded of a machine, and one of its limits."""
-    lines = [line for part in (found, conditions) for line in _lines(part)]
+    lines = [line for part in (found, conditions) for line in facts_of(part)]
     yield Table("This machine", [Column("What"), Column("Found")], lines)
     busy = conditions.busy_share + (conditions.steal_share or 0.0)
     notes = [f"Others took {busy:.0%} of the cores: these limits are too low."] if busy > UNSTEADY else []
     yield replace(limits_table(limits), notes=notes)
 
 
-def _lines(part: msgspec.Struct) -> Iterator[list[Cell]]:
+def facts_of(part: msgspec.Struct) -> Iterator[list[Cell]]:
+    """Yield a line per fact: its name and its value."""
     for field, value in msgspec.structs.asdict(part).items():
         name = field.replace("_", " ")
         if isinstance(value, dict):

@@ -1,6 +1,5 @@
 """Drawing all figures of some records into their run folders."""
 
-import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,16 +15,17 @@ if TYPE_CHECKING:
 FOLDER = "figures"
 
 
-def pictures(material: Material) -> "Iterator[Picture | Skipped]":
-    """Draw every figure; or say what could not be drawn."""
+def pictures(material: Material, *names: str) -> "Iterator[Picture | Skipped]":
+    """Draw the figures of these modules, or of all; or say what could not be drawn."""
     import matplotlib as mpl
 
     from mnist_bench.report import figures
     from mnist_bench.report.figures._style import STYLE
 
-    with mpl.rc_context(STYLE):
-        for module in plugins.load_all(figures):
-            yield from module.build(material)
+    for module in [plugins.load(figures, name) for name in names] or plugins.load_all(figures):
+        with mpl.rc_context(STYLE):
+            found = list(module.build(material))
+        yield from found
 
 
 def draw_figures(material: Material, out: Path) -> Iterator[Path | Skipped]:
@@ -49,10 +49,11 @@ def draw_figures(material: Material, out: Path) -> Iterator[Path | Skipped]:
 
 
 def _write(picture: "Picture", folder: Path) -> Iterator[Path]:
+    from mnist_bench.report.figures._style import saved
+
     with store.explained(folder):
         folder.mkdir(exist_ok=True)
-    for suffix, extra in ((".png", {"dpi": 144}), (".svg", {"metadata": {"Date": None}})):
-        path, content = folder / f"{picture.stem}{suffix}", io.BytesIO()
-        picture.figure.savefig(content, format=suffix[1:], **extra)
-        store.write_atomically(path, content.getvalue())
+    for name, content in (("png", saved(picture.figure, "png", dpi=144)), ("svg", saved(picture.figure, "svg"))):
+        path = folder / f"{picture.stem}.{name}"
+        store.write_atomically(path, content)
         yield path

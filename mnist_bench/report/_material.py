@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from mnist_bench import store
 from mnist_bench.core.bench_types import BenchRecord, GateRecord, SelfTestRecord, TrainingBenchRecord
 from mnist_bench.core.errors import MnistBenchError
@@ -50,7 +52,9 @@ def gather(folders: Sequence[Path]) -> Material:
     stale: list[str] = []
     return Material(
         records=records,
-        manifests=[found for folder, _ in runs if (found := store.load(folder, Manifest))],
+        manifests=[
+            replace(found, run=record.name) for folder, record in runs if (found := store.load(folder, Manifest))
+        ],
         comparisons=list(_of_present_weights(runs, ParityRecord, "verify", stale)),
         benchmarks=[one for kind, how in BENCHMARKS for one in _of_present_weights(runs, kind, how, stale)],
         stale=stale,
@@ -67,7 +71,7 @@ def _of_present_weights(
             saved = store.load_unfinished(folder, kind)
         weights = record.checkpoint and record.checkpoint.weights.sha256
         if saved and saved.weights_sha256 == weights:
-            yield saved
+            yield replace(saved, name=record.name)  # a folder may be copied under another name
         elif saved:
             stale.append(f"{record.name} was trained further since: run {command} again")
 

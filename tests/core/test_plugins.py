@@ -6,7 +6,8 @@ from mnist_bench import cli
 from mnist_bench.core import plugins
 from mnist_bench.core.errors import BadInput
 from mnist_bench.data import sets
-from mnist_bench.report import figures, renderers
+from mnist_bench.report import answers, figures, renderers
+from mnist_bench.report.page import sections
 from mnist_bench.report.views import bench, parity, training
 from mnist_bench.training import engines
 
@@ -17,6 +18,8 @@ FOLDERS = {
     parity: "build",
     bench: "build",
     figures: "build",
+    answers: "build",
+    sections: "build",
     renderers: "render",
     cli: "command",
 }

@@ -1,15 +1,20 @@
 """One look for all figures: colour-blind safe (Okabe and Ito 2008), with shapes that tell lines apart in grey too."""
 
+import io
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 LONGEST_NAME = 24
-INK, MUTED = "#222222", "#777777"
+CROWDED = 30
+"""From so many times its left end on, a logarithmic axis has room for powers of ten alone."""
+INK, MUTED, PAPER = "#222222", "#777777", "#ffffff"
 LINES = ((BLUE, "o", "-"), (ORANGE, "s", "--"), (GREEN, "^", "-."), (PURPLE, "D", ":"))
 """Colour, marker and dash of the first, second … line."""
 
@@ -22,6 +27,7 @@ STYLE: Any = {  # matplotlib types its settings as literals
     "grid.color": "#dddddd",
     "legend.frameon": False,
     "figure.constrained_layout.h_pad": 0.1,
+    "text.parse_math": False,  # a name with dollars in it is a name
     "svg.fonttype": "none",
     "svg.hashsalt": "mnist-bench",  # the same record gives the same bytes
 }
@@ -38,6 +44,14 @@ class Picture:
     stem: str
     figure: Figure
     says: str
+
+
+def saved(figure: Figure, form: Literal["png", "svg"], **options: Any) -> bytes:
+    """Return a figure as a file's bytes: of equal figures, equal ones."""
+    content = io.BytesIO()
+    with mpl.rc_context(STYLE):  # some settings count when it is written, not when it is drawn
+        figure.savefig(content, format=form, metadata={"Date": None} if form == "svg" else None, **options)
+    return content.getvalue()
 
 
 def panel(title: str, width_inches: float = 5.2, height_inches: float = 3.7) -> tuple[Figure, Axes]:
@@ -71,6 +85,34 @@ def loss_axes(axes: Axes, epochs: int) -> None:
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     _epochs_axis(axes, epochs)
+
+
+def dot_plot(
+    title: str,
+    names: Sequence[str],
+    values: Sequence[float],
+    intervals: Sequence[tuple[float, float] | None],
+    marked: Sequence[bool],
+) -> tuple[Figure, Axes]:
+    """Return a panel with a row per name, the first on top: a dot, its interval as a line, filled where marked."""
+    figure, axes = panel(title, height_inches=1.3 + 0.3 * len(names))
+    rows = range(len(names))
+    for row, value, interval, filled in zip(rows, values, intervals, marked, strict=True):
+        if interval:
+            axes.plot(interval, (row, row), color=BLUE, linewidth=2.5, solid_capstyle="butt")
+        axes.plot([value], [row], "o", color=BLUE, markersize=7, markerfacecolor=BLUE if filled else PAPER)
+    axes.set_yticks(rows, names)
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    return figure, axes
+
+
+def time_axis(axes: Axes, label: str) -> None:
+    """Make the horizontal axis one of times on a logarithmic scale, with plain numbers."""
+    axes.set(xscale="log", xlabel=label)
+    low, high = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < CROWDED * low else (1,)))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def image_grid(rows: int, columns: int, title: str, cell_inches: float = 1.2) -> tuple[Figure, list[Axes]]:

@@ -1,6 +1,6 @@
 """On which images any two runtimes disagree."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from mnist_bench.core.types import ParityRecord
@@ -23,7 +23,7 @@ def build(record: ParityRecord, _options: ViewOptions) -> Iterator[Table]:
     ]
     missing = [f"Not compared, because it did not answer properly: {name}." for name in silent(record)]
     if any(flips.values()):
-        yield Table("Flip matrix", columns, rows, notes=[*_cancelling(record, found, flips), *missing])
+        yield Table("Flip matrix", columns, rows, notes=[*_cancelling(record, found), *missing])
         yield _images(record, found)
     elif len(names) > 1:
         note = (
@@ -34,22 +34,26 @@ def build(record: ParityRecord, _options: ViewOptions) -> Iterator[Table]:
         yield Table("Flip matrix", [Column("Images that differ")], [], notes=missing)
 
 
-def _differing(first: list[int], second: list[int]) -> list[int]:
+def _differing(first: Sequence[int], second: Sequence[int]) -> list[int]:
     return [image for image, (a, b) in enumerate(zip(first, second, strict=True)) if a != b]
 
 
-def _cancelling(
-    record: ParityRecord, found: dict[str, list[int]], flips: dict[tuple[str, str], list[int]]
-) -> Iterator[str]:
-    """Call out pairs whose accuracies agree although their predictions do not."""
+def _cancelling(record: ParityRecord, found: dict[str, list[int]]) -> Iterator[str]:
+    """Call out accuracies that agree although predictions do not; targets that predict alike are named together."""
+    alike: dict[tuple[int, ...], list[str]] = {}
+    for name, predicted in found.items():
+        alike.setdefault(tuple(predicted[: len(record.labels)]), []).append(name)
+    for (one, ones), (other, others) in combinations(alike.items(), 2):
+        if _correct(record, one) == _correct(record, other):
+            images = len(_differing(one, other))
+            yield (
+                f"Cancelling flips: {', '.join(ones)} and {', '.join(others)} have the same accuracy, and differ on "
+                f"{images} test images."
+            )
 
-    def correct(name: str) -> int:
-        return sum(a == b for a, b in zip(record.labels, found[name], strict=False))
 
-    for (a, b), images in flips.items():
-        tests = [image for image in images if image < len(record.labels)]
-        if tests and correct(a) == correct(b):
-            yield f"Cancelling flips: {a} and {b} have the same accuracy, and differ on {len(tests)} test images."
+def _correct(record: ParityRecord, predicted: Sequence[int]) -> int:
+    return sum(a == b for a, b in zip(record.labels, predicted, strict=False))
 
 
 def _images(record: ParityRecord, found: dict[str, list[int]]) -> Table:

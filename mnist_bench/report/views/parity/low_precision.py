@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from mnist_bench.core.stats import mcnemar
 from mnist_bench.core.types import ParityRecord
 from mnist_bench.report._parity import by_target, predictions
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
@@ -31,11 +32,9 @@ def build(record: ParityRecord, _options: ViewOptions) -> Iterator[Table]:
 
 
 def _row(record: ParityRecord, name: str, predicted: list[int]) -> list[Cell]:
-    from scipy.stats import binomtest
-
     answers = list(zip(record.labels, record.reference_predictions, predicted, strict=False))
     lost = sum(reference == label != other for label, reference, other in answers)
     won = sum(other == label != reference for label, reference, other in answers)
-    p = float(binomtest(lost, lost + won).pvalue) if lost + won else 1.0
+    p = mcnemar(lost, won)
     flips = sum(reference != other for _, reference, other in answers)
     return [name, flips, lost, won, (won - lost) / len(answers), p]

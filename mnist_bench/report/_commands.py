@@ -1,0 +1,76 @@
+"""The command lines that make a record again."""
+
+import shlex
+from collections.abc import Iterator, Sequence
+
+from mnist_bench.core.bench_types import BenchRecord
+from mnist_bench.core.types import Artifact, Manifest, ParityRecord, Record, TrainConfig
+
+PROGRAM, MODULE = "mnist-bench", "-m mnist_bench"
+OPTIONS = {
+    "dataset": "--dataset",
+    "activation": "--activation",
+    "seed": "--seed",
+    "epochs": "--epochs",
+    "threads": "--threads",
+    "device": "--device",
+    "engine": "--engine",
+    "validation": "--validation",
+    "batch_size": "--batch-size",
+    "learning_rate": "--lr",
+}
+ALWAYS = ("dataset", "activation", "seed", "epochs", "threads", "device")
+"""What is named even where it is the default: another machine's default may be another one."""
+QUICK_BLOCKS = 6
+
+
+def train_command(record: Record) -> str:
+    """Return how a run was trained."""
+    config, usual = record.config, TrainConfig()
+    chosen = [name for name in OPTIONS if name in ALWAYS or getattr(config, name) != getattr(usual, name)]
+    words = [word for name in chosen for word in (OPTIONS[name], str(getattr(config, name)))]
+    return _line("train", *words, "--run", record.name, processes=config.processes)
+
+
+def export_commands(manifest: Manifest) -> Iterator[str]:
+    """Yield how a run's files were exported: a line per format and device."""
+    groups: dict[tuple[str, str], list[Artifact]] = {}
+    for artifact in manifest.artifacts:
+        groups.setdefault((artifact.format, artifact.device), []).append(artifact)
+    for (name, device), artifacts in groups.items():
+        precisions = [word for artifact in artifacts for word in ("--precision", artifact.precision)]
+        where = () if device == "cpu" else ("--device", device)
+        yield _line("export", "--run", manifest.run, "--format", name, *precisions, *where)
+
+
+def verify_command(record: ParityRecord) -> str:
+    """Return how a run was verified."""
+    configurations = [result.configuration for result in record.results]
+    batches = _numbers(sorted({one.batch_size for one in configurations}))
+    threads = _numbers(sorted({one.threads for one in configurations}))
+    devices = sorted({one.device for one in configurations} - {"cpu"})
+    where = ("--device", devices[0]) if devices else ()
+    return _line("verify", "--run", record.name, "--batch-size", batches, "--threads", threads, *where)
+
+
+def bench_command(record: BenchRecord) -> str:
+    """Return how a run's inference was benchmarked."""
+    plan = record.plan
+    words = ["--run", record.name, *(("--quick",) if plan.blocks == QUICK_BLOCKS else ())]
+    words += [word for name in plan.targets for word in ("--runtime", name)]
+    words += ["--batch-size", _numbers(plan.batch_sizes), "--threads", _numbers(plan.threads), "--seed", str(plan.seed)]
+    return _line("bench", *words, *(() if plan.device == "cpu" else ("--device", plan.device)))
+
+
+def report_command(records: Sequence[Record]) -> str:
+    """Return how a page of some runs is written."""
+    return _line("report", "--html", *(word for record in records for word in ("--run", record.name)))
+
+
+def _numbers(values: Sequence[int]) -> str:
+    return ",".join(map(str, values))
+
+
+def _line(command: str, *words: str, processes: int = 1) -> str:
+    start = f"torchrun --nproc-per-node={processes} {MODULE}" if processes > 1 else PROGRAM
+    return f"{start} {command} {shlex.join(words)}"

@@ -1,0 +1,45 @@
+"""Which digits are confused, and why these?"""
+
+from collections.abc import Iterator
+from statistics import median
+
+from mnist_bench.core.types import Skipped
+from mnist_bench.report._answer import Answer
+from mnist_bench.report._errors import Gallery, Mistake, galleries
+from mnist_bench.report._material import Material
+from mnist_bench.report._table import ViewOptions
+
+ORDER = 5
+QUESTION = "Which classes are confused, and why these?"
+NAMED = 3
+
+
+def build(material: Material, _options: ViewOptions) -> Iterator[Answer]:
+    """Per run with its images: the most frequent pairs, how sure the network was, and what the images look like."""
+    for gallery in galleries(material):
+        if not isinstance(gallery, Skipped) and gallery.mistakes:
+            question = QUESTION if len(material.records) == 1 else f"{QUESTION[:-1]}, in {gallery.run}?"
+            yield Answer(question, list(_sentences(gallery)), "errors")
+
+
+def _sentences(gallery: Gallery) -> Iterator[str]:
+    total = len(gallery.mistakes)
+    pairs = list(gallery.by_pair.items())[:NAMED]
+    named = ", ".join(f"{pair} ({len(mistakes)})" for pair, mistakes in pairs)
+    share = sum(len(mistakes) for _, mistakes in pairs) / total
+    yield f"The most frequent of {total:,} mistakes, true → predicted: {named}; together {share:.0%}."
+    margins = [one.margin for one in gallery.mistakes]
+    yield (
+        f"In the median the wrong class won by {median(margins):.2f} logits, in the most confident mistake by "
+        f"{max(margins):.2f}, in the closest by {min(margins):.2f}."
+    )
+    alike = sum(one.looks_like_it for one in gallery.mistakes)
+    yield (
+        f"{alike:,} of these images ({alike / total:.0%}) lie nearer to a training image of the predicted class than "
+        f"to any of their own (Euclidean distance of the pixels): there the nearest neighbour makes the same mistake. "
+        f"Of the pair {pairs[0][0]} these are {_alike(pairs[0][1])}."
+    )
+
+
+def _alike(mistakes: list[Mistake]) -> str:
+    return f"{sum(one.looks_like_it for one in mistakes)} of {len(mistakes)}"

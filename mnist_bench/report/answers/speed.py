@@ -1,0 +1,49 @@
+"""How fast is it really?"""
+
+from collections.abc import Iterator
+
+from mnist_bench.bench.comparison import fastest, takes_part
+from mnist_bench.bench.summary import rows_of, summarise, unsteady
+from mnist_bench.core.bench_types import BenchRecord, Row
+from mnist_bench.report._answer import Answer
+from mnist_bench.report._material import Material
+from mnist_bench.report._table import ViewOptions
+
+ORDER = 2
+QUESTION = "How fast is it really?"
+
+
+def build(material: Material, _options: ViewOptions) -> Iterator[Answer]:
+    """Per benchmarked run and configuration: the row with the lowest median, and whether it is significantly first."""
+    measured = [one for one in material.benchmarks if type(one) is BenchRecord]
+    sentences = [sentence for record in measured for sentence in _sentences(record)]
+    if sentences:
+        yield Answer(QUESTION, sentences, "latency")
+
+
+def _sentences(record: BenchRecord) -> Iterator[str]:
+    marked = {id(row) for row in fastest(record)}
+    groups: dict[tuple[int, int], list[Row]] = {}
+    for row in rows_of(record, training=False):
+        if takes_part(record, row):
+            groups.setdefault((row.configuration.batch_size, row.configuration.threads), []).append(row)
+    for (batch, threads), rows in groups.items():
+        best = min(rows, key=lambda row: summarise(record, row).p50)
+        yield _sentence(record, best, batch, threads, first=id(best) in marked, alone=len(rows) == 1)
+    if trouble := unsteady(record):
+        yield f"While {record.name} was measured the machine was unsteady: {trouble}."
+
+
+def _sentence(record: BenchRecord, row: Row, batch: int, threads: int, *, first: bool, alone: bool) -> str:
+    summary = summarise(record, row)
+    between = (
+        f" (95% interval {summary.interval.low * 1e6:,.1f} to {summary.interval.high * 1e6:,.1f})"
+        if summary.interval
+        else ""
+    )
+    remark = "significantly faster than every other" if first else "not significantly faster than every other"
+    return (
+        f"{record.name}, batch {batch:,}, {threads} thread{'s' if threads > 1 else ''}: "
+        f"{row.configuration.target} takes {summary.p50 * 1e6:,.1f} µs a call{between}, {summary.images_per_s:,.0f} "
+        f"images a second; {'nothing else was measured' if alone else remark}."
+    )

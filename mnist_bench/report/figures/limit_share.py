@@ -1,0 +1,54 @@
+"""How near each runtime comes to the machine's limit, in one batch size."""
+
+from collections.abc import Iterator
+
+from matplotlib.ticker import PercentFormatter
+
+from mnist_bench.bench.summary import rows_of, summarise
+from mnist_bench.core.bench_types import BenchRecord
+from mnist_bench.core.types import Skipped
+from mnist_bench.report._material import Material
+from mnist_bench.report.figures._style import Picture, dot_plot, short
+
+ORDER = 6
+PROTOCOL_BATCH = 128
+
+
+def build(material: Material) -> Iterator[Picture | Skipped]:
+    """A picture per benchmark of inference and number of threads, at batch 128 or the largest measured."""
+    measured = [one for one in material.benchmarks if type(one) is BenchRecord]
+    for record in measured:
+        sizes = record.plan.batch_sizes
+        batch = PROTOCOL_BATCH if PROTOCOL_BATCH in sizes else max(sizes)
+        for threads in sorted(record.plan.threads):
+            yield _picture(record, batch, threads)
+    if not measured:
+        yield Skipped("share of the limit", "nothing was benchmarked", "bench")
+
+
+def _picture(record: BenchRecord, batch: int, threads: int) -> Picture | Skipped:
+    rows = [(row.configuration, summarise(record, row)) for row in rows_of(record, training=False)]
+    shares = {
+        own.target: summary.limit_share
+        for own, summary in rows
+        if (own.batch_size, own.threads) == (batch, threads) and summary.limit_share is not None
+    }
+    where = f"batch {batch:,}, {threads} thread{'s' if threads > 1 else ''}"
+    if not shares:
+        return Skipped(f"share of the limit of {record.name}, {where}", "no row has a limit", "bench")
+    found = sorted(shares.items(), key=lambda pair: -pair[1])
+    figure, axes = dot_plot(
+        f"{short(record.name)}: {where}",
+        [name for name, _ in found],
+        [share for _, share in found],
+        [None] * len(found),
+        [False] * len(found),
+    )
+    axes.set(xlim=(0, max(1.0, found[0][1]) * 1.05), xlabel="share of the machine's limit")
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0))
+    axes.axvline(1.0, color="#000000", linewidth=1)
+    says = (
+        f"Share of the machine's limit that {record.name} reached, {where}: from {found[0][1]:.0%} "
+        f"({found[0][0]}) down to {found[-1][1]:.0%} ({found[-1][0]})."
+    )
+    return Picture(record.name, f"limit-share-{threads}", figure, says)

@@ -1,0 +1,105 @@
+"""From material to the page's bytes."""
+
+import base64
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mnist_bench
+from mnist_bench import store
+from mnist_bench.core import plugins
+from mnist_bench.report._material import Material
+from mnist_bench.report._table import Quantity, Table, Unit, ViewOptions
+from mnist_bench.report.page import sections
+from mnist_bench.report.page._blocks import Block
+from mnist_bench.report.page._svg import inline_svg
+from mnist_bench.report.renderers._format import text
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: its anchor, its heading, and what stands in it."""
+
+    anchor: str
+    title: str
+    blocks: Sequence[Block]
+
+
+def write_page(material: Material, folder: Path, options: ViewOptions | None = None) -> Path:
+    """Write the page of some runs into a folder, atomically; return its path.
+
+    Args:
+        material: the runs, what was found of them, and their images.
+        folder: usually the first run's.
+        options: what a reader can choose.
+
+    Raises:
+        OutputUnwritable: the folder cannot be written.
+    """
+    path = folder / store.PAGE
+    store.write_atomically(path, render_page(material, options or ViewOptions()).encode())
+    return path
+
+
+def render_page(material: Material, options: ViewOptions) -> str:
+    """Return the page as HTML: one document that needs nothing else."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    jinja = Environment(
+        loader=PackageLoader("mnist_bench.report.page"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    style = jinja.get_template("style.css").render()
+    jinja.filters |= {"kind": lambda block: type(block).__name__, "cell": text, "numbers": _numbers}
+    names = [record.name for record in material.records]
+    page = jinja.get_template("page.html")
+    return page.render(
+        title=" and ".join(names),
+        material=material,
+        sections=list(_sections(material, options)),
+        style=style,
+        style_hash=_hash(style),
+        version=mnist_bench.__version__,
+        svg=_Numbered(),
+    ).lstrip()
+
+
+def _sections(material: Material, options: ViewOptions) -> Iterator[Section]:
+    for module in plugins.load_all(sections):
+        blocks = list(module.build(material, options))
+        if blocks:
+            yield Section(module.__name__.rpartition(".")[2].replace("_", "-"), module.TITLE, blocks)
+
+
+def _numbers(table: Table) -> list[bool]:
+    """Tell which columns hold nothing but numbers: these are set flush right."""
+    cells = [[row[place] for row in table.rows] for place in range(len(table.columns))]
+    return [
+        column.unit is not Unit.TEXT or (bool(found) and all(isinstance(cell, Quantity) for cell in found))
+        for column, found in zip(table.columns, cells, strict=True)
+    ]
+
+
+def _hash(style: str) -> str:
+    """Return what a content-security policy calls a style that it allows."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+
+
+class _Numbered:
+    """Draws pictures, each with ids of its own."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, picture: Any) -> dict[str, Any]:
+        """Return the markup of a picture, and the id that its caption is to have."""
+        from markupsafe import Markup
+
+        self.count += 1
+        key = f"p{self.count}"
+        return {"markup": Markup(inline_svg(picture.figure, key, f"{key}-says")), "caption": f"{key}-says"}  # noqa: S704 made here

@@ -1,0 +1,41 @@
+"""Which images are misclassified, and for what they are taken."""
+
+from collections.abc import Iterator
+
+from mnist_bench.core.types import FinalMeasurement, Record, Skipped
+from mnist_bench.report._errors import galleries
+from mnist_bench.report._material import Material
+from mnist_bench.report._table import ViewOptions
+from mnist_bench.report.page._blocks import Block, Folded, Heading, Matrix
+from mnist_bench.report.views.training import classes, confusions, misclassified
+
+ORDER = 6
+TITLE = "Errors"
+
+
+def build(material: Material, options: ViewOptions) -> Iterator[Block]:
+    """Per run: the confusion matrix, the pairs, the classes, and every misclassified image."""
+    for record, gallery in zip(material.records, galleries(material), strict=True):
+        yield Heading(record.name)
+        if record.final is None:
+            yield gallery
+            continue
+        yield _matrix(record, record.final)
+        yield from confusions.build([record], options)
+        yield gallery
+        yield Folded("Every class in numbers", list(classes.build([record], options)))
+        if isinstance(gallery, Skipped):
+            yield Folded("Every mistake in numbers", list(misclassified.build([record], options)))
+
+
+def _matrix(record: Record, final: FinalMeasurement) -> Matrix:
+    from sklearn.metrics import confusion_matrix
+
+    found, names = final.predictions, record.dataset.classes
+    counts = confusion_matrix(found.labels, found.predictions, labels=range(len(names))).tolist()
+    wrong = final.test.images - final.test.correct
+    says = (
+        f"Test images of {record.name} by true class (rows) and predicted class (columns): {wrong:,} of "
+        f"{final.test.images:,} lie off the diagonal; the darker, the more."
+    )
+    return Matrix(f"Confusion matrix of {record.name}", names, counts, says)

@@ -1,0 +1,27 @@
+"""How near each runtime comes to what the machine could do at best."""
+
+from collections.abc import Iterator
+
+from mnist_bench.core.types import Skipped
+from mnist_bench.report._figures import pictures
+from mnist_bench.report._material import Material
+from mnist_bench.report._table import ViewOptions
+from mnist_bench.report.page._blocks import Block, Folded
+from mnist_bench.report.page._measured import inference_of
+from mnist_bench.report.views.bench import limits, throughput
+
+ORDER = 10
+TITLE = "Share of the machine's limit"
+
+
+def build(material: Material, options: ViewOptions) -> Iterator[Block]:
+    """The share that each runtime reached, images a second, and the limits themselves."""
+    benches = [bench for record in material.records if (bench := inference_of(material, record))]
+    if not benches:
+        name = material.records[0].name
+        yield Skipped("the machine's limit", "no run here was ever benchmarked", f"mnist-bench bench --run {name}")
+        return
+    yield from pictures(material, "limit-share")
+    for bench in benches:
+        yield Folded(f"Images a second of {bench.name}", list(throughput.build(bench, options)))
+    yield from limits.build(benches[0], options)

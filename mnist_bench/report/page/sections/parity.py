@@ -1,0 +1,74 @@
+"""Whether every runtime gives the same answers."""
+
+from collections.abc import Iterator
+
+from mnist_bench.core.types import ParityRecord, Record, Skipped, Uncertified
+from mnist_bench.data import Dataset
+from mnist_bench.parity import RUNGS
+from mnist_bench.report._errors import image_of
+from mnist_bench.report._material import Material
+from mnist_bench.report._parity import by_target
+from mnist_bench.report._table import Cell, Column, Table, ViewOptions
+from mnist_bench.report.page._blocks import Block, Faces, Folded, Heading
+from mnist_bench.report.views.parity import certificate, flips, low_precision, runtimes, skipped
+
+ORDER = 7
+TITLE = "Parity of the runtimes, and the certificate"
+
+
+def build(material: Material, options: ViewOptions) -> Iterator[Block]:
+    """Per run: the ladder, the flip matrix, lower precisions, the certificate; or that it was never verified."""
+    found = {record.name: record for record in material.comparisons}
+    for record in material.records:
+        yield Heading(record.name)
+        if record.name in found:
+            yield from _compared(found[record.name], options)
+            yield from _uncovered(found[record.name], material.dataset)
+        else:
+            yield _never(record)
+
+
+def _never(record: Record) -> Skipped:
+    return Skipped(
+        f"parity of {record.name}", "its present weights were never verified", f"mnist-bench verify --run {record.name}"
+    )
+
+
+def _compared(record: ParityRecord, options: ViewOptions) -> Iterator[Block]:
+    verdicts, differences, *failures = runtimes.build(record, options)
+    yield from failures
+    yield verdicts
+    yield _ladder(record)
+    yield from flips.build(record, options)
+    yield from low_precision.build(record, options)
+    yield from certificate.build(record, options)
+    yield Folded("Differences of logits", [differences])
+    yield from skipped.build(record, options)
+
+
+def _uncovered(record: ParityRecord, dataset: Dataset | Skipped) -> Iterator[Faces]:
+    """Show the test images that the certificate does not cover."""
+    if isinstance(dataset, Skipped):
+        return
+    shown = [
+        (image_of(f"test-{entry.image}", dataset.test.pixels[entry.image]), _caption(record, entry))
+        for entry in record.certificate.uncertified
+        if entry.label is not None
+    ]
+    if shown:
+        yield Faces(f"Test images of {record.name} that the certificate does not cover", shown)
+
+
+def _caption(record: ParityRecord, entry: Uncertified) -> str:
+    return f"{entry.image}: {record.classes[entry.prediction]}, nearly {record.classes[entry.rival]}"
+
+
+def _ladder(record: ParityRecord) -> Table:
+    """Return which rungs each runtime holds in all of its configurations."""
+    columns = [Column("Runtime"), *(Column(rung) for rung in RUNGS[1:])]
+    rows: list[list[Cell]] = []
+    for name, results in by_target(record).items():
+        held = min(result.rung for result in results)
+        rows.append([name, *("✓" if place <= held else "–" for place in range(1, len(RUNGS)))])
+    note = "✓: held in every configuration. A rung counts only with all those before it."
+    return Table(f"Parity ladder of {record.name}", columns, rows, notes=[note])

@@ -1,0 +1,31 @@
+"""The commands that do all of this again."""
+
+from collections.abc import Iterator
+
+from mnist_bench.report._commands import bench_command, export_commands, report_command, train_command, verify_command
+from mnist_bench.report._material import Material
+from mnist_bench.report._table import ViewOptions
+from mnist_bench.report.page._blocks import Block, Commands
+from mnist_bench.report.page._measured import inference_of
+
+ORDER = 12
+TITLE = "Do it again"
+
+
+def build(material: Material, _options: ViewOptions) -> Iterator[Block]:
+    """Per run, the command behind each part of this page."""
+    for record in material.records:
+        lines = [train_command(record)]
+        lines += [line for one in material.manifests if one.run == record.name for line in export_commands(one)]
+        lines += [verify_command(one) for one in material.comparisons if one.name == record.name]
+        if bench := inference_of(material, record):
+            lines.append(bench_command(bench))
+        yield Commands(record.name, lines, _caveats(record.config.device))
+    yield Commands("This page", [report_command(material.records)])
+
+
+def _caveats(device: str) -> list[str]:
+    return [
+        f"On the same build of torch, the same kind of processor, {device} and as many threads, the weights come out "
+        f"bit for bit the same; times never do."
+    ]

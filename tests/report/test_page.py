@@ -1,0 +1,404 @@
+"""The page: complete, self-contained, inert, honest about what is missing; and, in a real browser, silent."""
+
+import base64
+import hashlib
+import re
+import shlex
+from collections import Counter
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from msgspec.structs import replace
+
+from mnist_bench import data, parity, report, store
+from mnist_bench.cli import bench, export, train, verify
+from mnist_bench.core.bench_types import BenchPlan
+from mnist_bench.core.types import Record, Skipped
+from mnist_bench.report import _commands
+from mnist_bench.report._errors import Gallery, galleries
+from mnist_bench.report.page import render_page
+from tests.bench import made
+from tests.conftest import Run
+from tests.report.test_bench_views import inference, training
+
+HOSTILE = "</style><script>alert(1)</script><img src=x onerror=alert(2)>'\"&$\\frac{"
+TITLES = (
+    "What the numbers say",
+    "What was trained",
+    "Learning curves",
+    "ReLU against Sigmoid",
+    "Overfitting",
+    "Confusion matrix of digits-relu",
+    "misclassified test images of digits-relu",
+    "Parity ladder of digits-relu",
+    "Flip matrix",
+    "Images without a certificate",
+    "Latency in numbers",
+    "Training throughput",
+    "Share of the machine's limit",
+    "Environment and hashes",
+    "Do it again",
+)
+VOID = {"meta", "img", "input", "br"}
+
+
+class Page(HTMLParser):
+    """What a page holds: every start tag with its attributes, its text, and whether all is closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+    def all(self, name: str) -> list[str]:
+        return [value for _, attributes in self.tags if (value := attributes.get(name))]
+
+    @property
+    def words(self) -> str:
+        return " ".join(" ".join(self.text).split())
+
+
+@pytest.fixture(scope="module")
+def material(exported: Path, digits: data.Dataset) -> report.Material:
+    """A run that was exported, verified and benchmarked, and a second one of which nothing more is known."""
+    record = store.load_record(exported)
+    assert record.checkpoint
+    plan = parity.Plan(("onnxruntime",), (128,), (1,))
+    compared = parity.verify(exported, record, digits, plan, lambda _: None)
+    other = replace(record, name="digits-sigmoid", config=replace(record.config, activation="sigmoid"))
+    weights = record.checkpoint.weights.sha256
+    measured = [replace(one, name=record.name, weights_sha256=weights) for one in (inference(), training())]
+    gathered = report.gather([exported])
+    return report.Material(
+        [record, other], gathered.manifests, [compared], measured, ["digits-sigmoid is stale"], dataset=digits
+    )
+
+
+def rendered(material: report.Material, **options: Any) -> str:
+    return render_page(material, report.ViewOptions(**options))
+
+
+@pytest.fixture(scope="module")
+def text(material: report.Material) -> str:
+    return rendered(material)
+
+
+def test_the_page_is_closed_and_every_reference_is_to_something_within(text: str) -> None:
+    page = Page(text)
+    assert page.open == []
+    ids = Counter(page.all("id"))
+    assert [name for name, count in ids.items() if count > 1] == []
+    targets = [target for target in page.all("href") if not target.startswith("data:")]
+    assert {target.removeprefix("#") for target in targets} <= set(ids)
+    assert set(re.findall(r"url\(#([^)]+)\)", text)) <= set(ids)
+    assert {label for value in page.all("aria-labelledby") for label in value.split()} <= set(ids)
+
+
+def test_the_page_can_run_nothing_and_load_nothing(text: str) -> None:
+    page = Page(text)
+    names = {tag for tag, _ in page.tags}
+    assert names.isdisjoint({"script", "link", "iframe", "object", "embed", "form", "base"})
+    attributes = {name for _, found in page.tags for name in found}
+    assert not [name for name in attributes if name.startswith("on") or name in ("style", "srcset", "action")]
+    assert set(re.findall(r"https?://[^\s\"'<]+", text)) <= {"http://www.w3.org/2000/svg"}
+    assert all(source.startswith("data:image/png;base64,") for source in page.all("src"))
+
+
+def test_the_policy_allows_this_style_and_nothing_else(text: str) -> None:
+    (policy,) = [content for content in Page(text).all("content") if content.startswith("default-src")]
+    style = re.findall(r"<style>(.*?)</style>", text, re.DOTALL)[0]
+    allowed = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert policy == (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{allowed}'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def test_every_part_is_there_and_says_its_numbers(text: str, material: report.Material) -> None:
+    words, final = Page(text).words, material.records[0].final
+    assert final
+    for title in TITLES:
+        assert title in words
+    assert f"{final.test.accuracy:.2%}" in words
+    assert material.records[0].dataset.sha256["train"] in words
+    assert "digits-sigmoid is stale" in words
+    pictures = [found for tag, found in Page(text).tags if tag == "svg" and found.get("class") == "plot"]
+    assert len(pictures) >= 10
+    assert all(found["role"] == "img" and found["aria-labelledby"] for found in pictures)
+
+
+def test_all_mistakes_are_shown_in_each_order(text: str, material: report.Material) -> None:
+    final = material.records[0].final
+    assert final
+    wrong = [i for i, margin in enumerate(final.predictions.margins) if margin < 0]
+    assert wrong
+    labels = Counter(Page(text).all("aria-label"))
+    for index in wrong:
+        assert labels[f"test image {index}"] == 3 * len(material.records)
+    assert labels["test image 0"] == (3 * len(material.records) if 0 in wrong else 0)
+
+
+def test_the_image_beside_a_mistake_is_the_nearest_of_its_class(
+    material: report.Material, digits: data.Dataset
+) -> None:
+    (first, _) = galleries(material)
+    assert isinstance(first, Gallery)
+    assert [one.margin for one in first.mistakes] == sorted((one.margin for one in first.mistakes), reverse=True)
+    assert sum(map(len, first.by_pair.values())) == len(first.mistakes)
+    pixels = digits.train.pixels.reshape(len(digits.train), -1).astype(float) / 255
+    for one in first.mistakes:
+        distances = np.linalg.norm(pixels - digits.test.pixels[one.index].reshape(-1) / 255, axis=1)
+        own = distances[digits.train.labels == int(one.predicted)]
+        assert one.distance_predicted == pytest.approx(own.min(), rel=1e-5)
+        assert distances[int(one.like_predicted.key.removeprefix("train-"))] == pytest.approx(own.min(), rel=1e-5)
+        assert one.distance_true == pytest.approx(distances[digits.train.labels == int(one.true)].min(), rel=1e-5)
+
+
+def test_what_was_never_done_is_said_with_the_command_that_does_it(material: report.Material) -> None:
+    bare = report.Material([material.records[1]])
+    words = Page(rendered(bare)).words
+    assert "Not here: parity of digits-sigmoid. Its present weights were never verified" in words
+    assert "mnist-bench verify --run digits-sigmoid" in words
+    assert "Not here: latency of digits-sigmoid. Its present weights were never benchmarked" in words
+    assert "Not here: the mistakes of digits-sigmoid. No dataset was loaded" in words
+    assert "this page is of 1 run".capitalize() in words
+    assert "Does the exported model" not in words
+
+
+def test_a_run_that_has_not_begun_or_not_ended_has_a_page(material: report.Material, digits: data.Dataset) -> None:
+    record = material.records[0]
+    for epochs in ((), record.epochs[:1]):
+        begun = replace(record, epochs=epochs, final=None, checkpoint=None)
+        words = Page(rendered(report.Material([begun], dataset=digits))).words
+        assert "training is not finished".capitalize() in words
+        assert "mnist-bench train --run digits-relu --resume goes on" in words
+
+
+def hostile(record: Record) -> Record:
+    return replace(
+        record,
+        environment=replace(record.environment, cpu_model=HOSTILE, python=HOSTILE, libraries={HOSTILE: HOSTILE}),
+        dataset=replace(record.dataset, name=HOSTILE, classes=(HOSTILE,) * 10, sha256={HOSTILE: "0" * 64}),
+        config=replace(record.config, dataset=HOSTILE, engine=HOSTILE, device=HOSTILE),
+        name=HOSTILE,
+    )
+
+
+def test_hostile_text_stays_text(material: report.Material) -> None:
+    bad = hostile(material.records[0])
+    compared = replace(material.comparisons[0], name=HOSTILE, classes=(HOSTILE,) * 10, edges=(HOSTILE,) * 4)
+    measured = [replace(one, name=HOSTILE, dataset=HOSTILE) for one in material.benchmarks]
+    text = rendered(report.Material([bad], [], [compared], measured, [HOSTILE], Skipped(HOSTILE, HOSTILE, HOSTILE)))
+    page = Page(text)
+    assert page.open == []
+    names = Counter(tag for tag, _ in page.tags)
+    assert names["script"] == names["img"] == 0
+    assert names["style"] == 1
+    assert HOSTILE in "".join(page.text)
+
+
+# The answers
+
+
+def answers(material: report.Material, question: str, **options: Any) -> str:
+    page = rendered(material, **options)
+    (found,) = re.findall(rf'<article class="answer">\s*<h3>{re.escape(question)}.*?</article>', page, re.DOTALL)
+    return Page(found).words
+
+
+def test_the_activations_are_compared_image_by_image(material: report.Material) -> None:
+    relu, sigmoid = material.records
+    assert sigmoid.final
+    found = sigmoid.final.predictions
+    lucky = next(i for i, (a, b) in enumerate(zip(found.labels, found.predictions, strict=True)) if a != b)
+    better = replace(
+        found,
+        predictions=tuple(found.labels[i] if i == lucky else one for i, one in enumerate(found.predictions)),
+        margins=tuple(1.0 if i == lucky else one for i, one in enumerate(found.margins)),
+    )
+    test = replace(sigmoid.final.test, correct=sigmoid.final.test.correct + 1)
+    changed = replace(sigmoid, final=replace(sigmoid.final, predictions=better, test=test))
+    said = answers(report.Material([relu, changed]), "What does Sigmoid change?")
+    assert "0 images are right with ReLU alone and 1 with Sigmoid alone" in said
+    assert "with probability 1 (exact McNemar test): no more than the choice of test images explains" in said
+    assert "one training from one seed" in said
+    assert "What does Sigmoid change" not in Page(rendered(report.Material([relu]))).words
+
+
+def test_the_answer_on_parity_puts_failures_first(material: report.Material) -> None:
+    compared = material.comparisons[0]
+    said = answers(material, "Does the exported model still give the same answers?")
+    assert "digits-relu: yes, by the rules of each precision." in said
+    broken = replace(compared, results=(replace(compared.results[0], failures=("it is wrong",)), *compared.results[1:]))
+    name = compared.results[0].configuration.target
+    said = answers(
+        report.Material(material.records, [], [broken]), "Does the exported model still give the same answers?"
+    )
+    assert f"digits-relu: NOT in {name}." in said
+
+
+def test_the_answer_on_speed_claims_no_more_than_the_statistics(material: report.Material) -> None:
+    said = answers(material, "How fast is it really?")
+    assert "batch 1, 1 thread: onnxruntime takes 20.0 µs a call" in said
+    assert "significantly faster than every other" in said
+    assert "batch 128, 1 thread: onnxruntime takes 1,000.0 µs a call" in said
+    assert "not significantly faster than every other" in said
+
+
+# The commands that do it again
+
+
+def options_of(line: str, command: Any) -> dict[str, Any]:
+    """Parse a command line as the program would."""
+    program, name, *arguments = shlex.split(line)
+    assert program == "mnist-bench"
+    context = command.make_context(name, list(arguments))
+    return dict(context.params)
+
+
+def test_the_training_command_gives_the_configuration_again(material: report.Material) -> None:
+    record = material.records[0]
+    changed = replace(
+        record, config=replace(record.config, seed=7, learning_rate=0.002, batch_size=64, validation="holdout")
+    )
+    given = options_of(_commands.train_command(changed), train.command)
+    for name in ("dataset", "activation", "seed", "epochs", "threads", "device", "learning_rate", "batch_size"):
+        assert given[name] == getattr(changed.config, name)
+    assert given["validation"] == "holdout"
+    assert given["name"] == record.name
+    several = replace(record, config=replace(record.config, processes=4))
+    assert _commands.train_command(several).startswith("torchrun --nproc-per-node=4 -m mnist_bench train ")
+
+
+def test_the_other_commands_are_understood(material: report.Material) -> None:
+    lines = list(_commands.export_commands(material.manifests[0]))
+    given = [options_of(line, export.command) for line in lines]
+    made_again = {(one["names"], one["precisions"]) for one in given}
+    assert (("onnx",), ("fp16", "int8-dynamic", "int8", "fp32")) in {
+        (names, tuple(sorted(kinds, key=("fp16", "int8-dynamic", "int8", "fp32").index))) for names, kinds in made_again
+    }
+    given_verify = options_of(_commands.verify_command(material.comparisons[0]), verify.command)
+    assert (given_verify["batch_sizes"], given_verify["threads"]) == ((128,), (1,))
+    plan = BenchPlan(blocks=6, batch_sizes=(1, 128), threads=(1,), seed=3, targets=("onnxruntime",))
+    given_bench = options_of(_commands.bench_command(made.record(plan=plan)), bench.command)
+    assert given_bench["quick"]
+    assert (given_bench["runtimes"], given_bench["seed"]) == (("onnxruntime",), 3)
+
+
+# The command
+
+
+def test_the_command_writes_the_page_into_the_first_run(
+    own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("report", "--html") == 0
+    assert capsys.readouterr().out == "exports/digits-relu/report.html\n"
+    first = Path("exports/digits-relu/report.html").read_text(encoding="utf-8")
+    assert Page(first).open == []
+    assert run("report", "--html") == 0
+    assert Path("exports/digits-relu/report.html").read_text(encoding="utf-8") == first  # equal records, equal bytes
+
+
+# In a browser
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, started by Playwright; skipped where either is missing."""
+    import shutil
+
+    sync_api = pytest.importorskip("playwright.sync_api")
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no Chromium on the PATH")
+    quiet = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run")
+    with sync_api.sync_playwright() as started:
+        chromium = started.chromium.launch(executable_path=path, args=list(quiet))
+        yield chromium
+        chromium.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 820, 1440])
+def test_a_browser_shows_it_without_a_request_a_message_or_an_overflow(
+    browser: Any, text: str, tmp_path: Path, width: int, scheme: str
+) -> None:
+    requests, messages, tab = opened(browser, text, tmp_path, width, scheme)
+    assert requests == [(tmp_path / "page.html").as_uri()]
+    assert messages == []
+    assert tab.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    boxes = "[...document.querySelectorAll('main *:not(svg *, .scroll *, pre *)')].filter(e => e.checkVisibility())"
+    assert (
+        tab.evaluate(f"{boxes}.filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.outerHTML)")
+        == []
+    )
+    tab.close()
+
+
+def test_the_browser_check_can_fail(browser: Any, tmp_path: Path) -> None:
+    bad = (
+        '<!DOCTYPE html><meta http-equiv="Content-Security-Policy" content="default-src \'none\'">'
+        '<body style="width: 3000px"><img src="file:///nowhere.png">'
+    )
+    _, messages, tab = opened(browser, bad, tmp_path, 820, "light")
+    assert any("Content Security Policy" in message for message in messages)
+    wide = bad.replace("default-src 'none'", "default-src 'none'; style-src 'unsafe-inline'")
+    _, _, tab = opened(browser, wide, tmp_path, 820, "light")
+    assert tab.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+
+
+def test_the_mistakes_can_be_put_in_another_order_without_a_script(browser: Any, text: str, tmp_path: Path) -> None:
+    _, _, tab = opened(browser, text, tmp_path, 820, "light")
+    first = tab.locator(".gallery").first
+    assert first.locator(".confident").is_visible()
+    first.get_by_label("by pair").check()
+    assert not first.locator(".confident").is_visible()
+    assert first.locator(".pairs").is_visible()
+    first.get_by_label("closest first").check()
+    assert first.locator(".close").is_visible()
+    assert tab.locator(".gallery").nth(1).locator(".confident").is_visible()
+    tab.close()
+
+
+def test_on_paper_what_is_folded_is_open(browser: Any, text: str, tmp_path: Path) -> None:
+    _, _, tab = opened(browser, text, tmp_path, 820, "light")
+    hidden = tab.locator("details table").first
+    assert not hidden.is_visible()
+    tab.emulate_media(media="print")
+    assert hidden.evaluate("e => e.checkVisibility({contentVisibilityAuto: true})")
+    assert not tab.locator("nav").is_visible()
+    tab.close()
+
+
+def opened(browser: Any, text: str, folder: Path, width: int, scheme: str) -> tuple[list[str], list[str], Any]:
+    """Open a page; return what it asked for, what the console said, and the tab."""
+    path = folder / "page.html"
+    path.write_text(text, encoding="utf-8")
+    tab = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    requests: list[str] = []
+    messages: list[str] = []
+    tab.on("request", lambda one: None if one.url.startswith("data:") else requests.append(one.url))
+    tab.on("console", lambda one: messages.append(one.text))
+    tab.on("pageerror", lambda one: messages.append(str(one)))
+    tab.goto(path.as_uri(), wait_until="load")
+    return requests, messages, tab
