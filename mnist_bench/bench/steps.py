@@ -8,13 +8,13 @@ from typing import Any
 
 import msgspec
 
+from mnist_bench import training
 from mnist_bench.bench.blocks import Contender, Outcome, Wrong
 from mnist_bench.bench.inference import MEASURED, measured
-from mnist_bench.core import child, plugins
+from mnist_bench.core import child
 from mnist_bench.core.bench_types import LOSS_TOLERANCE, REFERENCE_ENGINE, TRAINING_FORMAT, BenchPlan, Row, Sample
 from mnist_bench.core.errors import EnvironmentProblem
 from mnist_bench.core.types import Configuration, Record, TrainConfig
-from mnist_bench.training import engines
 
 
 def contenders(record: Record, plan: BenchPlan, names: Sequence[str], data_dir: Path | None) -> list[Contender]:
@@ -25,7 +25,7 @@ def contenders(record: Record, plan: BenchPlan, names: Sequence[str], data_dir: 
         ChildFailed: the reference engine fails.
     """
     for name in names:
-        plugins.load(engines, name)
+        training.usable_engine(name, plan.device)
     config = msgspec.structs.replace(record.config, device=plan.device, threads=max(plan.threads))
     losses = child.call(
         "mnist_bench.bench.trainer:epoch_loss",
@@ -40,7 +40,7 @@ def contenders(record: Record, plan: BenchPlan, names: Sequence[str], data_dir: 
     expected = dict(zip(plan.batch_sizes, losses, strict=True))
     return [
         Contender("", name, Process(msgspec.structs.replace(config, engine=name), plan, data_dir, expected))
-        for name in names or plugins.names(engines)
+        for name in names or training.engines_for(plan.device)
     ]
 
 
@@ -73,7 +73,7 @@ class Process:
             runtime=self.config.engine,
             version=found["version"],
             format=TRAINING_FORMAT,
-            precision="fp32",
+            precision=training.usable_engine(self.config.engine, self.plan.device).PRECISION,
             device=self.plan.device,
             provider=f"torch {self.plan.device}",
             threads=session["threads"],

@@ -24,7 +24,7 @@ ADAM_PASSES = 7
 """Passes over the parameters in a step of Adam: weights, gradient, moments are read; all but the gradient written."""
 FLOAT_BYTES = 4
 PROTOCOL_BATCH, PROTOCOL_STEP = 128, "training step"
-WEIGHT_BYTES = {"fp32": 4, "fp16": 2}
+WEIGHT_BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def _inference_floor_s(row: Row, limits: Sequence[Limits]) -> float | None:
 
 def _training_floor_s(row: Row, limits: Sequence[Limits]) -> float | None:
     batch, images = row.configuration.batch_size, row.samples[0].images
-    rate = matrix_rate(limits, ("fp32",), PROTOCOL_STEP if batch == PROTOCOL_BATCH else "")
+    rate = matrix_rate(limits, (row.configuration.precision,), PROTOCOL_STEP if batch == PROTOCOL_BATCH else "")
     if rate is None:
         return None
     step, parameters = operations(training_products(batch)) / rate, PARAMETERS * FLOAT_BYTES

@@ -45,7 +45,7 @@ Examples:
 )
 @click.option("--activation", type=click.Choice(["relu", "sigmoid", "both"]), default="relu", show_default=True)
 @click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N.")
-@click.option("--engine", default="preallocated", show_default=True, metavar="NAME", help="How steps are executed.")
+@click.option("--engine", metavar="NAME", help="How steps are executed.  [default: the fastest on the device]")
 @click.option("--epochs", type=click.IntRange(1, 100_000), default=15, show_default=True)
 @click.option("--batch-size", type=click.IntRange(1, 1_000_000), default=128, show_default=True)
 @click.option("--lr", "learning_rate", type=_options.Finite(min=0, min_open=True), default=1e-3, show_default=True)
@@ -115,11 +115,9 @@ def _run_name(activation: str, given: dict[str, Any]) -> str:
 
 def _config(activation: str, given: dict[str, Any]) -> "TrainConfig":
     """Turn options into a configuration for this machine."""
-    from mnist_bench import data, environment
-    from mnist_bench.core import plugins
+    from mnist_bench import data, environment, training
     from mnist_bench.core.errors import BadInput
     from mnist_bench.core.types import TrainConfig
-    from mnist_bench.training import engines
 
     cores = environment.available_cores()
     threads = given["threads"] or cores
@@ -127,11 +125,14 @@ def _config(activation: str, given: dict[str, Any]) -> "TrainConfig":
         raise BadInput(f"--threads {threads} is more than the {cores} cores that this process may use")
     if given["dataset"] not in data.names():
         raise BadInput(f"no dataset {given['dataset']!r}: choose from {', '.join(data.names())}")
-    plugins.load(engines, given["engine"])
-    fields = ("dataset", "validation", "engine", "epochs", "batch_size", "learning_rate", "seed")
+    device = environment.resolve_device(given["device"])
+    engine = given["engine"] or training.default_engine(device)
+    training.usable_engine(engine, device)
+    fields = ("dataset", "validation", "epochs", "batch_size", "learning_rate", "seed")
     return TrainConfig(
         activation=activation,  # type: ignore[arg-type]
-        device=environment.resolve_device(given["device"]),
+        engine=engine,
+        device=device,
         threads=threads,
         **{name: given[name] for name in fields},
     )

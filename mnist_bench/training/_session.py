@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mnist_bench import data, environment, model, store
-from mnist_bench.core import plugins
 from mnist_bench.core.errors import BadInput, Interrupted, RecordDamaged, TrainingDiverged
 from mnist_bench.core.types import (
     DatasetInfo,
@@ -25,7 +24,7 @@ from mnist_bench.core.types import (
     Tally,
     TrainConfig,
 )
-from mnist_bench.training import engines
+from mnist_bench.training._choice import usable_engine
 from mnist_bench.training._evaluate import measure, predictions
 from mnist_bench.training._schedule import MaskStream, derived_seed, epoch_order
 from mnist_bench.training.engines._engine import Engine, RunningTally
@@ -148,7 +147,7 @@ def _parts(dataset: data.Dataset, config: TrainConfig) -> Parts:
 def _engine(config: TrainConfig, parts: Parts) -> Engine:
     torch.set_float32_matmul_precision("highest")  # the protocol is IEEE float32: no TF32
     network = model.create(config.activation, config.dropout, derived_seed(config.seed, 0, "weights"))
-    module = plugins.load(engines, config.engine)
+    module = usable_engine(config.engine, config.device)
     engine: Engine = module.create(network.to(config.device), *parts.train, config)
     return engine
 

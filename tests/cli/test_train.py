@@ -207,7 +207,7 @@ def test_both_are_checked_before_either_is_trained(run: Run, capsys: pytest.Capt
 def test_the_engine_is_a_setting_too(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*DIGITS, "-q") == 0
     assert run("train", "--dataset", "digits", "-q", "--resume", "--epochs", 3, "--engine", "eager") == 2
-    assert "engine was preallocated, not eager" in one_line(capsys)
+    assert "engine was onednn, not eager" in one_line(capsys)
 
 
 def test_overwriting_removes_what_was_made_from_the_old_run(run: Run) -> None:

@@ -14,8 +14,16 @@ from mnist_bench.training.engines._engine import Engine, RunningTally
 BATCH, IMAGES = 64, 300  # the last batch is short
 
 
-@pytest.fixture(params=plugins.names(engines))
+def exact(device: str) -> list[str]:
+    """Return the engines that are the protocol on a kind of device."""
+    modules = {name: plugins.load(engines, name) for name in plugins.names(engines)}
+    return [name for name, module in modules.items() if module.PRECISION == "fp32" and device in module.DEVICES]
+
+
+@pytest.fixture(params=exact("cpu"))
 def engine_name(request: pytest.FixtureRequest) -> str:
+    if missing := plugins.load(engines, request.param).why_unavailable():
+        pytest.skip(str(missing))
     return str(request.param)
 
 
@@ -76,6 +84,36 @@ def test_training_is_that_of_a_plain_autograd_loop(
         assert (weight - expected[name]).abs().mean() < 1e-6
 
 
+@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
+def test_every_engine_follows_the_eager_one_through_fifty_steps(
+    engine_name: str, activation: Activation, digits: data.Dataset
+) -> None:
+    found = {name: after(name, activation, digits, steps=50) for name in (engine_name, "eager")}
+    for name, weight in found[engine_name].items():
+        torch.testing.assert_close(weight, found["eager"][name], rtol=1e-4, atol=5e-4)
+        assert (weight - found["eager"][name]).abs().mean() < 1e-5
+
+
+def test_bfloat16_is_near_and_is_not_the_protocol(digits: data.Dataset) -> None:
+    """Its first steps go the same way, with the rounding of 8 bits: further off than float32's, and not far."""
+    if missing := plugins.load(engines, "onednn-bf16").why_unavailable():
+        pytest.skip(str(missing))
+    exactly, roughly = (after(name, "relu", digits, steps=10) for name in ("eager", "onednn-bf16"))
+    start = model.create("relu", 0.2, 7).state_dict()
+    for name, weight in exactly.items():
+        apart, gone = (weight - roughly[name]).abs().mean(), (weight - start[name]).abs().mean()
+        assert 1e-6 < apart < 0.2 * gone
+
+
+def after(name: str, activation: Activation, digits: data.Dataset, steps: int) -> dict[str, torch.Tensor]:
+    """Return the weights after so many steps."""
+    engine = build(name, activation, digits)
+    tally = RunningTally.start(Tally(), "cpu")
+    order = torch.randperm(len(digits.train), generator=torch.Generator().manual_seed(1)).repeat(4)[: steps * BATCH]
+    advance(engine, order, MaskStream(0, 1, 0.2, "cpu"), tally)
+    return engine.network.state_dict()
+
+
 def test_the_comparison_can_fail(engine_name: str, digits: data.Dataset) -> None:
     order = torch.arange(IMAGES)
     expected, _ = plain_loop("relu", digits, [order])
@@ -110,6 +148,7 @@ def test_the_optimizer_s_state_is_named_after_the_parameters(engine_name: str, d
 
 
 @pytest.mark.cuda
+@pytest.mark.parametrize("engine_name", exact("cuda"))
 def test_cuda_trains_like_the_cpu(engine_name: str, digits: data.Dataset) -> None:
     """The same masks on both: those of the CPU, copied."""
 

@@ -1,4 +1,6 @@
-"""Engines, a module each with a `create(...)`: how the steps of an epoch are executed.
+"""Engines, a module each: how the steps of an epoch are executed.
 
-All give the same training within rounding. The contract, `Engine`, is in `_engine.py`.
+An engine module has `create(...)`, the `DEVICES` it can use, the `PRECISION` of its matrix products and
+`why_unavailable()` (a `Skipped`, or None). Those of fp32 all give the same training within rounding: the protocol. The
+contract of what they create, `Engine`, is in `_engine.py`.
 """

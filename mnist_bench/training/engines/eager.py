@@ -6,10 +6,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mnist_bench.core.types import TrainConfig
+from mnist_bench.core.types import Skipped, TrainConfig
 from mnist_bench.model import Network
 from mnist_bench.training._schedule import MaskStream
 from mnist_bench.training.engines._engine import MOMENTS, Engine, RunningTally
+
+DEVICES, PRECISION = ("cpu", "cuda"), "fp32"
+
+
+def why_unavailable() -> Skipped | None:
+    """It is wherever torch is."""
+    return None
 
 
 class EagerEngine:
