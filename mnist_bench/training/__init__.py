@@ -1,6 +1,7 @@
 """Training: what an epoch is, how it is saved and resumed, and the engines that execute its steps."""
 
+from mnist_bench.training._many import train_many
 from mnist_bench.training._rehearsal import Rehearsal
-from mnist_bench.training._session import Observer, new_record, train
+from mnist_bench.training._session import Observer, Trained, dataset_info, new_record, train, train_in_memory
 
-__all__ = ["Observer", "Rehearsal", "new_record", "train"]
+__all__ = ["Observer", "Rehearsal", "Trained", "dataset_info", "new_record", "train", "train_in_memory", "train_many"]
