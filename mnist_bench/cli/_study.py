@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from msgspec.structs import replace
-
 from mnist_bench import data, environment, report, store, study
 from mnist_bench.cli._output import print_tables, say, write_json
 from mnist_bench.cli._progress import study_display, tell
@@ -85,7 +83,12 @@ def _resumed(saved: StudyRecord, given: Given, explicit: set[str]) -> TrainConfi
 
 
 def _planned(
-    folder: Path, saved: StudyRecord | None, config: TrainConfig, dataset: data.Dataset, given: Given, explicit: set[str]
+    folder: Path,
+    saved: StudyRecord | None,
+    config: TrainConfig,
+    dataset: data.Dataset,
+    given: Given,
+    explicit: set[str],
 ) -> StudyRecord:
     """Return the record to begin with, or to go on with: saved, where its plan is another one now."""
     activations = ACTIVATIONS[given["activation"]]

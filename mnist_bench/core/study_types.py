@@ -95,7 +95,7 @@ class StudyRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         done = [result.key for result in self.results]
         if done != [key for key in self.keys if key in set(done)]:
             raise ValueError("a result is not of this study, there twice, or out of order")
-        if {failure.key for failure in self.failures} & set(done) or {one.key for one in self.failures} - set(self.keys):
+        if {failure.key for failure in self.failures} - set(self.lacking):
             raise ValueError("a failure is of no training that is lacking")
         for result in self.results:
             self._check(result)

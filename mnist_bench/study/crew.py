@@ -1,9 +1,9 @@
 """Processes, on one machine or on several, that share a study's jobs through a rendezvous store.
 
-Whoever is free takes the next job, so that a faster machine does more. The store holds small values under keys: `plan`;
-`taken/I`, the rank that took job I; `result/I`, in how many pieces its outcome lies under `result/I/…`; `beat/R`, which
-changes while rank R lives; `left/R`; `stop`. Everything is JSON; rank 0 alone writes files. A study of one process goes the same
-way, with a store within that process.
+Whoever is free takes the next job, so that a faster machine does more. The store holds small values under keys:
+`plan`; `taken/I`, the rank that took job I; `result/I`, in how many pieces its outcome lies under `result/I/…`;
+`beat/R`, which changes while rank R lives; `left/R`; `stop`. Everything is JSON, and rank 0 alone writes files. A study
+of one process goes the same way, with a store within that process.
 """
 
 import contextlib
@@ -20,12 +20,12 @@ from mnist_bench.core.errors import BadInput, EnvironmentProblem, Interrupted, M
 from mnist_bench.study.jobs import Outcome, Plan
 
 if TYPE_CHECKING:
-    from torch.distributed import Store
+    from torch._C._distributed_c10d import Store
 
 POLL_S = 0.2
 BEAT_S, LOST_S = 2.0, 60.0
 JOIN_S, LEAVE_S = 300.0, 10.0  # until every process is there, and until it has left
-PIECE_BYTES = 4 * 1024**2  # torch's TCPStore refuses values above 8 MiB
+PIECE = 1024**2  # characters, of at most 4 bytes: torch's TCPStore refuses values above 8 MiB
 SIGNALLED = 128  # an exit code above it is a signal's
 
 
@@ -45,7 +45,7 @@ class Crew:
     def publish(self, plan: Plan) -> None:
         """Tell all others what to do."""
         with _reaching():
-            self._store.set("plan", msgspec.json.encode(plan))
+            self._store.set("plan", msgspec.json.encode(plan).decode())
 
     def plan(self) -> Plan:
         """Wait until rank 0 has told what to do, however long it loads data.
@@ -71,8 +71,8 @@ class Crew:
 
     def post(self, index: int, outcome: Outcome) -> None:
         """Hand in what a job came to."""
-        content = msgspec.json.encode(outcome)
-        pieces = [content[start : start + PIECE_BYTES] for start in range(0, len(content), PIECE_BYTES)]
+        content = msgspec.json.encode(outcome).decode()
+        pieces = [content[start : start + PIECE] for start in range(0, len(content), PIECE)]
         with _reaching():
             for number, piece in enumerate(pieces):
                 self._store.set(f"result/{index}/{number}", piece)
@@ -189,17 +189,18 @@ def joined() -> Iterator[Crew]:
         BadInput: some of the variables are set that torchrun sets, and others are not.
         EnvironmentProblem: the others cannot be reached.
     """
-    import torch.distributed as dist
+    from torch.distributed import HashStore, PrefixStore  # type: ignore[attr-defined]
+    from torch.distributed.rendezvous import rendezvous
 
     if os.environ.get("WORLD_SIZE", "1") == "1":
-        yield Crew(dist.HashStore(), rank=0, size=1)
+        yield Crew(HashStore(), rank=0, size=1)
         return
     try:
         with _reaching():
-            found, rank, size = next(iter(dist.rendezvous("env://", timeout=timedelta(seconds=JOIN_S))))
+            found, rank, size = next(iter(rendezvous("env://", timeout=timedelta(seconds=JOIN_S))))
     except ValueError as error:
         raise BadInput(f"WORLD_SIZE is set, but this is no torchrun ({error}): unset it, or use torchrun") from error
-    crew = Crew(dist.PrefixStore("mnist-bench", found), rank, size)
+    crew = Crew(PrefixStore("mnist-bench", found), rank, size)
     with _beating(crew):
         yield crew
 

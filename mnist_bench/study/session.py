@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,7 +158,7 @@ def help_out(plan: Plan, hands: Hands, stop: Stop, crew: Crew) -> int:
     return done
 
 
-def _work(crew: Crew, jobs: Sequence[Job], config: TrainConfig, hands: Hands) -> Iterator[int]:
+def _work(crew: Crew, jobs: Sequence[Job], config: TrainConfig, hands: Hands) -> Generator[int]:
     """Take jobs while there are any, and do so many at a time; yield often, each time how many have ended since.
 
     When it is closed before the end, its processes are killed, and what they were at is handed in as not done.
@@ -214,7 +214,8 @@ def _saved(record: StudyRecord, outcome: Outcome, folder: Path, told: Told) -> S
     )
     if record.results:  # until something has come, an older study of this name stays
         store.save_study(folder, record, new=new)
-    for one in (*outcome.results, *outcome.failures):
+    over: tuple[SeedResult | SeedFailure, ...] = (*outcome.results, *outcome.failures)
+    for one in over:
         told(Progress(len(record.results), len(record.keys), len(record.failures), one))
     return record
 

@@ -1,7 +1,7 @@
 """Statistics of some seeds: intervals of means by Student's t, of medians by the bootstrap.
 
-Arguments are one value a seed; nothing here rounds and nothing drops a value. Final accuracies of one network over seeds
-are nearly normal, which t needs; epochs are whole numbers with an open end, which it could not treat.
+Arguments are one value a seed; nothing here rounds and nothing drops a value. Final accuracies of one network over
+seeds are nearly normal, which t needs; epochs are whole numbers with an open end, which it could not treat.
 """
 
 import math

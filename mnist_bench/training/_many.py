@@ -158,6 +158,5 @@ def _finals(trained: Seeds, parts: Parts) -> Iterator[FinalMeasurement]:
 
 def _divergence(config: TrainConfig, seed: int, epoch: int, loss_sum: float) -> TrainingDiverged:
     return TrainingDiverged(
-        f"the loss became {loss_sum} in epoch {epoch} of seed {seed}: "
-        f"use a smaller --lr than {config.learning_rate:g}"
+        f"the loss became {loss_sum} in epoch {epoch} of seed {seed}: use a smaller --lr than {config.learning_rate:g}"
     )
