@@ -1,8 +1,8 @@
-"""Run folders: atomic files, versioned records, checkpoints that survive a crash at any moment.
+"""Run and study folders: atomic files, versioned records, checkpoints that survive a crash at any moment.
 
 One run is one folder. `run.json` is the record and the commit point: it names the checkpoint files by content, they are
 written before it, and files that it no longer names are removed after it. Whatever moment a process dies at, the folder
-holds one complete state.
+holds one complete state. A study's folder holds `study.json`, which is replaced as a whole, and never a run.
 """
 
 import contextlib
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from mnist_bench.core.bench_types import BenchRecord, GateRecord, SelfTestRecord, TrainingBenchRecord
 from mnist_bench.core.digest import sha256, sha256_of_file
 from mnist_bench.core.errors import BadInput, OutputUnwritable, RecordDamaged, RunExists, RunNotFound
+from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import (
     READABLE_VERSIONS,
     SCHEMA_VERSION,
@@ -41,8 +42,9 @@ DEFAULT_OUT = Path("exports")
 PAGE = "report.html"
 
 Arrays = Mapping[str, NDArray[Any]]
-Saved = Record | Manifest | ParityRecord | BenchRecord
+Saved = Record | Manifest | ParityRecord | BenchRecord | StudyRecord
 T = TypeVar("T", bound=Saved)
+N = TypeVar("N", Record, StudyRecord)
 NAMES: dict[type[Saved], str] = {
     Record: "run.json",
     Manifest: "manifest.json",
@@ -51,58 +53,79 @@ NAMES: dict[type[Saved], str] = {
     TrainingBenchRecord: "bench-training.json",
     GateRecord: "gate.json",
     SelfTestRecord: "self-test.json",
+    StudyRecord: "study.json",
 }
 UNFINISHED: dict[type[Saved], str] = {
     kind: name.replace(".json", "-unfinished.json") for kind, name in NAMES.items() if issubclass(kind, BenchRecord)
 }
-DERIVED = tuple(name for kind, name in (*NAMES.items(), *UNFINISHED.items()) if kind is not Record)
+FOLDERS: dict[type[Saved], str] = {Record: "run", StudyRecord: "study"}
+"""The records that have a folder of their own, and what it is called."""
+DERIVED = tuple(name for kind, name in (*NAMES.items(), *UNFINISHED.items()) if kind not in FOLDERS)
 
 
 def run_folder(out: Path, name: str) -> Path:
     """Return the folder of a run, which need not exist.
 
     Raises:
-        BadInput: the name is not a plain one: letters, digits, dots, hyphens and underscores, at most 100.
+        BadInput: the name is not a plain one (letters, digits, dots, hyphens and underscores, at most 100), or is that
+            of a study.
     """
+    return _folder(out, name, Record, StudyRecord)
+
+
+def study_folder(out: Path, name: str) -> Path:
+    """Return the folder of a study, which need not exist; raises as `run_folder` does, also where it is a run's."""
+    return _folder(out, name, StudyRecord, Record)
+
+
+def _folder(out: Path, name: str, kind: type[Saved], other: type[Saved]) -> Path:
     if not NAME_PATTERN.fullmatch(name):
         raise BadInput(
-            f"run name {name!r} is not a plain name (letters, digits, '.', '-', '_'); choose folders with --out"
+            f"{FOLDERS[kind]} name {name!r} is not a plain name (letters, digits, '.', '-', '_'); "
+            f"choose folders with --out"
         )
+    if exists(out / name, other):
+        raise BadInput(f"{name!r} in {out} is a {FOLDERS[other]}: choose another --{FOLDERS[kind]}")
     return out / name
 
 
 def run_names(out: Path) -> tuple[str, ...]:
     """Return the names of the runs below a folder, the newest first."""
-    records = sorted(out.glob(f"*/{NAMES[Record]}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    return _names(out, Record)
+
+
+def _names(out: Path, kind: type[Saved]) -> tuple[str, ...]:
+    records = sorted(out.glob(f"*/{NAMES[kind]}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     return tuple(path.parent.name for path in records if NAME_PATTERN.fullmatch(path.parent.name))
 
 
-def options(folder: Path) -> str:
-    """Return the options that name a run on the command line."""
-    return f"--run {folder.name}" + ("" if folder.parent == DEFAULT_OUT else f" --out {folder.parent}")
+def options(folder: Path, kind: type[Saved] = Record) -> str:
+    """Return the options that name a run, or a study, on the command line."""
+    place = "" if folder.parent == DEFAULT_OUT else f" --out {folder.parent}"
+    return f"--{FOLDERS[kind]} {folder.name}{place}"
 
 
-def exists(folder: Path) -> bool:
-    """Tell whether a folder holds a run, be it damaged or not."""
-    return (folder / NAMES[Record]).exists()
+def exists(folder: Path, kind: type[Saved] = Record) -> bool:
+    """Tell whether a folder holds a run, or a study, be it damaged or not."""
+    return (folder / NAMES[kind]).exists()
 
 
-def refuse_existing(folder: Path) -> None:
-    """Raise RunExists where a folder holds a run."""
-    if exists(folder):
+def refuse_existing(folder: Path, kind: type[Saved] = Record) -> None:
+    """Raise RunExists where a folder holds a run, or a study."""
+    if exists(folder, kind):
         raise RunExists(
-            f"run {folder.name!r} is already in {folder.parent}: "
-            f"go on with --resume, replace it with --overwrite, or choose another --run"
+            f"{FOLDERS[kind]} {folder.name!r} is already in {folder.parent}: "
+            f"go on with --resume, replace it with --overwrite, or choose another --{FOLDERS[kind]}"
         )
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Create a run's folder and keep other processes from writing to it.
+def locked(folder: Path, kind: type[Saved] = Record) -> Iterator[None]:
+    """Create a run's or a study's folder and keep other processes from writing to it.
 
     Raises:
         OutputUnwritable: the folder cannot be created or written.
-        RunExists: another process is writing this run.
+        RunExists: another process is writing it.
     """
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -110,7 +133,10 @@ def locked(folder: Path) -> Iterator[None]:
         try:
             lock.acquire()
         except filelock.Timeout as error:
-            raise RunExists(f"run {folder.name!r} is being written by another process: choose another --run") from error
+            what = FOLDERS[kind]
+            raise RunExists(
+                f"{what} {folder.name!r} is being written by another process: choose another --{what}"
+            ) from error
     try:
         yield
     finally:
@@ -192,13 +218,30 @@ def load_record(folder: Path) -> Record:
         RunNotFound: there is no such run.
         RecordDamaged: it is not a record, or one of another schema version.
     """
-    record = load(folder, Record)
+    return _load_named(folder, Record, "runs", "train one")
+
+
+def load_study(folder: Path) -> StudyRecord:
+    """Read a study's record back; raises as `load_record` does."""
+    return _load_named(folder, StudyRecord, "studies", "make one with mnist-bench study")
+
+
+def _load_named(folder: Path, kind: type[N], several: str, remedy: str) -> N:
+    record = load(folder, kind)
     if record is None:
-        here = ", ".join(run_names(folder.parent)) or "none"
+        what, here = FOLDERS[kind], ", ".join(_names(folder.parent, kind)) or "none"
         raise RunNotFound(
-            f"no run {folder.name!r} in {folder.parent} (runs there: {here}): train one, or give --run or --out"
+            f"no {what} {folder.name!r} in {folder.parent} ({several} there: {here}): {remedy}, "
+            f"or give --{what} or --out"
         )
     return msgspec.structs.replace(record, name=folder.name)  # a folder may be copied under another name
+
+
+def save_study(folder: Path, record: StudyRecord, *, new: bool) -> None:
+    """Save a study as far as it has come; where it is new, what was drawn of an older one of its name is removed."""
+    save(folder, record)
+    if new:
+        _remove_figures(folder)
 
 
 def save_checkpoint(
@@ -268,10 +311,15 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise RecordDamaged(f"{path} cannot be read ({error}): restore it, or make it anew") from error
 
 
-def _save_arrays(folder: Path, stem: str, arrays: Arrays) -> SavedFile:
+def to_safetensors(arrays: Arrays) -> bytes:
+    """Encode arrays as a checkpoint's file holds them."""
     import safetensors.numpy
 
-    content = safetensors.numpy.save({name: np.require(array, requirements="C") for name, array in arrays.items()})
+    return safetensors.numpy.save({name: np.require(array, requirements="C") for name, array in arrays.items()})
+
+
+def _save_arrays(folder: Path, stem: str, arrays: Arrays) -> SavedFile:
+    content = to_safetensors(arrays)
     digest = sha256(content)
     # Named by content: the next state never touches the files of the one before.
     name = f"{stem}-{digest[:8]}.safetensors"
@@ -324,7 +372,13 @@ def _remove_derived(folder: Path) -> None:
             (folder / artifact.name).unlink(missing_ok=True)
     for name in (*DERIVED, PAGE):
         (folder / name).unlink(missing_ok=True)
-    for made in (*folder.glob("figures/*.[ps][nv]g"), *folder.glob("loadgen/*/mlperf_log_*.txt")):
+    _remove_figures(folder)
+    for made in folder.glob("loadgen/*/mlperf_log_*.txt"):
+        made.unlink()
+
+
+def _remove_figures(folder: Path) -> None:
+    for made in folder.glob("figures/*.[ps][nv]g"):
         made.unlink()
 
 

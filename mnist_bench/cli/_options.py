@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+MOST_SEEDS, LARGEST_SEED = 10_000, 2**63
+
 
 class Finite(click.FloatRange):
     """A number in a range; "nan", which is in every range, is refused."""
@@ -45,6 +47,25 @@ def numbers(_context: click.Context, parameter: click.Parameter, text: str | Non
     return tuple(dict.fromkeys(found))
 
 
+def seeds(_context: click.Context, _parameter: click.Parameter, text: str | None) -> tuple[int, ...]:
+    """Parse `32`, which stands for 0 … 31, or a list such as `3,7,11`; nothing, for what the command chooses."""
+    if text is None:
+        return ()
+    try:
+        found = [int(word) for word in text.split(",") if word or "," not in text]
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r} is neither a number of seeds nor a list such as 3,7,11") from error
+    if "," not in text:
+        if not 1 <= found[0] <= MOST_SEEDS:
+            raise click.BadParameter(f"{found[0]} is not a number of seeds from 1 to {MOST_SEEDS:,}")
+        return tuple(range(found[0]))
+    if twice := [seed for place, seed in enumerate(found) if seed in found[:place]]:
+        raise click.BadParameter(f"seed {twice[0]} is there more than once")
+    if not found or min(found) < 0 or max(found) >= LARGEST_SEED:
+        raise click.BadParameter(f"{text!r} has a seed that is not in [0, 2^63)")
+    return tuple(found)
+
+
 out = click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -60,6 +81,24 @@ data_dir = click.option(
     show_envvar=True,
     callback=_existing_if_typed,
     help="A torchvision root to look into first; may be read-only.",
+)
+dataset = click.option(
+    "--dataset", default="mnist", show_default=True, metavar="NAME", help="mnist, digits, fashion or kmnist."
+)
+validation = click.option(
+    "--validation",
+    type=click.Choice(["test", "holdout"]),
+    default="test",
+    show_default=True,
+    help="What is watched each epoch: the test set, or 5,000 training images.",
+)
+training_device = click.option(
+    "--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N."
+)
+epochs = click.option("--epochs", type=click.IntRange(1, 100_000), default=15, show_default=True)
+batch_size = click.option("--batch-size", type=click.IntRange(1, 1_000_000), default=128, show_default=True)
+learning_rate = click.option(
+    "--lr", "learning_rate", type=Finite(min=0, min_open=True), default=1e-3, show_default=True
 )
 convergence_at = click.option(
     "--convergence-at",

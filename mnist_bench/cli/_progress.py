@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 
 import click
 
+from mnist_bench import study
 from mnist_bench.bench.blocks import Progress
+from mnist_bench.core.study_types import SeedFailure, SeedResult
 from mnist_bench.core.types import Configuration, EpochMetrics, Record
 from mnist_bench.training import Observer
 
@@ -233,3 +235,88 @@ class _Blocks:
 
 def _rough(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < SECONDS_BELOW else f"{seconds / 60:.0f} min"
+
+
+@contextlib.contextmanager
+def study_display(quiet: bool) -> Iterator[Callable[[study.Progress], None]]:
+    """Tell on stderr how many trainings of a study are done, and the time left."""
+    if quiet:
+        yield lambda _: None
+    elif _on_a_terminal():
+        with _Seeds() as seeds:
+            yield seeds.tell
+    else:
+        yield _SeedLines().tell
+
+
+class _Pace:
+    """How long the rest takes, as what was done since the first look promises."""
+
+    def __init__(self) -> None:
+        self._began: tuple[float, int] | None = None
+
+    def left_s(self, at: study.Progress) -> float | None:
+        """Return the seconds left; None before anything is done."""
+        now, over = time.monotonic(), at.done + at.failed
+        if self._began is None:
+            self._began = now, over
+        since, first = self._began
+        return (now - since) / (over - first) * (at.total - over) if over > first else None
+
+
+class _Seeds:
+    """A bar over all trainings, with what came last; it moves when one is over, and its clock all the time."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bar
+
+        self._bar = Bar(
+            TextColumn("study"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            TextColumn("{task.description}", style="dim"),
+            console=Console(stderr=True),
+        )
+        self._task, self._pace = self._bar.add_task("the first seeds are being trained", total=None, left=""), _Pace()
+
+    def __enter__(self) -> "_Seeds":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def tell(self, at: study.Progress) -> None:
+        """Draw where a study stands; a failure gets a line of its own above the bar, which stays."""
+        left = self._pace.left_s(at)
+        shown = {"left": f"about {_rough(left)} left"} if left else {"left": ""}
+        if isinstance(at.last, SeedFailure):
+            self._bar.console.print(_of_seed(at.last), highlight=False, markup=False)
+        elif at.last:
+            shown["description"] = _of_seed(at.last)
+        self._bar.update(self._task, total=at.total, completed=at.done, **shown)  # type: ignore[arg-type]
+
+
+class _SeedLines:
+    """A line when a study starts, and one for each training that is over."""
+
+    def __init__(self) -> None:
+        self._pace = _Pace()
+
+    def tell(self, at: study.Progress) -> None:
+        """Print the line."""
+        left = self._pace.left_s(at)
+        if at.last is None:
+            tell(f"study: {at.done} of {at.total} trainings done")
+        else:
+            about = f", about {_rough(left)} left" if left else ""
+            tell(f"{_of_seed(at.last)} ({at.done} of {at.total}{about})")
+
+
+def _of_seed(one: SeedResult | SeedFailure) -> str:
+    name = f"{one.activation} seed {one.seed}"
+    return f"{name}: {one.reason}" if isinstance(one, SeedFailure) else f"{name}: {one.test.accuracy:.2%}"

@@ -1,5 +1,6 @@
 """`mnist-bench report`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,11 @@ Examples:
   mnist-bench report --table misclassified --format csv      every mistake, raw
   mnist-bench report --html                                  one page, into the run folder
   mnist-bench report --figures                               PNG and SVG into the run folder
+  mnist-bench report --study study-mnist                     a study
 """
 )
 @click.option("--run", "names", multiple=True, metavar="NAME", help="A run; several compare.  [default: the newest]")
+@click.option("--study", "studies", multiple=True, metavar="NAME", help="A study; can be repeated, also with --run.")
 @_options.out
 @_options.renderer
 @click.option(
@@ -33,10 +36,11 @@ Examples:
 )
 @_options.convergence_at
 @click.option("--html", "page", is_flag=True, help="Write report.html, one self-contained page, into the run folder.")
-@click.option("--figures", is_flag=True, help="Draw the figures into the run folders instead.")
+@click.option("--figures", is_flag=True, help="Draw the figures into the folders instead.")
 @_options.data_dir
 def command(
     names: tuple[str, ...],
+    studies: tuple[str, ...],
     out: Path,
     renderer: str,
     only: tuple[str, ...],
@@ -45,12 +49,15 @@ def command(
     figures: bool,
     data_dir: Path | None,
 ) -> None:
-    """Show saved runs: nothing is trained and nothing is measured."""
+    """Show saved runs and studies: nothing is trained and nothing is measured."""
     from mnist_bench import report, store
     from mnist_bench.cli._output import newest_run, print_tables
 
-    chosen = dict.fromkeys(names or [newest_run(out)])
-    material = report.gather([store.run_folder(out, name) for name in chosen])
+    chosen = dict.fromkeys(names or ([] if studies else [newest_run(out)]))
+    material = replace(
+        report.gather([store.run_folder(out, name) for name in chosen]),
+        studies=report.gather_studies([store.study_folder(out, name) for name in dict.fromkeys(studies)]),
+    )
     options = report.ViewOptions(convergence_at)
     if figures:
         for drawn in report.draw_figures(_with_images(material, data_dir), out):
@@ -67,10 +74,10 @@ def command(
 
 def _with_images(material: "Material", data_dir: Path | None) -> "Material":
     """Add the images that the runs were trained on, where they are on this machine."""
-    from dataclasses import replace
-
     from mnist_bench import data, report
 
     records = material.records
+    if not records:
+        return material
     name = records[0].dataset.name
     return replace(material, dataset=report.matching_images(records, lambda: data.load(name, data_dir, download=False)))

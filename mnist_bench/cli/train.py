@@ -34,21 +34,15 @@ Examples:
   mnist-bench train --json - | python -m json.tool    the record, for a program
 """
 )
-@click.option("--dataset", default="mnist", show_default=True, metavar="NAME", help="mnist, digits, fashion or kmnist.")
+@_options.dataset
 @_options.data_dir
-@click.option(
-    "--validation",
-    type=click.Choice(["test", "holdout"]),
-    default="test",
-    show_default=True,
-    help="What is watched each epoch: the test set, or 5,000 training images.",
-)
+@_options.validation
 @click.option("--activation", type=click.Choice(["relu", "sigmoid", "both"]), default="relu", show_default=True)
-@click.option("--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N.")
+@_options.training_device
 @click.option("--engine", metavar="NAME", help="How steps are executed.  [default: the fastest on the device]")
-@click.option("--epochs", type=click.IntRange(1, 100_000), default=15, show_default=True)
-@click.option("--batch-size", type=click.IntRange(1, 1_000_000), default=128, show_default=True)
-@click.option("--lr", "learning_rate", type=_options.Finite(min=0, min_open=True), default=1e-3, show_default=True)
+@_options.epochs
+@_options.batch_size
+@_options.learning_rate
 @click.option("--seed", type=click.IntRange(min=0, max=2**63 - 1), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: all cores]")
 @click.option("--run", "name", metavar="NAME", help="Name of the run.  [default: DATASET-ACTIVATION]")

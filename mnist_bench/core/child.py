@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,34 @@ class ChildFailed(MnistBenchError):
         self.exit_code = exit_code
 
 
+class Calls:
+    """Calls made from several threads, which can be stopped together from another one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._processes: set[subprocess.Popen[str]] = set()
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Kill the processes of all calls, those to come too."""
+        with self._lock:
+            self._stopped = True
+            for process in self._processes:
+                _kill_group(process)
+
+    def add(self, process: "subprocess.Popen[str]") -> None:
+        """Take in a process that has just started."""
+        with self._lock:
+            self._processes.add(process)
+            if self._stopped:
+                _kill_group(process)
+
+    def remove(self, process: "subprocess.Popen[str]") -> None:
+        """Let go of a process that has been waited for: its number may soon be another's."""
+        with self._lock:
+            self._processes.discard(process)
+
+
 def call(
     target: str,
     argument: dict[str, Any],
@@ -37,6 +66,7 @@ def call(
     died_exit_code: int = BUG,
     folder: Path | None = None,
     python: Sequence[str] = (),
+    among: Calls | None = None,
 ) -> Any:
     """Call `module:function` with a JSON argument in a fresh process and return its JSON result.
 
@@ -48,13 +78,14 @@ def call(
         died_exit_code: the error's exit code where the process hung or died without a word.
         folder: where it runs; here, unless told.
         python: the command that starts another installation's Python; without our PYTHONPATH, to find its own modules.
+        among: the calls that this one is stopped together with.
 
     Raises:
         ChildFailed: the function raised an error, or the process hung, died, or could not be started.
     """
     command = [*(python or [sys.executable]), "-m", "mnist_bench.core.child", target, str(memory_limit_bytes or 0)]
     try:
-        status, out, err = _run(command, json.dumps(argument), time_limit_s, folder, own_path=not python)
+        status, out, err = _run(command, json.dumps(argument), time_limit_s, folder, not python, among or Calls())
     except subprocess.TimeoutExpired as error:
         raise ChildFailed(f"it took longer than {time_limit_s:g} s and was stopped", died_exit_code) from error
     except OSError as error:
@@ -74,7 +105,7 @@ def _result(status: int, out: str, err: str, died_exit_code: int) -> Any:
 
 
 def _run(
-    command: list[str], question: str, time_limit_s: float, folder: Path | None, own_path: bool
+    command: list[str], question: str, time_limit_s: float, folder: Path | None, own_path: bool, among: Calls
 ) -> tuple[int, str, str]:
     """Run a command in a process group of its own, of which nothing is left; return its status and what it printed."""
     kept = {name: value for name, value in os.environ.items() if own_path or name != "PYTHONPATH"}
@@ -90,9 +121,11 @@ def _run(
         stderr=subprocess.PIPE,
     ) as process:
         try:
+            among.add(process)
             out, err = process.communicate(question, timeout=time_limit_s)
         finally:
             _kill_group(process)
+            among.remove(process)
     return process.returncode, out, err
 
 

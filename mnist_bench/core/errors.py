@@ -19,7 +19,8 @@
     │   ├── TargetUnavailable
     │   ├── OutputUnwritable
     │   ├── TooBusy
-    │   └── MeasurementFailed
+    │   ├── MeasurementFailed
+    │   └── StudyIncomplete     (or exit as all its failed seeds did)
     └── Interrupted             exit 130 (Ctrl-C) or 143 (SIGTERM)
 
 A message is one line that says what happened, to what, and what to do next.
@@ -73,11 +74,11 @@ class ModelRefused(BadInput):
 
 
 class RunExists(BadInput):
-    """A run of this name is already there."""
+    """A run or a study of this name is already there, or is being written."""
 
 
 class RunNotFound(BadInput):
-    """There is no run of this name."""
+    """There is no run or study of this name."""
 
 
 class UnlikeMachines(BadInput):
@@ -112,6 +113,14 @@ class TooBusy(EnvironmentProblem):
 
 class MeasurementFailed(EnvironmentProblem):
     """What was to be measured could not be."""
+
+
+class StudyIncomplete(EnvironmentProblem):
+    """Some seeds of a study came to no result; `exit_code` is theirs, where they all ended with the same."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class Interrupted(MnistBenchError):

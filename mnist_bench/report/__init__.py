@@ -6,16 +6,17 @@ from typing import Any
 from mnist_bench.core import plugins
 from mnist_bench.core.bench_types import BenchRecord
 from mnist_bench.core.errors import BadInput
+from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import ParityRecord, Record
 from mnist_bench.report import renderers
 from mnist_bench.report._comparison import comparison_table
 from mnist_bench.report._environment import environment_tables
 from mnist_bench.report._figures import draw_figures
 from mnist_bench.report._load import load_table
-from mnist_bench.report._material import Material, gather, matching_images
+from mnist_bench.report._material import Material, gather, gather_studies, matching_images
 from mnist_bench.report._page import write_page
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
-from mnist_bench.report.views import bench, parity, training
+from mnist_bench.report.views import bench, parity, study, training
 
 __all__ = [
     "Cell",
@@ -30,10 +31,12 @@ __all__ = [
     "draw_figures",
     "environment_tables",
     "gather",
+    "gather_studies",
     "load_table",
     "matching_images",
     "parity_tables",
     "render",
+    "study_tables",
     "tables",
     "write_page",
 ]
@@ -58,16 +61,22 @@ def bench_tables(record: BenchRecord, options: ViewOptions, only: Sequence[str] 
     return _build(bench, [record], options, only)
 
 
+def study_tables(record: StudyRecord, options: ViewOptions, only: Sequence[str] = ()) -> Iterator[Table]:
+    """Make the tables of a study; see `tables`."""
+    return _build(study, [record], options, only)
+
+
 def all_tables(material: Material, options: ViewOptions, only: Sequence[str] = ()) -> Iterator[Table]:
-    """Make the tables of some training runs, and of what was compared and measured of them; see `tables`.
+    """Make the tables of some training runs, of what was compared and measured of them, and of studies; see `tables`.
 
     Raises:
         BadInput: there is no such view.
     """
     subjects: dict[Any, Sequence[Any]] = {
-        training: [material.records],
+        training: [material.records] if material.records else [],
         parity: material.comparisons,
         bench: material.benchmarks,
+        study: material.studies,
     }
     known = {name: folder for folder in subjects for name in plugins.names(folder)}
     if unknown := [name for name in only if name not in known]:

@@ -29,10 +29,10 @@ def pictures(material: Material, *names: str) -> "Iterator[Picture | Skipped]":
 
 
 def draw_figures(material: Material, out: Path) -> Iterator[Path | Skipped]:
-    """Write every figure as PNG and SVG into `figures/` of the run that it belongs to.
+    """Write every figure as PNG and SVG into `figures/` of the run, or the study, that it belongs to.
 
     Args:
-        material: the runs, and their images; a figure that compares goes into the first run's folder.
+        material: the runs, their images, and studies; a figure that compares goes into the first run's folder.
         out: the folder that holds the run folders.
 
     Yields:

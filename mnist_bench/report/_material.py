@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from mnist_bench import store
 from mnist_bench.core.bench_types import BenchRecord, GateRecord, SelfTestRecord, TrainingBenchRecord
 from mnist_bench.core.errors import MnistBenchError
+from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import Manifest, ParityRecord, Record, Skipped
 from mnist_bench.data import Dataset
 
@@ -26,7 +27,7 @@ NO_IMAGES = Skipped("images", "no dataset was loaded", "see --data-dir")
 
 @dataclass(frozen=True)
 class Material:
-    """Training runs, and what was exported, compared and measured of their present weights.
+    """Training runs, and what was exported, compared and measured of their present weights; and studies.
 
     `stale` says of which documents the weights are not the present ones. `dataset` holds the images that the runs were
     trained on, or why they are not here.
@@ -37,6 +38,7 @@ class Material:
     comparisons: Sequence[ParityRecord] = ()
     benchmarks: Sequence[BenchRecord] = ()
     stale: Sequence[str] = field(default=())
+    studies: Sequence[StudyRecord] = ()
     dataset: Dataset | Skipped = NO_IMAGES
 
 
@@ -59,6 +61,11 @@ def gather(folders: Sequence[Path]) -> Material:
         benchmarks=[one for kind, how in BENCHMARKS for one in _of_present_weights(runs, kind, how, stale)],
         stale=stale,
     )
+
+
+def gather_studies(folders: Sequence[Path]) -> list[StudyRecord]:
+    """Read the studies that some folders hold; raises as `gather` does."""
+    return [store.load_study(folder) for folder in folders]
 
 
 def _of_present_weights(

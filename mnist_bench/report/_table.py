@@ -13,10 +13,12 @@ class Unit(Enum):
     ORDINAL = "ordinal"  # an epoch or an index: never grouped by thousands
     SHARE = "share"  # in [0, 1], shown as a percentage
     SHARE_DIFFERENCE = "share difference"  # of two shares, shown in percentage points with its sign
+    SHARE_WIDTH = "share, a width"  # a standard deviation of shares, shown in percentage points
     SECONDS = "s"
     MICROSECONDS = "s, microseconds on a screen"
     DURATION = "s, of any size"  # shown in the unit that fits, ns to s
     SECONDS_DIFFERENCE = "s difference"
+    EPOCH = "epoch, maybe between two"  # a median of epochs
     NATS = "nat"  # a cross-entropy loss
     NATS_DIFFERENCE = "nat difference"
     LOGITS = "logit"  # a difference of logits

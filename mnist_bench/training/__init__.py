@@ -1,7 +1,20 @@
 """Training: what an epoch is, how it is saved and resumed, and the engines that execute its steps."""
 
 from mnist_bench.training._choice import default_engine, engines_for, usable_engine
+from mnist_bench.training._many import train_many
 from mnist_bench.training._rehearsal import Rehearsal
-from mnist_bench.training._session import Observer, new_record, train
+from mnist_bench.training._session import Observer, Trained, dataset_info, new_record, train, train_in_memory
 
-__all__ = ["Observer", "Rehearsal", "default_engine", "engines_for", "new_record", "train", "usable_engine"]
+__all__ = [
+    "Observer",
+    "Rehearsal",
+    "Trained",
+    "dataset_info",
+    "default_engine",
+    "engines_for",
+    "new_record",
+    "train",
+    "train_in_memory",
+    "train_many",
+    "usable_engine",
+]

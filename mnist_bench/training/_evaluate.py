@@ -19,10 +19,15 @@ def measure(network: Network, images: Tensor, labels: Tensor) -> tuple[Tally, Te
     """
     network.eval()
     logits = torch.cat([network(chunk) for chunk in torch.split(images, CHUNK)])
+    network.train()
+    return tally(logits, labels), logits
+
+
+def tally(logits: Tensor, labels: Tensor) -> Tally:
+    """Count logits float32 (n, 10) against labels int64 (n,), on the CPU or a device."""
     loss_sum = functional.cross_entropy(logits.double(), labels, reduction="sum")
     correct = (logits.argmax(1) == labels).sum()
-    network.train()
-    return Tally(loss_sum=loss_sum.item(), correct=int(correct.item()), images=len(labels)), logits
+    return Tally(loss_sum=loss_sum.item(), correct=int(correct.item()), images=len(labels))
 
 
 def predictions(logits: Tensor, labels: Tensor) -> Predictions:

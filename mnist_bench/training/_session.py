@@ -23,6 +23,7 @@ from mnist_bench.core.types import (
     Record,
     Tally,
     TrainConfig,
+    Validation,
 )
 from mnist_bench.training._choice import usable_engine
 from mnist_bench.training._evaluate import measure, predictions
@@ -52,6 +53,28 @@ class Stop(Protocol):
         """Return the number of the signal that asks for it, or None."""
 
 
+class Unobserved:
+    """An `Observer` that ignores what it is told."""
+
+    def started(self, record: Record) -> None:
+        """See `Observer`."""
+
+    def advanced(self, epoch: int, images: int) -> None:
+        """See `Observer`."""
+
+    def epoch_done(self, record: Record) -> None:
+        """See `Observer`."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network that was trained without a folder: its epochs, its final measurement and its parameters by name."""
+
+    epochs: tuple[EpochMetrics, ...]
+    final: FinalMeasurement
+    weights: Mapping[str, NDArray[Any]]
+
+
 @dataclass(frozen=True)
 class Parts:
     """The tensors of a run on its device: images float32 (n, 1, 28, 28) with labels int64 (n,)."""
@@ -63,20 +86,25 @@ class Parts:
 
 def new_record(name: str, config: TrainConfig, dataset: data.Dataset) -> Record:
     """Return the record of a run that has not begun."""
-    train, validation = data.training_and_validation(dataset, config.validation)
     return Record(
         name=name,
         environment=environment.collect(config.device),
-        dataset=DatasetInfo(
-            name=dataset.name,
-            classes=dataset.classes,
-            sha256=dataset.sha256,
-            train_images=len(train),
-            validation_images=len(validation),
-            test_images=len(dataset.test),
-        ),
+        dataset=dataset_info(dataset, config.validation),
         config=config,
         parameters=model.count_parameters(model.Network()),
+    )
+
+
+def dataset_info(dataset: data.Dataset, validation: Validation) -> DatasetInfo:
+    """Describe a dataset as it is used with one way of validation."""
+    train, watched = data.training_and_validation(dataset, validation)
+    return DatasetInfo(
+        name=dataset.name,
+        classes=dataset.classes,
+        sha256=dataset.sha256,
+        train_images=len(train),
+        validation_images=len(watched),
+        test_images=len(dataset.test),
     )
 
 
@@ -112,10 +140,23 @@ def train(record: Record, dataset: data.Dataset, folder: Path, observer: Observe
     return record
 
 
+def train_in_memory(config: TrainConfig, dataset: data.Dataset) -> Trained:
+    """Train a network as `train` does, bit for bit, without a folder.
+
+    Raises:
+        TrainingDiverged: the loss is no longer finite.
+    """
+    engine, parts = prepare(config, dataset)
+    record = new_record(f"{config.activation}, seed {config.seed}", config, dataset)
+    while len(record.epochs) < config.epochs:
+        record = _epoch(engine, record, parts, None, None, Unobserved(), lambda: None)
+    return Trained(record.epochs, _measured(engine, parts), to_arrays(engine.network.state_dict()))
+
+
 def prepare(config: TrainConfig, dataset: data.Dataset) -> tuple[Engine, Parts]:
     """Put the data and a new network on the device, and build the engine that trains it."""
     torch.set_num_threads(config.threads)
-    parts = _parts(dataset, config)
+    parts = on_device(dataset, config)
     return _engine(config, parts), parts
 
 
@@ -133,15 +174,16 @@ def _refuse_misfit(record: Record, dataset: data.Dataset, train_images: int) -> 
         )
 
 
-def _parts(dataset: data.Dataset, config: TrainConfig) -> Parts:
+def on_device(dataset: data.Dataset, config: TrainConfig) -> Parts:
+    """Put the images of a dataset on a configuration's device."""
     kept, watched = data.training_and_validation(dataset, config.validation)
 
-    def on_device(images: data.Images) -> tuple[Tensor, Tensor]:
+    def moved(images: data.Images) -> tuple[Tensor, Tensor]:
         pixels = torch.from_numpy(data.to_input(images.pixels)).to(config.device)
         return pixels, torch.from_numpy(images.labels.astype(np.int64)).to(config.device)
 
-    test = on_device(dataset.test)
-    return Parts(on_device(kept), test if config.validation == "test" else on_device(watched), test)
+    test = moved(dataset.test)
+    return Parts(moved(kept), test if config.validation == "test" else moved(watched), test)
 
 
 def _engine(config: TrainConfig, parts: Parts) -> Engine:
@@ -157,11 +199,14 @@ def _epoch(
     record: Record,
     parts: Parts,
     mask_state: Tensor | None,
-    folder: Path,
+    folder: Path | None,
     observer: Observer,
     stop: Stop,
 ) -> Record:
-    """Train one epoch, or the rest of one; evaluate and save; or save where it stands and raise Interrupted."""
+    """Train one epoch, or the rest of one; evaluate and save; or save where it stands and raise Interrupted.
+
+    Without a folder nothing is saved.
+    """
     epoch = len(record.epochs) + 1
     masks = MaskStream(record.config.seed, epoch, record.config.dropout, record.config.device)
     if mask_state is not None:
@@ -173,7 +218,7 @@ def _epoch(
         observer.epoch_done(record)
     else:
         record = _save(engine, replace(record, final=None), folder, reached, masks.state())
-    if (signal_number := stop()) and len(record.epochs) < record.config.epochs:
+    if (signal_number := stop()) and folder and len(record.epochs) < record.config.epochs:
         raise Interrupted(_farewell(record, folder), signal_number)
     return record
 
@@ -203,7 +248,7 @@ def _refuse_divergence(tally: Tally, record: Record) -> None:
         )
 
 
-def _end_of_epoch(engine: Engine, record: Record, parts: Parts, reached: PartialEpoch, folder: Path) -> Record:
+def _end_of_epoch(engine: Engine, record: Record, parts: Parts, reached: PartialEpoch, folder: Path | None) -> Record:
     began = time.perf_counter()
     validation, _ = measure(engine.network, *parts.validation)
     _refuse_divergence(validation, record)
@@ -218,21 +263,24 @@ def _end_of_epoch(engine: Engine, record: Record, parts: Parts, reached: Partial
 
 
 def _finish(engine: Engine, record: Record, parts: Parts, folder: Path) -> Record:
-    """Measure the trained network once more, on the training set and image by image on the test set."""
     if record.final is not None:
         return record
+    record = replace(record, final=_measured(engine, parts))
+    store.save(folder, record)
+    return record
+
+
+def _measured(engine: Engine, parts: Parts) -> FinalMeasurement:
+    """Measure the trained network once more, on the training set and image by image on the test set."""
     began = time.perf_counter()
     train_tally, _ = measure(engine.network, *parts.train)
     test_tally, logits = measure(engine.network, *parts.test)
-    final = FinalMeasurement(
+    return FinalMeasurement(
         train=train_tally,
         test=test_tally,
         predictions=predictions(logits, parts.test[1]),
         measurement_s=time.perf_counter() - began,
     )
-    record = replace(record, final=final)
-    store.save(folder, record)
-    return record
 
 
 def _farewell(record: Record, folder: Path) -> str:
@@ -247,14 +295,16 @@ def _farewell(record: Record, folder: Path) -> str:
 def _save(
     engine: Engine,
     record: Record,
-    folder: Path,
+    folder: Path | None,
     partial: PartialEpoch | None = None,
     mask_state: Tensor | None = None,
 ) -> Record:
-    optimizer = _to_arrays(engine.optimizer_state())
+    if folder is None:
+        return record
+    optimizer = to_arrays(engine.optimizer_state())
     if mask_state is not None:
         optimizer[MASK_STATE] = mask_state.numpy()
-    return store.save_checkpoint(folder, record, _to_arrays(engine.network.state_dict()), optimizer, partial)
+    return store.save_checkpoint(folder, record, to_arrays(engine.network.state_dict()), optimizer, partial)
 
 
 def _restore(engine: Engine, record: Record, folder: Path) -> Tensor | None:
@@ -271,7 +321,7 @@ def _restore(engine: Engine, record: Record, folder: Path) -> Tensor | None:
     return mask_state
 
 
-def _to_arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+def to_arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
     return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
 
 

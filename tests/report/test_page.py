@@ -208,7 +208,9 @@ def test_hostile_text_stays_text(material: report.Material) -> None:
     bad = hostile(material.records[0])
     compared = replace(material.comparisons[0], name=HOSTILE, classes=(HOSTILE,) * 10, edges=(HOSTILE,) * 4)
     measured = [replace(one, name=HOSTILE, dataset=HOSTILE) for one in material.benchmarks]
-    text = rendered(report.Material([bad], [], [compared], measured, [HOSTILE], Skipped(HOSTILE, HOSTILE, HOSTILE)))
+    text = rendered(
+        report.Material([bad], [], [compared], measured, [HOSTILE], dataset=Skipped(HOSTILE, HOSTILE, HOSTILE))
+    )
     page = Page(text)
     assert page.open == []
     names = Counter(tag for tag, _ in page.tags)

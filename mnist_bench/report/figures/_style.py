@@ -35,7 +35,7 @@ STYLE: Any = {  # matplotlib types its settings as literals
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, the stem of its file names, and the run into whose folder it goes.
+    """A figure, the stem of its file names, and the run, or the study, into whose folder it goes.
 
     `says` tells in a sentence or two what there is to see, with its numbers: for whoever cannot see it.
     """

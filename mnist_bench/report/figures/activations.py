@@ -15,6 +15,8 @@ ENOUGH = 2
 
 def build(material: Material) -> Iterator[Picture | Skipped]:
     """Two pictures of all runs with at least one finished epoch, put into the first one's folder."""
+    if not material.records:
+        return
     begun = [record for record in material.records if record.epochs]
     if not ENOUGH <= len(begun) <= len(LINES):
         remedy = "report two to four: --run NAME --run NAME"

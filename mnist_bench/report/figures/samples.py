@@ -14,6 +14,8 @@ PER_CLASS = 10
 def build(material: Material) -> Iterator[Picture | Skipped]:
     """One picture: a row per class, its first training images."""
     dataset = material.dataset
+    if not material.records:
+        return
     if isinstance(dataset, Skipped):
         yield Skipped("samples", dataset.reason, dataset.remedy)
         return

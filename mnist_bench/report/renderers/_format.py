@@ -5,6 +5,7 @@ from collections.abc import Callable
 from mnist_bench.report._table import Cell, Column, Quantity, Unit
 
 ABSENT = "–"
+SMALLEST_P = 0.001  # no probability is written as 0
 
 SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
@@ -29,16 +30,18 @@ FORMATS: dict[Unit, Callable[[float], str]] = {
     Unit.ORDINAL: lambda value: f"{value:.0f}",
     Unit.SHARE: lambda value: f"{value:.2%}",
     Unit.SHARE_DIFFERENCE: lambda value: f"{100 * value:+.2f} pp",
+    Unit.SHARE_WIDTH: lambda value: f"{100 * value:.3f} pp",
     Unit.SECONDS: lambda value: f"{value:,.2f} s",
     Unit.MICROSECONDS: _microseconds,
     Unit.DURATION: _duration,
     Unit.SECONDS_DIFFERENCE: lambda value: f"{value:+,.2f} s",
+    Unit.EPOCH: lambda value: f"{value:g}",
     Unit.NATS: lambda value: f"{value:.4f}",
     Unit.NATS_DIFFERENCE: lambda value: f"{value:+.4f}",
     Unit.LOGITS: lambda value: f"{value:.2f}",
     Unit.FINE_LOGITS: lambda value: f"{value:.6f}",
     Unit.TINY: lambda value: f"{value:.1e}",
-    Unit.PROBABILITY: lambda value: f"{value:.3f}",
+    Unit.PROBABILITY: lambda value: f"{value:.3f}" if value >= SMALLEST_P else f"below {SMALLEST_P:g}",
     Unit.BYTES: lambda value: f"{value:,.0f}",
     Unit.MEMORY: lambda value: f"{value / 1e6:,.1f} MB" if value < 1e7 else f"{value / 1e6:,.0f} MB",  # noqa: PLR2004
     Unit.GIGA_PER_SECOND: lambda value: f"{value / 1e9:,.1f} G",

@@ -3,8 +3,10 @@
 import io
 import shutil
 from collections.abc import Sequence
+from typing import Literal
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
 from rich.padding import Padding
@@ -38,11 +40,18 @@ def _draw(content: Table) -> RichTable:
     table = RichTable(
         title=Text(content.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
     )
+    rows = [
+        [text(cell, column) for cell, column in zip(row, content.columns, strict=True)]
+        for row in content.rows[: content.preview]
+    ]
     for place, column in enumerate(content.columns):
         numeric = column.unit is not Unit.TEXT
-        table.add_column(Text(column.name), justify="right" if numeric else "left", no_wrap=numeric or place == 0)
-    for row in content.rows[: content.preview]:
-        table.add_row(*(Text(text(cell, column)) for cell, column in zip(row, content.columns, strict=True)))
+        whole = numeric or place == 0
+        width = max(map(cell_len, (column.name, *(row[place] for row in rows)))) if whole else None
+        justify: Literal["left", "right"] = "right" if numeric else "left"
+        table.add_column(Text(column.name), justify=justify, no_wrap=whole, min_width=width)
+    for row in rows:
+        table.add_row(*map(Text, row))
     return table
 
 

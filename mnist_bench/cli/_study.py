@@ -1,0 +1,129 @@
+"""What `mnist-bench study` does: alone, or as one of the processes that torchrun started."""
+
+from pathlib import Path
+from typing import Any
+
+from mnist_bench import data, environment, report, store, study, training
+from mnist_bench.cli._output import print_tables, say, write_json
+from mnist_bench.cli._progress import study_display, tell
+from mnist_bench.cli._signals import stop_on_signal
+from mnist_bench.core.errors import BadInput, StudyIncomplete
+from mnist_bench.core.study_types import SeedFailure, StudyRecord
+from mnist_bench.core.types import Activation, TrainConfig
+
+SEEDS = tuple(range(8))
+ACTIVATIONS: dict[str, tuple[Activation, ...]] = {
+    "relu": ("relu",),
+    "sigmoid": ("sigmoid",),
+    "both": ("relu", "sigmoid"),
+}
+FIXED_ON_RESUME = ("dataset", "validation", "device", "epochs", "batch_size", "learning_rate")
+NAMED = 3  # failures in a line of an error; the tables name all
+Given = dict[str, Any]
+
+
+def carry_out(given: Given, explicit: set[str]) -> None:
+    """Make a study, or go on with one; or, in torchrun's other processes, help with it."""
+    hands = study.Hands(given["data_dir"], given["workers"])
+    with study.joined() as crew:
+        if crew.rank:
+            plan = crew.plan()
+            with stop_on_signal() as stop:
+                done = study.help_out(plan, hands, stop, crew)
+            if not given["quiet"]:
+                tell(f"rank {crew.rank}: {done} of {len(plan.jobs)} jobs done here")
+            return
+        with crew.keeping():
+            folder, record = _trained(hands, given, explicit, crew)
+    _show(record, given)
+    _judge(record, folder)
+
+
+def _trained(hands: study.Hands, given: Given, explicit: set[str], crew: study.Crew) -> tuple[Path, StudyRecord]:
+    folder, _, config = _prepare(given, explicit)
+    dataset = data.load(config.dataset, given["data_dir"])
+    with store.locked(folder, StudyRecord), study_display(given["quiet"]) as told, stop_on_signal() as stop:
+        # Once more, now that nobody else can write the study.
+        _, saved, config = _prepare(given, explicit)
+        record = _planned(folder, saved, config, dataset, given, explicit)
+        return folder, study.run(record, dataset, folder, hands, told, stop, crew)
+
+
+def _prepare(given: Given, explicit: set[str]) -> tuple[Path, StudyRecord | None, TrainConfig]:
+    """Return the study's folder, its saved record where it is to be resumed, and how to train; or refuse."""
+    folder = store.study_folder(given["out"], given["name"] or f"study-{given['dataset']}")
+    if not (given["resume"] or given["overwrite"]):
+        store.refuse_existing(folder, StudyRecord)
+    saved = store.load_study(folder) if given["resume"] and store.exists(folder, StudyRecord) else None
+    return folder, saved, _resumed(saved, given, explicit) if saved else _config(given)
+
+
+def _config(given: Given) -> TrainConfig:
+    if given["dataset"] not in data.names():
+        raise BadInput(f"no dataset {given['dataset']!r}: choose from {', '.join(data.names())}")
+    device, cores = environment.resolve_device(given["device"]), environment.available_cores()
+    if device == "cpu" and (given["workers"] or 1) > cores:
+        raise BadInput(f"--workers {given['workers']} is more than the {cores} cores that this process may use")
+    fields = {name: given[name] for name in FIXED_ON_RESUME if name != "device"}
+    if device == "cpu":
+        return TrainConfig(device=device, engine=training.default_engine(device), **fields)
+    return TrainConfig(device=device, engine=study.BATCHED, **fields)
+
+
+def _resumed(saved: StudyRecord, given: Given, explicit: set[str]) -> TrainConfig:
+    """Return the saved configuration; refuse any other one."""
+    wanted = _config(given if "device" in explicit else given | {"device": saved.config.device})
+    unlike = [name for name in FIXED_ON_RESUME if getattr(wanted, name) != getattr(saved.config, name)]
+    if changed := [name for name in unlike if name in explicit]:
+        facts = ", ".join(f"{name} was {getattr(saved.config, name)}, not {getattr(wanted, name)}" for name in changed)
+        raise BadInput(
+            f"study {saved.name!r} cannot be resumed with other settings ({facts}): omit them, or use another --study"
+        )
+    return saved.config
+
+
+def _planned(
+    folder: Path,
+    saved: StudyRecord | None,
+    config: TrainConfig,
+    dataset: data.Dataset,
+    given: Given,
+    explicit: set[str],
+) -> StudyRecord:
+    """Return the record to begin with, or to go on with: saved, where its plan is another one now."""
+    activations = ACTIVATIONS[given["activation"]]
+    if saved is None:
+        return study.new_study(folder.name, config, activations, given["seeds"] or SEEDS, dataset)
+    asked = activations if "activation" in explicit else saved.activations
+    record = study.extended(saved, asked, given["seeds"] or saved.seeds)
+    if record.keys != saved.keys:
+        store.save_study(folder, record, new=False)
+    return record
+
+
+def _show(record: StudyRecord, given: Given) -> None:
+    """Print the tables, or the record, or both, as asked for."""
+    if given["json_path"]:
+        write_json([record], given["json_path"])
+    if not given["quiet"] and given["json_path"] != Path("-"):
+        options = report.ViewOptions(given["convergence_at"])
+        print_tables("rich", report.study_tables(record, options))
+        again = store.options(given["out"] / record.name, StudyRecord)
+        say(f"Saved in {given['out']}. These tables again: mnist-bench report {again}\n")
+
+
+def _judge(record: StudyRecord, folder: Path) -> None:
+    """Raise where a training came to no result."""
+    if record.failures:
+        remedy = f"try them again with mnist-bench study {store.options(folder, StudyRecord)} --resume"
+        named = "; ".join(map(_described, record.failures[:NAMED])) + ("; …" if len(record.failures) > NAMED else "")
+        codes = {failure.exit_code for failure in record.failures}
+        raise StudyIncomplete(
+            f"{len(record.failures)} of {len(record.keys)} trainings came to no result ({named}): "
+            f"{remedy if record.results else 'nothing was saved'}",
+            codes.pop() if len(codes) == 1 else StudyIncomplete.exit_code,
+        )
+
+
+def _described(failure: SeedFailure) -> str:
+    return f"{failure.activation} seed {failure.seed}: {failure.reason}"

@@ -1,0 +1,1 @@
+"""Views of a study: `build(record, options)` makes tables of one `StudyRecord`, finished or not."""
