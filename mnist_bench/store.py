@@ -94,6 +94,11 @@ def run_names(out: Path) -> tuple[str, ...]:
     return _names(out, Record)
 
 
+def study_names(out: Path) -> tuple[str, ...]:
+    """Return the names of the studies below a folder, the newest first."""
+    return _names(out, StudyRecord)
+
+
 def _names(out: Path, kind: type[Saved]) -> tuple[str, ...]:
     records = sorted(out.glob(f"*/{NAMES[kind]}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
     return tuple(path.parent.name for path in records if NAME_PATTERN.fullmatch(path.parent.name))

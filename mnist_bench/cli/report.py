@@ -9,7 +9,7 @@ import click
 from mnist_bench.cli import _options
 
 if TYPE_CHECKING:
-    from mnist_bench.report import Material
+    from mnist_bench.report import Material, ViewOptions
 
 
 @click.command(
@@ -63,13 +63,23 @@ def command(
         for drawn in report.draw_figures(_with_images(material, data_dir), out):
             click.echo(str(drawn))
     if page:
-        folder = store.run_folder(out, material.records[0].name)
-        click.echo(str(report.write_page(_with_images(material, data_dir), folder, options)))
+        click.echo(str(_write_page(_with_images(material, data_dir), out, options)))
     if figures or page:
         return
     for line in material.stale:
         click.echo(line, err=True)
     print_tables(renderer, report.all_tables(material, options, only))
+
+
+def _write_page(material: "Material", out: Path, options: "ViewOptions") -> Path:
+    """Write the page into the first run's folder, with the studies that were named, or those of the same data."""
+    from mnist_bench import report, store
+
+    if not material.records:
+        raise click.UsageError("--html is a page of runs: give a --run with the --study")
+    if not material.studies:
+        material = report.with_studies_beside(material, out)
+    return report.write_page(material, store.run_folder(out, material.records[0].name), options)
 
 
 def _with_images(material: "Material", data_dir: Path | None) -> "Material":

@@ -13,7 +13,7 @@ from mnist_bench.report._comparison import comparison_table
 from mnist_bench.report._environment import environment_tables
 from mnist_bench.report._figures import draw_figures
 from mnist_bench.report._load import load_table
-from mnist_bench.report._material import Material, gather, gather_studies, matching_images
+from mnist_bench.report._material import Material, gather, gather_studies, matching_images, with_studies_beside
 from mnist_bench.report._page import write_page
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 from mnist_bench.report.views import bench, parity, study, training
@@ -38,6 +38,7 @@ __all__ = [
     "render",
     "study_tables",
     "tables",
+    "with_studies_beside",
     "write_page",
 ]
 

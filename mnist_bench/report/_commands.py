@@ -4,7 +4,9 @@ import shlex
 from collections.abc import Iterator, Sequence
 
 from mnist_bench.core.bench_types import BenchRecord
+from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import Artifact, Manifest, ParityRecord, Record, TrainConfig
+from mnist_bench.report._material import Material
 
 PROGRAM, MODULE = "mnist-bench", "-m mnist_bench"
 OPTIONS = {
@@ -21,6 +23,7 @@ OPTIONS = {
 }
 ALWAYS = ("dataset", "activation", "seed", "epochs", "threads", "device")
 """What is named even where it is the default: another machine's default may be another one."""
+OF_STUDIES = ("dataset", "epochs", "device", "validation", "batch_size", "learning_rate")
 QUICK_BLOCKS = 6
 
 
@@ -62,9 +65,21 @@ def bench_command(record: BenchRecord) -> str:
     return _line("bench", *words, *(() if plan.device == "cpu" else ("--device", plan.device)))
 
 
-def report_command(records: Sequence[Record]) -> str:
+def study_command(record: StudyRecord) -> str:
+    """Return how a study was made."""
+    config, usual = record.config, TrainConfig()
+    changed = [name for name in OF_STUDIES if name == "dataset" or getattr(config, name) != getattr(usual, name)]
+    words = [word for name in changed for word in (OPTIONS[name], str(getattr(config, name)))]
+    seeds = str(len(record.seeds)) if record.seeds == tuple(range(len(record.seeds))) else f"{_numbers(record.seeds)},"
+    activation = "both" if len(record.activations) > 1 else record.activations[0]
+    return _line("study", "--seeds", seeds, "--activation", activation, *words, "--study", record.name)
+
+
+def report_command(material: Material) -> str:
     """Return how a page of some runs is written."""
-    return _line("report", "--html", *(word for record in records for word in ("--run", record.name)))
+    words = [word for record in material.records for word in ("--run", record.name)]
+    words += [word for record in material.studies for word in ("--study", record.name)]
+    return _line("report", "--html", *words)
 
 
 def _numbers(values: Sequence[int]) -> str:

@@ -1,5 +1,6 @@
 """Everything that is reported of some runs, gathered from their folders."""
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from msgspec.structs import replace
 
 from mnist_bench import store
 from mnist_bench.core.bench_types import BenchRecord, GateRecord, SelfTestRecord, TrainingBenchRecord
-from mnist_bench.core.errors import MnistBenchError
+from mnist_bench.core.errors import MnistBenchError, RecordDamaged
 from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import Manifest, ParityRecord, Record, Skipped
 from mnist_bench.data import Dataset
@@ -66,6 +67,21 @@ def gather(folders: Sequence[Path]) -> Material:
 def gather_studies(folders: Sequence[Path]) -> list[StudyRecord]:
     """Read the studies that some folders hold; raises as `gather` does."""
     return [store.load_study(folder) for folder in folders]
+
+
+def with_studies_beside(material: Material, out: Path) -> Material:
+    """Add the studies in a folder that are of the same data and validation as the runs; say which cannot be read."""
+    alike = {(frozenset(record.dataset.sha256.items()), record.config.validation) for record in material.records}
+    studies, complaints = [], []
+    for name in store.study_names(out):
+        try:
+            found = store.load_study(store.study_folder(out, name))
+        except RecordDamaged as error:
+            complaints.append(f"study {name} is left out: {error}")
+            continue
+        if (frozenset(found.dataset.sha256.items()), found.config.validation) in alike:
+            studies.append(found)
+    return dataclasses.replace(material, studies=studies, stale=[*material.stale, *complaints])
 
 
 def _of_present_weights(

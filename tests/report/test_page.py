@@ -15,15 +15,16 @@ import pytest
 from msgspec.structs import replace
 
 from mnist_bench import data, parity, report, store
-from mnist_bench.cli import bench, export, train, verify
+from mnist_bench.cli import bench, export, study, train, verify
 from mnist_bench.core.bench_types import BenchPlan
-from mnist_bench.core.types import Record, Skipped
+from mnist_bench.core.types import Record, Skipped, TrainConfig
 from mnist_bench.report import _commands
 from mnist_bench.report._errors import Gallery, galleries
 from mnist_bench.report.page import render_page
 from tests.bench import made
 from tests.conftest import Run
 from tests.report.test_bench_views import inference, training
+from tests.study import made as studies
 
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror=alert(2)>'\"&$\\frac{"
 TITLES = (
@@ -182,7 +183,34 @@ def test_what_was_never_done_is_said_with_the_command_that_does_it(material: rep
     assert "Not here: latency of digits-sigmoid. Its present weights were never benchmarked" in words
     assert "Not here: the mistakes of digits-sigmoid. No dataset was loaded" in words
     assert "this page is of 1 run".capitalize() in words
+    assert "mnist-bench study --dataset digits" in words
     assert "Does the exported model" not in words
+
+
+def test_a_study_of_the_same_data_stands_in_the_page(
+    own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = store.load_record(own_copy)
+    first = studies.record(
+        [studies.result("relu", seed, (0.9, 0.95 + seed / 1000)) for seed in range(6)]
+        + [studies.result("sigmoid", seed, (0.9, 0.94)) for seed in range(6)]
+    )
+    own = replace(first, name="study-digits", dataset=replace(first.dataset, sha256=record.dataset.sha256))
+    foreign = replace(own, name="study-other", dataset=first.dataset)
+    for one in (own, foreign):
+        (Path("exports") / one.name).mkdir()
+        store.save(Path("exports") / one.name, one)
+    damaged = Path("exports/study-damaged/study.json")
+    damaged.parent.mkdir()
+    damaged.write_text("{", encoding="utf-8")
+    assert run("report", "--html") == 0
+    words = Page(Path("exports/digits-relu/report.html").read_text(encoding="utf-8")).words
+    assert "study-digits: sigmoid - relu, test accuracy" in words
+    assert "study-other" not in words
+    assert "study study-damaged is left out" in words
+    capsys.readouterr()
+    assert run("report", "--html", "--study", "study-digits") == 2
+    assert "--html is a page of runs" in capsys.readouterr().err
 
 
 def test_a_run_that_has_not_begun_or_not_ended_has_a_page(material: report.Material, digits: data.Dataset) -> None:
@@ -301,6 +329,11 @@ def test_the_other_commands_are_understood(material: report.Material) -> None:
     }
     given_verify = options_of(_commands.verify_command(material.comparisons[0]), verify.command)
     assert (given_verify["batch_sizes"], given_verify["threads"]) == ((128,), (1,))
+    several = studies.record(config=TrainConfig(dataset="digits", epochs=3, batch_size=64), seeds=(3, 7))
+    given_study = options_of(_commands.study_command(several), study.command)
+    assert (given_study["seeds"], given_study["dataset"], given_study["epochs"]) == ((3, 7), "digits", 3)
+    assert (given_study["batch_size"], given_study["activation"]) == (64, "both")
+    assert options_of(_commands.study_command(studies.record(seeds=(0, 1, 2))), study.command)["seeds"] == (0, 1, 2)
     plan = BenchPlan(blocks=6, batch_sizes=(1, 128), threads=(1,), seed=3, targets=("onnxruntime",))
     given_bench = options_of(_commands.bench_command(made.record(plan=plan)), bench.command)
     assert given_bench["quick"]

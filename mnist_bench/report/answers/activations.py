@@ -1,12 +1,15 @@
 """What does Sigmoid change?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from mnist_bench import study
 from mnist_bench.core.stats import mcnemar
+from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import FinalMeasurement, Record
 from mnist_bench.report._answer import Answer
 from mnist_bench.report._learning import accuracy_after, first_epoch_at, unlike
 from mnist_bench.report._material import Material
+from mnist_bench.report._study import verdict
 from mnist_bench.report._table import ViewOptions
 
 ORDER = 4
@@ -21,7 +24,12 @@ def build(material: Material, options: ViewOptions) -> Iterator[Answer]:
         return
     relu, sigmoid = by_activation["relu"], by_activation["sigmoid"]
     if relu.final and sigmoid.final and relu.dataset.sha256 == sigmoid.dataset.sha256:
-        sentences = [*_accuracy(relu.final, sigmoid.final), *_speed(relu, sigmoid, options), *unlike([relu, sigmoid])]
+        sentences = [
+            *_accuracy(relu.final, sigmoid.final),
+            *_seeds(material.studies),
+            *_speed(relu, sigmoid, options),
+            *unlike([relu, sigmoid]),
+        ]
         yield Answer(QUESTION, sentences, "comparison")
 
 
@@ -39,10 +47,18 @@ def _accuracy(relu: FinalMeasurement, sigmoid: FinalMeasurement) -> Iterator[str
         f"were right equally often, so uneven a split would come about with probability {p:.2g} (exact McNemar test): "
         f"{'' if p < ALPHA else 'no '}more than the choice of test images explains."
     )
-    yield (
-        "Each is one training from one seed, so nothing here tells how much another seed would change: "
-        "mnist-bench study does."
-    )
+
+
+def _seeds(studies: Sequence[StudyRecord]) -> Iterator[str]:
+    """Say what the same comparison over many seeds showed; or that one seed cannot tell."""
+    paired = [(record, found) for record in studies if (found := study.paired(record))]
+    for record, found in paired:
+        yield f"Over the {len(found.seeds)} seeds of {record.name}: {verdict(found)}"
+    if not paired:
+        yield (
+            "Each is one training from one seed, so nothing here tells how much another seed would change: "
+            "mnist-bench study does."
+        )
 
 
 def _speed(relu: Record, sigmoid: Record, options: ViewOptions) -> Iterator[str]:

@@ -10,7 +10,7 @@ from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 from mnist_bench.report.page._blocks import Block, Folded
 from mnist_bench.report.page._measured import inference_of
 
-ORDER = 11
+ORDER = 12
 TITLE = "Environment and hashes"
 
 

@@ -9,7 +9,7 @@ from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.page._blocks import Block, Folded, Heading, Matrix
 from mnist_bench.report.views.training import classes, confusions, misclassified
 
-ORDER = 6
+ORDER = 7
 TITLE = "Errors"
 
 

@@ -10,7 +10,7 @@ from mnist_bench.report.page._blocks import Block, Folded, Heading
 from mnist_bench.report.page._measured import inference_of
 from mnist_bench.report.views.bench import cold_start, latency, not_measured, trust
 
-ORDER = 8
+ORDER = 9
 TITLE = "Latency"
 
 

@@ -10,7 +10,7 @@ from mnist_bench.report.page._blocks import Block, Folded
 from mnist_bench.report.page._measured import inference_of
 from mnist_bench.report.views.bench import limits, throughput
 
-ORDER = 10
+ORDER = 11
 TITLE = "Share of the machine's limit"
 
 

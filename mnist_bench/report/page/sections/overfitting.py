@@ -7,7 +7,7 @@ from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.page._blocks import Block
 from mnist_bench.report.views.training import overfitting
 
-ORDER = 5
+ORDER = 6
 TITLE = "Overfitting"
 
 

@@ -12,7 +12,7 @@ from mnist_bench.report._table import Cell, Column, Table, ViewOptions
 from mnist_bench.report.page._blocks import Block, Faces, Folded, Heading
 from mnist_bench.report.views.parity import certificate, flips, low_precision, runtimes, skipped
 
-ORDER = 7
+ORDER = 8
 TITLE = "Parity of the runtimes, and the certificate"
 
 

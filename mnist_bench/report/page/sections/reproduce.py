@@ -2,13 +2,20 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.report._commands import bench_command, export_commands, report_command, train_command, verify_command
+from mnist_bench.report._commands import (
+    bench_command,
+    export_commands,
+    report_command,
+    study_command,
+    train_command,
+    verify_command,
+)
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.page._blocks import Block, Commands
 from mnist_bench.report.page._measured import inference_of
 
-ORDER = 12
+ORDER = 13
 TITLE = "Do it again"
 
 
@@ -21,7 +28,9 @@ def build(material: Material, _options: ViewOptions) -> Iterator[Block]:
         if bench := inference_of(material, record):
             lines.append(bench_command(bench))
         yield Commands(record.name, lines, _caveats(record.config.device))
-    yield Commands("This page", [report_command(material.records)])
+    if material.studies:
+        yield Commands("The study", [study_command(record) for record in material.studies])
+    yield Commands("This page", [report_command(material)])
 
 
 def _caveats(device: str) -> list[str]:

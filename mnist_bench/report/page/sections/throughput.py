@@ -10,7 +10,7 @@ from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.page._blocks import Block
 from mnist_bench.report.views.bench import training_speed
 
-ORDER = 9
+ORDER = 10
 TITLE = "Training throughput"
 
 
