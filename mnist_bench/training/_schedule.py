@@ -35,10 +35,11 @@ class MaskStream:
         self._largest_kept = kept - LEVELS // 2 - 1  # the integers are signed
         self._scale = LEVELS / kept
         self._generator = torch.Generator(device).manual_seed(derived_seed(seed, epoch, "masks"))
+        self.device = self._generator.device
 
     def draw(self, images: int) -> Tensor:
         """Return the next mask: float32 (images, 512) of 0 and 1 / (1 - dropout)."""
-        words = torch.empty(images, HIDDEN_1 // 4, dtype=torch.int64, device=self._generator.device)
+        words = torch.empty(images, HIDDEN_1 // 4, dtype=torch.int64, device=self.device)
         words.random_(-(2**63), None, generator=self._generator)
         return (words.view(torch.int16) <= self._largest_kept).to(torch.float32).mul_(self._scale)
 
