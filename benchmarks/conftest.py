@@ -32,6 +32,8 @@ class Quiet:
 
     def epoch_done(self, record: Record) -> None: ...
 
+    def finished(self, record: Record) -> None: ...
+
 
 @pytest.fixture(scope="session")
 def dataset() -> data.Dataset:

@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 
 from mnist_bench import data, parity, report, runtimes, training
-from mnist_bench.core import plugins
 from mnist_bench.core.types import Record, TrainConfig
-from mnist_bench.training import engines
 
 Benchmark = Callable[..., Any]
 STEPS, BATCH = 20, 64
@@ -25,7 +23,7 @@ def test_parsing_mnist(benchmark: Benchmark) -> None:
     assert len(benchmark(data.load, "mnist", root, download=False).train) == 60_000
 
 
-@pytest.mark.parametrize("name", plugins.names(engines))
+@pytest.mark.parametrize("name", training.engines_for("cpu"))
 def test_training_steps(benchmark: Benchmark, name: str, dataset: data.Dataset) -> None:
     staged = training.Rehearsal(TrainConfig(dataset="digits", engine=name, batch_size=BATCH), dataset)
 

@@ -307,12 +307,24 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     Raises:
         RecordDamaged: it is not one.
     """
+    try:
+        return to_arrays(path.read_bytes(), path)
+    except OSError as error:
+        raise RecordDamaged(f"{path} cannot be read ({error}): restore it, or make it anew") from error
+
+
+def to_arrays(content: bytes, path: Path) -> dict[str, NDArray[Any]]:
+    """Decode the content of a safetensors file; `path` is for the message of the error.
+
+    Raises:
+        RecordDamaged: it is not one.
+    """
     import safetensors
     import safetensors.numpy
 
     try:
-        return safetensors.numpy.load(path.read_bytes())
-    except (OSError, safetensors.SafetensorError) as error:
+        return safetensors.numpy.load(content)
+    except safetensors.SafetensorError as error:
         raise RecordDamaged(f"{path} cannot be read ({error}): restore it, or make it anew") from error
 
 

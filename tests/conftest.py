@@ -10,7 +10,7 @@ import torch
 
 from mnist_bench import data, formats, training
 from mnist_bench.cli import _main
-from mnist_bench.core.types import Artifact, Record, Skipped, TrainConfig
+from mnist_bench.core.types import Artifact, FinalMeasurement, Record, Skipped, TrainConfig
 
 MNIST_ROOT = Path(os.environ.pop("MNIST_BENCH_DATA", "/nowhere"))
 Run = Callable[..., int]
@@ -59,6 +59,7 @@ class Silent:
     def __init__(self) -> None:
         self.images: list[int] = []
         self.epochs: list[int] = []
+        self.final: FinalMeasurement | None = None
 
     def started(self, record: Record) -> None:
         """Nothing to do."""
@@ -68,6 +69,9 @@ class Silent:
 
     def epoch_done(self, record: Record) -> None:
         self.epochs.append(len(record.epochs))
+
+    def finished(self, record: Record) -> None:
+        self.final = record.final
 
 
 class StopAfter:

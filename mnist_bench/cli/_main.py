@@ -116,7 +116,8 @@ def _explain(error: BaseException) -> tuple[str, int]:
 def _complain(message: str, exit_code: int) -> int:
     line = " ".join(message.split())
     with contextlib.suppress(OSError):  # nobody may be listening any more
-        click.echo(f"{PROGRAM}: {line}", err=True)
+        if line:  # of several processes one speaks for all
+            click.echo(f"{PROGRAM}: {line}", err=True)
     return exit_code
 
 

@@ -34,6 +34,9 @@ class Quiet:
     def epoch_done(self, record: Record) -> None:
         """See `Observer`."""
 
+    def finished(self, record: Record) -> None:
+        """See `Observer`."""
+
 
 class Lines(Quiet):
     """Prints a line when training starts and one after every epoch."""

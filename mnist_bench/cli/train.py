@@ -1,5 +1,7 @@
 """`mnist-bench train`."""
 
+import contextlib
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mnist_bench.core.types import Record, TrainConfig
+    from mnist_bench.data import Dataset
+    from mnist_bench.training import Group
 
 FIXED_ON_RESUME = (
     "engine",
@@ -62,6 +66,7 @@ def command(context: click.Context, /, **given: Any) -> None:
     The protocol: Adam 1e-3, cross-entropy, dropout 0.2, batch 128, 15 epochs. Every epoch is saved; Ctrl-C finishes
     the step, saves and exits 130, SIGTERM likewise with 143, and --resume goes on with the very next image.
     """
+    from mnist_bench import training
     from mnist_bench.cli._output import check_json_path
 
     if given["resume"] and given["overwrite"]:
@@ -69,9 +74,14 @@ def command(context: click.Context, /, **given: Any) -> None:
     check_json_path(given["json_path"])
     explicit = {name for name in given if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT}
     activations = ("relu", "sigmoid") if given["activation"] == "both" else (given["activation"],)
-    for activation in activations:  # all that can be refused is refused before anything is trained
-        _prepare(activation, given, explicit)
-    records = [_train_one(activation, given, explicit) for activation in activations]
+    with training.process_group() as group:
+        for activation in activations:  # all that can be refused is refused before anything is trained
+            group.together(partial(_prepare, activation, given, explicit))
+        records = [_train_one(activation, given, explicit, group) for activation in activations]
+        group.together(lambda: _conclude(records, given) if group.leads else None)
+
+
+def _conclude(records: "Sequence[Record]", given: dict[str, Any]) -> None:
     _show(records, given)
     _require_accuracy(records, given["require_accuracy"])
 
@@ -87,18 +97,30 @@ def _prepare(activation: str, given: dict[str, Any], explicit: set[str]) -> "tup
     return folder, saved, _resumed(saved, activation, given, explicit) if saved else _config(activation, given)
 
 
-def _train_one(activation: str, given: dict[str, Any], explicit: set[str]) -> "Record":
+def _train_one(activation: str, given: dict[str, Any], explicit: set[str], group: "Group") -> "Record":
+    """Train one network; of several processes the first alone reads and writes its folder."""
     from mnist_bench import data, store, training
     from mnist_bench.cli._progress import training_display
     from mnist_bench.cli._signals import stop_on_signal
+    from mnist_bench.core.types import Record
 
     folder, _, config = _prepare(activation, given, explicit)
-    dataset = data.load(config.dataset, given["data_dir"])
-    with store.locked(folder), training_display(given["quiet"]) as observer, stop_on_signal() as stop:
-        # Once more, now that nobody else can write the run: another process may just have finished it.
-        _, saved, config = _prepare(activation, given, explicit)
-        record = _going_on(saved, config) if saved else training.new_record(folder.name, config, dataset)
-        return training.train(record, dataset, folder, observer, stop)
+    dataset = group.together(lambda: data.load(config.dataset, given["data_dir"]))
+    quiet = given["quiet"] or not group.leads
+    with contextlib.ExitStack() as stack:
+        group.together(lambda: stack.enter_context(store.locked(folder)) if group.leads else None)
+        observer = stack.enter_context(training_display(quiet))
+        stop = stack.enter_context(stop_on_signal())
+        record = group.first(lambda: _begun(activation, given, explicit, dataset), Record)
+        return training.train(record, dataset, folder, observer, stop, group)
+
+
+def _begun(activation: str, given: dict[str, Any], explicit: set[str], dataset: "Dataset") -> "Record":
+    """Return the record to train; asked once more, now that nobody else can write the run."""
+    from mnist_bench import training
+
+    folder, saved, config = _prepare(activation, given, explicit)
+    return _going_on(saved, config) if saved else training.new_record(folder.name, config, dataset)
 
 
 def _run_name(activation: str, given: dict[str, Any]) -> str:
@@ -110,11 +132,12 @@ def _run_name(activation: str, given: dict[str, Any]) -> str:
 def _config(activation: str, given: dict[str, Any]) -> "TrainConfig":
     """Turn options into a configuration for this machine."""
     from mnist_bench import data, environment, training
+    from mnist_bench.core import torchrun
     from mnist_bench.core.errors import BadInput
     from mnist_bench.core.types import TrainConfig
 
-    cores = environment.available_cores()
-    threads = given["threads"] or cores
+    cores, place = environment.available_cores(), torchrun.place()
+    threads = given["threads"] or max(cores // place.local_size, 1)
     if threads > cores:
         raise BadInput(f"--threads {threads} is more than the {cores} cores that this process may use")
     if given["dataset"] not in data.names():
@@ -128,6 +151,7 @@ def _config(activation: str, given: dict[str, Any]) -> "TrainConfig":
         engine=engine,
         device=device,
         threads=threads,
+        processes=place.size,
         **{name: given[name] for name in fields},
     )
 
@@ -137,6 +161,7 @@ def _resumed(saved: "Record", activation: str, given: dict[str, Any], explicit: 
     from msgspec.structs import replace
 
     from mnist_bench import environment
+    from mnist_bench.core import torchrun
     from mnist_bench.core.errors import BadInput
 
     wanted = given | {"activation": activation}
@@ -147,6 +172,11 @@ def _resumed(saved: "Record", activation: str, given: dict[str, Any], explicit: 
         facts = ", ".join(f"{name} was {getattr(saved.config, name)}, not {wanted[name]}" for name in changed)
         raise BadInput(
             f"run {saved.name!r} cannot be resumed with other settings ({facts}): omit them, or use another --run"
+        )
+    if (here := torchrun.place().size) != saved.config.processes:
+        raise BadInput(
+            f"run {saved.name!r} is trained by {saved.config.processes} process(es), not by {here}: "
+            f"start as many with torchrun --nproc-per-node, or use another --run"
         )
     epochs = given["epochs"] if "epochs" in explicit else saved.config.epochs
     begun = len(saved.epochs) + bool(saved.checkpoint and saved.checkpoint.partial)

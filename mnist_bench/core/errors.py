@@ -20,8 +20,10 @@
     │   ├── OutputUnwritable
     │   ├── TooBusy
     │   ├── MeasurementFailed
-    │   └── StudyIncomplete     (or exit as all its failed seeds did)
-    └── Interrupted             exit 130 (Ctrl-C) or 143 (SIGTERM)
+    │   ├── StudyIncomplete     (or exit as all its failed seeds did)
+    │   └── ProcessLost
+    ├── Interrupted             exit 130 (Ctrl-C) or 143 (SIGTERM)
+    └── FailedElsewhere         exit as the other one of several processes does
 
 A message is one line that says what happened, to what, and what to do next.
 """
@@ -123,9 +125,21 @@ class StudyIncomplete(EnvironmentProblem):
         self.exit_code = exit_code
 
 
+class ProcessLost(EnvironmentProblem):
+    """One of several processes that do one work is gone, or does not answer."""
+
+
 class Interrupted(MnistBenchError):
     """The work was stopped by a signal; what was done has been saved."""
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+class FailedElsewhere(MnistBenchError):
+    """What another one of several processes says of its error; nothing, where the first of them says it."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code

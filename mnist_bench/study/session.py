@@ -112,10 +112,7 @@ def run(
         Interrupted: `stop` asked for it; what is done is saved.
         OutputUnwritable: the folder cannot be written; what was saved before stays as it is.
     """
-    if dataset.sha256 != record.dataset.sha256:
-        raise BadInput(
-            f"study {record.name!r} was begun with other data than this {dataset.name}: give the same --data-dir"
-        )
+    _refuse_other_data(record, dataset)
     jobs = jobs_of(record.lacking, min(hands.seeds(record.config), -(-len(record.lacking) // crew.size)))
     crew.publish(Plan(record.config, dataset.sha256, jobs))
     told(Progress(len(record.results), len(record.keys)))
@@ -133,6 +130,13 @@ def run(
                 raise Interrupted(_farewell(record, folder), number)
     crew.see_off()
     return record
+
+
+def _refuse_other_data(record: StudyRecord, dataset: data.Dataset) -> None:
+    if dataset.sha256 != record.dataset.sha256:
+        raise BadInput(
+            f"study {record.name!r} was begun with other data than this {dataset.name}: give the same --data-dir"
+        )
 
 
 def help_out(plan: Plan, hands: Hands, stop: Stop, crew: Crew) -> int:

@@ -1,11 +1,14 @@
 """Training: what an epoch is, how it is saved and resumed, and the engines that execute its steps."""
 
 from mnist_bench.training._choice import default_engine, engines_for, usable_engine
+from mnist_bench.training._group import ALONE, Group, process_group
 from mnist_bench.training._many import train_many
 from mnist_bench.training._rehearsal import Rehearsal
 from mnist_bench.training._session import Observer, Trained, dataset_info, new_record, train, train_in_memory
 
 __all__ = [
+    "ALONE",
+    "Group",
     "Observer",
     "Rehearsal",
     "Trained",
@@ -13,6 +16,7 @@ __all__ = [
     "default_engine",
     "engines_for",
     "new_record",
+    "process_group",
     "train",
     "train_in_memory",
     "train_many",

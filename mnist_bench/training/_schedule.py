@@ -36,6 +36,7 @@ class MaskStream:
         self._scale = LEVELS / kept
         self._generator = torch.Generator(device).manual_seed(derived_seed(seed, epoch, "masks"))
         self._words = torch.empty(0, HIDDEN_1 // 4, dtype=torch.int64, device=device)
+        self.device = self._generator.device
 
     def draw(self, images: int) -> Tensor:
         """Return the next mask: float32 (images, 512) of 0 and 1 / (1 - dropout)."""

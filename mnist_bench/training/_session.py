@@ -21,12 +21,14 @@ from mnist_bench.core.types import (
     FinalMeasurement,
     PartialEpoch,
     Record,
+    SavedFile,
     Tally,
     TrainConfig,
     Validation,
 )
 from mnist_bench.training._choice import usable_engine
 from mnist_bench.training._evaluate import measure, predictions
+from mnist_bench.training._group import ALONE, Group
 from mnist_bench.training._schedule import MaskStream, derived_seed, epoch_order
 from mnist_bench.training.engines._engine import Engine, RunningTally
 
@@ -44,6 +46,9 @@ class Observer(Protocol):
 
     def epoch_done(self, record: Record) -> None:
         """An epoch is done, evaluated and saved: the last of `record.epochs`."""
+
+    def finished(self, record: Record) -> None:
+        """All epochs are done; `record.final` is measured and saved."""
 
 
 class Stop(Protocol):
@@ -63,6 +68,9 @@ class Unobserved:
         """See `Observer`."""
 
     def epoch_done(self, record: Record) -> None:
+        """See `Observer`."""
+
+    def finished(self, record: Record) -> None:
         """See `Observer`."""
 
 
@@ -108,15 +116,18 @@ def dataset_info(dataset: data.Dataset, validation: Validation) -> DatasetInfo:
     )
 
 
-def train(record: Record, dataset: data.Dataset, folder: Path, observer: Observer, stop: Stop) -> Record:
+def train(
+    record: Record, dataset: data.Dataset, folder: Path, observer: Observer, stop: Stop, group: Group = ALONE
+) -> Record:
     """Train a new record's network, or go on with a saved one's; save after every epoch; measure at the end.
 
     Args:
         record: from `new_record`, or a saved one to go on with.
         dataset: the data that the record names.
-        folder: the run's folder, locked by the caller.
+        folder: the run's folder, locked by the caller; of several processes the first alone reads and writes it.
         observer: is told of the progress.
-        stop: is asked after every step.
+        stop: is asked after every step, or, of several processes, after some.
+        group: the processes that train together; all are given the same record.
 
     Returns:
         The finished record, as saved.
@@ -126,15 +137,18 @@ def train(record: Record, dataset: data.Dataset, folder: Path, observer: Observe
         Interrupted: `stop` asked for it; the state is saved, and a later call goes on with the next image.
         TrainingDiverged: the loss is no longer finite; what was saved before stays as it is.
         OutputUnwritable: the folder cannot be written; what was saved before stays as it is.
+        FailedElsewhere: one of these happened in another process.
     """
-    engine, parts = prepare(record.config, dataset)
-    _refuse_misfit(record, dataset, len(parts.train[1]))
-    mask_state = _restore(engine, record, folder)
+    group.together(lambda: _refuse_misfit(record, dataset))
+    engine, parts = prepare(replace(record.config, device=group.device(record.config.device)), dataset)
+    mask_state = _restore(engine, record, folder, group)
     observer.started(record)
+    stop = group.agreed(stop)
     while len(record.epochs) < record.config.epochs:
-        record = _epoch(engine, record, parts, mask_state, folder, observer, stop)
+        record = _epoch(engine, record, parts, mask_state, folder, observer, stop, group)
         mask_state = None
-    record = _finish(engine, record, parts, folder)
+    record = group.first(lambda: _finish(engine, record, parts, folder), Record)
+    observer.finished(record)
     if signal_number := stop():
         raise Interrupted(f"stopped; run {record.name!r} is finished and saved", signal_number)
     return record
@@ -149,7 +163,7 @@ def train_in_memory(config: TrainConfig, dataset: data.Dataset) -> Trained:
     engine, parts = prepare(config, dataset)
     record = new_record(f"{config.activation}, seed {config.seed}", config, dataset)
     while len(record.epochs) < config.epochs:
-        record = _epoch(engine, record, parts, None, None, Unobserved(), lambda: None)
+        record = _epoch(engine, record, parts, None, None, Unobserved(), lambda: None, ALONE)
     return Trained(record.epochs, _measured(engine, parts), to_arrays(engine.network.state_dict()))
 
 
@@ -160,7 +174,7 @@ def prepare(config: TrainConfig, dataset: data.Dataset) -> tuple[Engine, Parts]:
     return _engine(config, parts), parts
 
 
-def _refuse_misfit(record: Record, dataset: data.Dataset, train_images: int) -> None:
+def _refuse_misfit(record: Record, dataset: data.Dataset) -> None:
     """Raise where a record and the data, or a record and itself, do not belong together."""
     if dataset.sha256 != record.dataset.sha256:
         raise BadInput(
@@ -168,7 +182,8 @@ def _refuse_misfit(record: Record, dataset: data.Dataset, train_images: int) -> 
         )
     if record.epochs and record.checkpoint is None:
         raise RecordDamaged(f"run {record.name!r} has epochs but no checkpoint: restore its run.json, or train anew")
-    if record.dataset.train_images != train_images:
+    kept, _ = data.training_and_validation(dataset, record.config.validation)
+    if record.dataset.train_images != len(kept):
         raise RecordDamaged(
             f"run {record.name!r} names {record.dataset.train_images} training images: restore its run.json"
         )
@@ -202,22 +217,24 @@ def _epoch(
     folder: Path | None,
     observer: Observer,
     stop: Stop,
+    group: Group,
 ) -> Record:
     """Train one epoch, or the rest of one; evaluate and save; or save where it stands and raise Interrupted.
 
     Without a folder nothing is saved.
     """
     epoch = len(record.epochs) + 1
-    masks = MaskStream(record.config.seed, epoch, record.config.dropout, record.config.device)
+    masks = MaskStream(record.config.seed, epoch, record.config.dropout, parts.train[1].device)
     if mask_state is not None:
         masks.restore(mask_state)
     reached = _steps(engine, record, masks, lambda images: observer.advanced(epoch, images), stop)
     _refuse_divergence(reached.train, record)
     if reached.train.images == record.dataset.train_images:
-        record = _end_of_epoch(engine, record, parts, reached, folder)
+        record = group.first(lambda: _end_of_epoch(engine, record, parts, reached, folder), Record)
         observer.epoch_done(record)
     else:
-        record = _save(engine, replace(record, final=None), folder, reached, masks.state())
+        stopped = replace(record, final=None)
+        record = group.first(lambda: _save(engine, stopped, folder, reached, masks.state()), Record)
     if (signal_number := stop()) and folder and len(record.epochs) < record.config.epochs:
         raise Interrupted(_farewell(record, folder), signal_number)
     return record
@@ -229,9 +246,9 @@ def _steps(
     """Run the steps of an epoch from where it stands, to its end or until asked to stop."""
     config = record.config
     start = (record.checkpoint and record.checkpoint.partial) or PartialEpoch(train=Tally(), train_s=0.0)
-    tally = RunningTally.start(start.train, config.device)
+    tally = RunningTally.start(start.train, masks.device)
     began = time.perf_counter()
-    order = epoch_order(config.seed, len(record.epochs) + 1, record.dataset.train_images).to(config.device)
+    order = epoch_order(config.seed, len(record.epochs) + 1, record.dataset.train_images).to(masks.device)
     for images in engine.run(order[start.train.images :], masks, tally):
         advanced(images)
         if stop():
@@ -307,18 +324,23 @@ def _save(
     return store.save_checkpoint(folder, record, to_arrays(engine.network.state_dict()), optimizer, partial)
 
 
-def _restore(engine: Engine, record: Record, folder: Path) -> Tensor | None:
+def _restore(engine: Engine, record: Record, folder: Path, group: Group) -> Tensor | None:
     """Load the checkpoint that the record names, if any; return the mask stream's state, if stopped within an epoch."""
     if record.checkpoint is None:
         return None
-    weights = _to_tensors(store.load_arrays(folder, record.checkpoint.weights))
-    state = _to_tensors(store.load_arrays(folder, record.checkpoint.optimizer))
+    weights = _loaded(folder, record.checkpoint.weights, group)
+    state = _loaded(folder, record.checkpoint.optimizer, group)
     mask_state = state.pop(MASK_STATE, None)
     try:
         engine.restore(weights, state)
     except (KeyError, RuntimeError) as error:
         raise RecordDamaged(f"the checkpoint in {folder} is of another network: train anew with --overwrite") from error
     return mask_state
+
+
+def _loaded(folder: Path, saved: SavedFile, group: Group) -> dict[str, Tensor]:
+    content = group.first(lambda: store.checked(folder, saved).read_bytes(), bytes)
+    return _to_tensors(store.to_arrays(content, folder / saved.name))
 
 
 def to_arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:

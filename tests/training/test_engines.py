@@ -22,7 +22,8 @@ def exact(device: str) -> list[str]:
 
 @pytest.fixture(params=exact("cpu"))
 def engine_name(request: pytest.FixtureRequest) -> str:
-    if missing := plugins.load(engines, request.param).why_unavailable():
+    missing = plugins.load(engines, request.param).why_unavailable()
+    if missing and request.param != "distributed":  # which trains alone too, though nobody may choose it for that
         pytest.skip(str(missing))
     return str(request.param)
 
