@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from mnist_bench.data import Dataset
     from mnist_bench.training import Group
 
+SEVERAL = "distributed"
+"""The engine of several processes."""
+
 FIXED_ON_RESUME = (
     "engine",
     "dataset",
@@ -143,7 +146,9 @@ def _config(activation: str, given: dict[str, Any]) -> "TrainConfig":
     if given["dataset"] not in data.names():
         raise BadInput(f"no dataset {given['dataset']!r}: choose from {', '.join(data.names())}")
     device = environment.resolve_device(given["device"])
-    engine = given["engine"] or training.default_engine(device)
+    engine = given["engine"] or (SEVERAL if place.size > 1 else training.default_engine(device))
+    if place.size > 1 and engine != SEVERAL:
+        raise BadInput(f"engine {engine!r} trains in one process, not in {place.size}: leave --engine out")
     training.usable_engine(engine, device)
     fields = ("dataset", "validation", "epochs", "batch_size", "learning_rate", "seed")
     return TrainConfig(

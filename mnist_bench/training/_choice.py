@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mnist_bench.core import plugins, torchrun
+from mnist_bench.core import plugins
 from mnist_bench.core.errors import BadInput, TargetUnavailable
 from mnist_bench.training import engines
 
@@ -11,12 +11,7 @@ FASTEST = {"cpu": ("onednn", "preallocated"), "cuda": ("preallocated",)}
 
 
 def default_engine(device: str) -> str:
-    """Return the fastest engine that is exactly the protocol and can be used here, for `cpu` or `cuda:N`.
-
-    Of several processes that torchrun started, it is the one that is made for them.
-    """
-    if torchrun.several():
-        return "distributed"
+    """Return the fastest engine that is exactly the protocol and can be used here, for `cpu` or `cuda:N`."""
     return next(name for name in FASTEST[_kind(device)] if plugins.load(engines, name).why_unavailable() is None)
 
 
@@ -30,8 +25,6 @@ def usable_engine(name: str, device: str) -> Any:
     module = plugins.load(engines, name)
     if _kind(device) not in module.DEVICES:
         raise BadInput(f"engine {name!r} does not run on {device}: choose another --engine, or --device")
-    if torchrun.several() and name != "distributed":
-        raise BadInput(f"engine {name!r} trains in one process, not in several: leave --engine out")
     if skipped := module.why_unavailable():
         raise TargetUnavailable(str(skipped))
     return module

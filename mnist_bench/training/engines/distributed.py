@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
-from mnist_bench.core import torchrun
 from mnist_bench.core.types import Skipped, TrainConfig
 from mnist_bench.model import Network
 from mnist_bench.training._schedule import MaskStream
@@ -27,7 +26,7 @@ STEPS_A_YIELD = 16
 
 def why_unavailable() -> Skipped | None:
     """In one process it is no engine to choose, nor one to compare with those that are made for one."""
-    if torchrun.several():
+    if dist.is_initialized():
         return None
     remedy = "start it with torchrun --nproc-per-node=N -m mnist_bench train"
     return Skipped("distributed", "it shares the work of several processes, and this is one", remedy)
