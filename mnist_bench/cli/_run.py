@@ -1,0 +1,99 @@
+"""What `mnist-bench run` does."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+from mnist_bench import data, report, store, training, workflow
+from mnist_bench.bench.blocks import Progress
+from mnist_bench.cli import _train
+from mnist_bench.cli._output import say
+from mnist_bench.cli._progress import configurations_display, processes_display, tell
+from mnist_bench.core import torchrun
+from mnist_bench.core.child import ChildFailed
+from mnist_bench.core.errors import BadInput, Interrupted, MnistBenchError
+from mnist_bench.core.types import Configuration, Record
+
+Given = dict[str, Any]
+
+
+class Stages:
+    """Tells on stderr which stage is at work, and shows within it what the command of that stage would show."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._quiet = quiet
+        self._inner = contextlib.ExitStack()
+        self._asks: Any = None
+        self._measures: Any = None
+
+    def begins(self, run: str, stage: str) -> None:
+        """See `Watch`."""
+        self._tell(f"{run}: {stage} …")
+        self._inner = contextlib.ExitStack()
+        if stage == "verify":
+            self._asks = self._inner.enter_context(configurations_display(self._quiet))
+        if stage == "bench":
+            self._measures = self._inner.enter_context(processes_display(self._quiet))
+
+    def ends(self, run: str, stage: str, took_s: float, remark: str) -> None:
+        """See `Watch`."""
+        self._inner.close()
+        self._tell(f"{run}: {stage} took {took_s:.0f} s: {remark}")
+
+    def asks(self, configuration: Configuration) -> None:
+        """See `Watch`."""
+        self._asks(configuration)
+
+    def measures(self, at: Progress) -> None:
+        """See `Watch`."""
+        self._measures(at)
+
+    def _tell(self, line: str) -> None:
+        if not self._quiet:
+            tell(line)
+
+
+def carry_out(given: Given, explicit: set[str]) -> None:
+    """Train what was asked for, let the workflow finish it, and say where the page is; then raise what failed."""
+    if torchrun.several():
+        raise BadInput("run is for one process: use torchrun with train, and then run without it")
+    activations = ("relu", "sigmoid") if given["activation"] == "both" else (given["activation"],)
+    for activation in activations:
+        _train.prepare(activation, given, explicit)
+    with _resumable():
+        records = [_train.train_one(activation, given, explicit, training.ALONE) for activation in activations]
+        errors = [error for record in records for error in _finish(record, given)]
+        folders = [store.run_folder(given["out"], record.name) for record in records]
+        page = workflow.write_page(folders, given["data_dir"], report.ViewOptions(given["convergence_at"]))
+    say(f"{page}\n")
+    if errors:
+        reasons = "; ".join(map(str, errors))
+        raise ChildFailed(f"{len(errors)} of the stages failed, the page shows the rest: {reasons}", _worst(errors))
+
+
+def _worst(errors: list[MnistBenchError]) -> int:
+    """Return the exit code to end with: of a failed check before all others."""
+    return min(error.exit_code for error in errors)
+
+
+def _finish(record: Record, given: Given) -> list[MnistBenchError]:
+    folder = store.run_folder(given["out"], record.name)
+    dataset = data.load(record.config.dataset, given["data_dir"], download=False)
+    settings = workflow.Settings(
+        quick=given["quick"], device=record.config.device, data_dir=given["data_dir"], allow_busy=given["allow_busy"]
+    )
+    return workflow.finish(folder, record, dataset, settings, Stages(given["quiet"]))
+
+
+@contextlib.contextmanager
+def _resumable() -> Iterator[None]:
+    """Turn Ctrl-C and SIGTERM, wherever they come, into one error that says how to go on."""
+    words = "stopped; what is done is saved: the same command goes on"
+    try:
+        yield
+    except Interrupted as stopped:
+        raise Interrupted(words, stopped.exit_code - 128) from stopped
+    except KeyboardInterrupt as stopped:
+        raise Interrupted(words, 2) from stopped
+    except SystemExit as stopped:
+        raise Interrupted(words, int(stopped.code or 128) - 128) from stopped

@@ -1,0 +1,119 @@
+"""From options to a training: what is asked for, what is refused, and the training itself."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from mnist_bench import data, environment, store, training
+from mnist_bench.cli._progress import training_display
+from mnist_bench.cli._signals import stop_on_signal
+from mnist_bench.core import torchrun
+from mnist_bench.core.errors import BadInput
+from mnist_bench.core.types import Record, TrainConfig
+
+SEVERAL = "distributed"
+"""The engine of several processes."""
+
+FIXED_ON_RESUME = (
+    "engine",
+    "dataset",
+    "validation",
+    "activation",
+    "device",
+    "threads",
+    "batch_size",
+    "learning_rate",
+    "seed",
+)
+
+
+def prepare(activation: str, given: dict[str, Any], explicit: set[str]) -> tuple[Path, Record | None, TrainConfig]:
+    """Return a run's folder, its saved record where it is to be resumed, and its configuration; or refuse."""
+    folder = store.run_folder(given["out"], _run_name(activation, given))
+    if not (given["resume"] or given["overwrite"]):
+        store.refuse_existing(folder)
+    saved = store.load_record(folder) if given["resume"] and store.exists(folder) else None
+    return folder, saved, _resumed(saved, activation, given, explicit) if saved else _config(activation, given)
+
+
+def train_one(activation: str, given: dict[str, Any], explicit: set[str], group: training.Group) -> Record:
+    """Train one network; of several processes the first alone reads and writes its folder."""
+    folder, _, config = prepare(activation, given, explicit)
+    dataset = group.together(lambda: data.load(config.dataset, given["data_dir"]))
+    quiet = given["quiet"] or not group.leads
+    with contextlib.ExitStack() as stack:
+        group.together(lambda: stack.enter_context(store.locked(folder)) if group.leads else None)
+        observer = stack.enter_context(training_display(quiet))
+        stop = stack.enter_context(stop_on_signal())
+        record = group.first(lambda: _begun(activation, given, explicit, dataset), Record)
+        return training.train(record, dataset, folder, observer, stop, group)
+
+
+def _begun(activation: str, given: dict[str, Any], explicit: set[str], dataset: data.Dataset) -> Record:
+    """Return the record to train; asked once more, now that nobody else can write the run."""
+    folder, saved, config = prepare(activation, given, explicit)
+    return _going_on(saved, config) if saved else training.new_record(folder.name, config, dataset)
+
+
+def _run_name(activation: str, given: dict[str, Any]) -> str:
+    if given["name"] is None:
+        return f"{given['dataset']}-{activation}"
+    return f"{given['name']}-{activation}" if given["activation"] == "both" else str(given["name"])
+
+
+def _config(activation: str, given: dict[str, Any]) -> TrainConfig:
+    """Turn options into a configuration for this machine."""
+    cores, place = environment.available_cores(), torchrun.place()
+    threads = given["threads"] or max(cores // place.local_size, 1)
+    if threads > cores:
+        raise BadInput(f"--threads {threads} is more than the {cores} cores that this process may use")
+    if given["dataset"] not in data.names():
+        raise BadInput(f"no dataset {given['dataset']!r}: choose from {', '.join(data.names())}")
+    device = environment.resolve_device(given["device"])
+    engine = given["engine"] or (SEVERAL if place.size > 1 else training.default_engine(device))
+    if place.size > 1 and engine != SEVERAL:
+        raise BadInput(f"engine {engine!r} trains in one process, not in {place.size}: leave --engine out")
+    training.usable_engine(engine, device)
+    fields = ("dataset", "validation", "epochs", "batch_size", "learning_rate", "seed")
+    return TrainConfig(
+        activation=activation,  # type: ignore[arg-type]
+        engine=engine,
+        device=device,
+        threads=threads,
+        processes=place.size,
+        **{name: given[name] for name in fields},
+    )
+
+
+def _resumed(saved: Record, activation: str, given: dict[str, Any], explicit: set[str]) -> TrainConfig:
+    """Return the saved configuration, with more epochs where asked for; refuse any other change."""
+    wanted = given | {"activation": activation}
+    if "device" in explicit:
+        wanted["device"] = environment.resolve_device(given["device"])
+    changed = [name for name in FIXED_ON_RESUME if name in explicit and wanted[name] != getattr(saved.config, name)]
+    if changed:
+        facts = ", ".join(f"{name} was {getattr(saved.config, name)}, not {wanted[name]}" for name in changed)
+        raise BadInput(
+            f"run {saved.name!r} cannot be resumed with other settings ({facts}): omit them, or use another --run"
+        )
+    if (here := torchrun.place().size) != saved.config.processes:
+        raise BadInput(
+            f"run {saved.name!r} is trained by {saved.config.processes} process(es), not by {here}: "
+            f"start as many with torchrun --nproc-per-node, or use another --run"
+        )
+    epochs = given["epochs"] if "epochs" in explicit else saved.config.epochs
+    begun = len(saved.epochs) + bool(saved.checkpoint and saved.checkpoint.partial)
+    if epochs < begun:
+        raise BadInput(f"run {saved.name!r} has begun epoch {begun} already, more than --epochs {epochs}")
+    if saved.final is None or epochs > len(saved.epochs):
+        environment.resolve_device(saved.config.device)  # raises where it is not here
+    return replace(saved.config, epochs=epochs)
+
+
+def _going_on(saved: Record, config: TrainConfig) -> Record:
+    """Return the record to go on with; a finished one as it is."""
+    if saved.final is not None and config == saved.config:
+        return saved
+    return replace(saved, config=config, resumed_at=(*saved.resumed_at, environment.now()))

@@ -1,0 +1,45 @@
+"""`mnist-bench run`."""
+
+from typing import Any
+
+import click
+
+from mnist_bench.cli import _options
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  mnist-bench run --dataset digits --quick    offline, in three minutes
+  mnist-bench run --activation both           real MNIST, ReLU and Sigmoid, everything this machine can do
+"""
+)
+@_options.dataset
+@_options.data_dir
+@_options.validation
+@click.option("--activation", type=click.Choice(["relu", "sigmoid", "both"]), default="relu", show_default=True)
+@_options.training_device
+@click.option("--engine", metavar="NAME", help="How steps are executed.  [default: the fastest on the device]")
+@_options.epochs
+@_options.batch_size
+@_options.learning_rate
+@click.option("--seed", type=click.IntRange(min=0, max=2**63 - 1), default=0, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), help="CPU threads of the training.  [default: all cores]")
+@click.option("--run", "name", metavar="NAME", help="Name of the run.  [default: DATASET-ACTIVATION]")
+@_options.out
+@click.option("--quick", is_flag=True, help="Leave out what compiles; bench four runtimes, with all cores.")
+@click.option("--overwrite", is_flag=True, help="Begin anew.")
+@click.option("--allow-busy", is_flag=True, help="Measure although others use this machine.")
+@_options.convergence_at
+@_options.quiet
+@click.pass_context
+def command(context: click.Context, /, **given: Any) -> None:
+    """Do all of it: train, export, verify, bench, and write one page to look at.
+
+    What is done already is not done again: the same command goes on after Ctrl-C. What cannot be done here is named on
+    the page and does not stop the rest. Exit code 1 where a runtime does not give the reference's answers.
+    """
+    from mnist_bench.cli import _run
+
+    explicit = {name for name in given if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT}
+    _run.carry_out(given | {"resume": not given["overwrite"], "json_path": None}, explicit)

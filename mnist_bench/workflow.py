@@ -1,0 +1,244 @@
+"""The order of what follows a training: export, verify, bench, page; each is done only where it is lacking.
+
+Every stage saves what it made, so that the same call goes on where an earlier one was stopped. Nothing is printed:
+`Watch` is told. What fails does not stop the rest; it is handed back, and the page shows what is missing.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from mnist_bench import data, environment, formats, parity, report, runtimes, store
+from mnist_bench.bench import session
+from mnist_bench.bench.blocks import Progress
+from mnist_bench.core.bench_types import BenchPlan, BenchRecord
+from mnist_bench.core.errors import MnistBenchError, ParityBroken
+from mnist_bench.core.types import Absent, Artifact, Configuration, Manifest, ParityRecord, Precision, Record, Skipped
+
+BLOCKS, BATCH_SIZES = 6, (1, 128)
+COMPILED_FORMATS, COMPILED_RUNTIMES = ("aotinductor",), ("aotinductor", "torch-compile")
+QUICK_PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
+QUICK_RUNTIMES = ("onnxruntime", "torch-eager", "torchscript", "null")
+LEFT_OUT, REMEDY = "--quick leaves it out", "mnist-bench run without --quick"
+
+Pair = tuple[str, Precision]
+
+
+class Watch(Protocol):
+    """Is told how the work goes on."""
+
+    def begins(self, run: str, stage: str) -> None:
+        """A stage of a run begins."""
+
+    def ends(self, run: str, stage: str, took_s: float, remark: str) -> None:
+        """It has ended; the remark says what came of it."""
+
+    def asks(self, configuration: Configuration) -> None:
+        """A configuration is about to be verified."""
+
+    def measures(self, at: Progress) -> None:
+        """A process is about to be measured."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How far to go: `quick` leaves out what compiles, and benches a few runtimes with all cores alone."""
+
+    quick: bool
+    device: str
+    data_dir: Path | None
+    allow_busy: bool
+
+
+def finish(
+    folder: Path, record: Record, dataset: data.Dataset, settings: Settings, watch: Watch
+) -> list[MnistBenchError]:
+    """Export, verify and bench a trained run, as far as that is lacking.
+
+    Args:
+        folder: the run's folder.
+        record: its finished record.
+        dataset: its images.
+        settings: how far to go.
+        watch: is told.
+
+    Returns:
+        What failed; the rest was done all the same.
+    """
+    errors: list[MnistBenchError] = []
+    stages: tuple[tuple[str, Callable[[], str]], ...] = (
+        ("export", lambda: _export(folder, record, settings, errors)),
+        ("verify", lambda: _verify(folder, record, dataset, settings, watch)),
+        ("bench", lambda: _bench(folder, record, dataset, settings, watch)),
+    )
+    for name, work in stages:
+        watch.begins(record.name, name)
+        began = time.monotonic()
+        try:
+            remark = work()
+        except MnistBenchError as error:
+            errors.append(error)
+            remark = f"failed: {error}"
+        watch.ends(record.name, name, time.monotonic() - began, remark)
+    return errors
+
+
+def write_page(folders: Sequence[Path], data_dir: Path | None, options: report.ViewOptions) -> Path:
+    """Write the page of some runs into the first one's folder; return its path."""
+    material = report.gather(folders)
+    name = material.records[0].dataset.name
+    images = report.matching_images(material.records, lambda: data.load(name, data_dir, download=False))
+    material = report.with_studies_beside(replace(material, dataset=images), folders[0].parent)
+    return report.write_page(material, folders[0], options)
+
+
+def _export(folder: Path, record: Record, settings: Settings, errors: list[MnistBenchError]) -> str:
+    """Write the files that are lacking, or are of older weights; note what fails."""
+    made, remarks = 0, []
+    there = _exported(folder, record)
+    with store.locked(folder):
+        for name, precision in _wanted(settings):
+            if (name, precision) in there:
+                continue
+            try:
+                done = _written(folder, record, name, precision, settings)
+            except MnistBenchError as error:
+                errors.append(error)
+                remarks.append(f"{name} {precision}: {error}")
+                continue
+            if isinstance(done, Skipped):
+                remarks.append(str(done))
+            else:
+                made += 1
+    return "; ".join([f"{made} files" if made or remarks else "nothing was lacking", *remarks])
+
+
+def _written(folder: Path, record: Record, name: str, precision: Precision, settings: Settings) -> Artifact | Skipped:
+    device = settings.device if name in COMPILED_FORMATS else "cpu"
+    return formats.export(folder, record, name, precision=precision, data_dir=settings.data_dir, device=device)
+
+
+def _wanted(settings: Settings) -> list[Pair]:
+    names = [name for name in formats.names() if not (settings.quick and name in COMPILED_FORMATS)]
+    return [
+        (name, precision)
+        for name in names
+        for precision in formats.precisions(name)
+        if not settings.quick or precision in QUICK_PRECISIONS
+    ]
+
+
+def _exported(folder: Path, record: Record) -> set[Pair]:
+    """Return what is there of the present weights."""
+    return {(entry.format, entry.precision) for entry in _present(folder, record)}
+
+
+def _present(folder: Path, record: Record) -> list[Artifact]:
+    manifest, checkpoint = store.load(folder, Manifest), record.checkpoint
+    found = manifest.artifacts if manifest else ()
+    return [entry for entry in found if checkpoint and entry.weights_sha256 == checkpoint.weights.sha256]
+
+
+def _verify(folder: Path, record: Record, dataset: data.Dataset, settings: Settings, watch: Watch) -> str:
+    """Compare all runtimes with the reference, unless that was done with these very files; raise where one is wrong."""
+    names = _here(settings) if settings.quick else ()
+    cores = environment.available_cores()
+    plan = parity.Plan(
+        runtimes=names,
+        batch_sizes=BATCH_SIZES if settings.quick else parity.Plan.batch_sizes,
+        threads=(cores,) if settings.quick else tuple(dict.fromkeys((1, cores))),
+        device=settings.device,
+    )
+    found, fresh = store.load(folder, ParityRecord), False
+    expected = {
+        (one.runtime, one.model.precision) for one in parity.find_targets(folder, record, names, settings.device).ready
+    }
+    if found is None or not _covers(folder, record, found, expected):
+        found, fresh = parity.verify(folder, record, dataset, plan, watch.asks), True
+        store.save(folder, msgspec.structs.replace(found, skipped=(*found.skipped, *_left_out(settings))))
+    failed = [result for result in found.results if result.failures]
+    if failed:
+        raise ParityBroken(
+            f"{len(failed)} of {len(found.results)} configurations of {record.name!r} do not give the reference's "
+            f"answers; the first: {failed[0].configuration.target}: {'; '.join(failed[0].failures)}"
+        )
+    return f"{len(expected)} targets passed" + ("" if fresh else " before")
+
+
+def _covers(folder: Path, record: Record, found: ParityRecord, expected: set[Pair]) -> bool:
+    """Tell whether a comparison is of the present weights, of files no newer than itself, and of all these targets."""
+    assert record.checkpoint
+    manifest, own = (folder / store.NAMES[kind] for kind in (Manifest, ParityRecord))
+    newer = manifest.exists() and manifest.stat().st_mtime_ns > own.stat().st_mtime_ns
+    there = {(result.configuration.runtime, result.configuration.precision) for result in found.results}
+    return found.weights_sha256 == record.checkpoint.weights.sha256 and not newer and expected <= there
+
+
+def _here(settings: Settings) -> tuple[str, ...]:
+    """Return the runtimes that answer and can be used here, but for those that compile."""
+    kind = settings.device.partition(":")[0]
+    modules = {name: runtimes.load(name) for name in runtimes.names() if name not in COMPILED_RUNTIMES}
+    return tuple(
+        name
+        for name, module in modules.items()
+        if module.FORMAT and kind in module.DEVICES and not module.why_unavailable(settings.device)
+    )
+
+
+def _left_out(settings: Settings, kept: Sequence[str] = ()) -> Iterator[Absent]:
+    """Say of everything that --quick leaves out that it does: absence never looks like success."""
+    if settings.quick:
+        for name in runtimes.names():
+            if name in COMPILED_RUNTIMES or (kept and name not in kept):
+                yield Absent(target=name, reason=LEFT_OUT, remedy=REMEDY)
+
+
+def _bench(folder: Path, record: Record, dataset: data.Dataset, settings: Settings, watch: Watch) -> str:
+    """Measure latency in six blocks, or the blocks that are lacking; nothing where it was done with these weights."""
+    subject = session.Subject(folder, record, dataset, settings.data_dir)
+    plan = _plan(settings)
+    saved = store.load(folder, BenchRecord)
+    if saved and _measured(saved, folder, record, plan):
+        return f"{len(saved.rows)} rows before"
+    with store.locked(folder):
+        done = session.bench(
+            BenchRecord, subject, plan, watch.measures, resume=_resumable(subject, plan), allow_busy=settings.allow_busy
+        )
+        left = tuple(_left_out(settings, QUICK_RUNTIMES))
+        store.save(folder, msgspec.structs.replace(done, skipped=(*done.skipped, *left)))
+    return f"{len(done.rows)} rows, {len(done.failures)} could not be measured"
+
+
+def _plan(settings: Settings) -> BenchPlan:
+    cores = environment.available_cores()
+    here = {*_here(settings), "null"}
+    return BenchPlan(
+        blocks=BLOCKS,
+        targets=tuple(name for name in QUICK_RUNTIMES if name in here) if settings.quick else (),
+        batch_sizes=BATCH_SIZES,
+        threads=(cores,) if settings.quick else tuple(dict.fromkeys((1, cores))),
+        device=settings.device,
+    )
+
+
+def _measured(saved: BenchRecord, folder: Path, record: Record, plan: BenchPlan) -> bool:
+    """Tell whether a benchmark is finished, and is of the present files and of at least what is planned."""
+    assert record.checkpoint
+    hashes = {row.sha256 for row in saved.rows if row.configuration.format not in ("weights", "null")}
+    present = {entry.sha256 for entry in _present(folder, record)}
+    wide = set(plan.threads) <= set(saved.plan.threads) and set(plan.batch_sizes) <= set(saved.plan.batch_sizes)
+    targets = not saved.plan.targets or (plan.targets and set(plan.targets) <= set(saved.plan.targets))
+    of_these = saved.weights_sha256 == record.checkpoint.weights.sha256 and hashes <= present
+    return bool(saved.finished and of_these and wide and targets)
+
+
+def _resumable(subject: session.Subject, plan: BenchPlan) -> bool:
+    """Tell whether an unfinished benchmark can go on: it is of this plan, these weights and this machine."""
+    with contextlib.suppress(MnistBenchError):
+        return session.resumable(BenchRecord, subject).plan == plan
+    return False
