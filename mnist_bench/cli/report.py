@@ -18,6 +18,7 @@ Examples:
   mnist-bench report                                         the newest run
   mnist-bench report --run mnist-relu --run mnist-sigmoid    two runs compared
   mnist-bench report --table misclassified --format csv      every mistake, raw
+  mnist-bench report --format markdown >> "$GITHUB_STEP_SUMMARY"
   mnist-bench report --html                                  one page, into the run folder
   mnist-bench report --figures                               PNG and SVG into the run folder
   mnist-bench report --study study-mnist                     a study
@@ -51,7 +52,7 @@ def command(
 ) -> None:
     """Show saved runs and studies: nothing is trained and nothing is measured."""
     from mnist_bench import report, store
-    from mnist_bench.cli._output import newest_run, print_tables
+    from mnist_bench.cli._output import newest_run, print_tables, say
 
     chosen = dict.fromkeys(names or ([] if studies else [newest_run(out)]))
     material = replace(
@@ -68,7 +69,11 @@ def command(
         return
     for line in material.stale:
         click.echo(line, err=True)
-    print_tables(renderer, report.all_tables(material, options, only))
+    tables = report.all_tables(material, options, only)
+    if renderer == "markdown" and not only:
+        say(report.summary(material, options, tables))
+    else:
+        print_tables(renderer, tables)
 
 
 def _write_page(material: "Material", out: Path, options: "ViewOptions") -> Path:

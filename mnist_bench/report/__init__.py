@@ -15,6 +15,7 @@ from mnist_bench.report._figures import draw_figures
 from mnist_bench.report._load import load_table
 from mnist_bench.report._material import Material, gather, gather_studies, matching_images, with_studies_beside
 from mnist_bench.report._page import write_page
+from mnist_bench.report._summary import summary
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 from mnist_bench.report.views import bench, parity, study, training
 
@@ -37,6 +38,7 @@ __all__ = [
     "parity_tables",
     "render",
     "study_tables",
+    "summary",
     "tables",
     "with_studies_beside",
     "write_page",

@@ -295,6 +295,51 @@ def test_the_answer_on_speed_claims_no_more_than_the_statistics(material: report
     assert "not significantly faster than every other" in said
 
 
+# The summary in Markdown
+
+
+def test_the_summary_has_the_numbers_first_and_all_tables_folded(material: report.Material) -> None:
+    options = report.ViewOptions()
+    text = report.summary(material, options, report.all_tables(material, options))
+    final = material.records[0].final
+    assert final
+    row = next(line for line in text.splitlines() if line.startswith("| digits-relu "))
+    assert f"{final.test.accuracy:.2%}" in row
+    assert "onnxruntime, 1 thread: 20.0" in row
+    other = next(line for line in text.splitlines() if line.startswith("| digits-sigmoid "))
+    assert other.count("not verified") == 2
+    assert other.count("not benchmarked") == 2
+    assert (
+        text.count("<details><summary>") == text.count("</details>") == len(list(report.all_tables(material, options)))
+    )
+
+
+def test_the_summary_stays_below_what_github_takes(material: report.Material) -> None:
+    options = report.ViewOptions()
+    long = report.Table("Long", [report.Column("x")], [["y" * 2_000]] * 100)
+    text = report.summary(material, options, iter([long] * 40))
+    assert len(text) < 65_536
+    assert "80 more rows: name the table with --table" in text
+    assert "more tables do not fit here" in text
+
+
+def test_a_hostile_summary_stays_text(material: report.Material) -> None:
+    bad = report.Material([hostile(material.records[0])])
+    hostile_table = report.Table(HOSTILE, [report.Column(HOSTILE)], [[HOSTILE + "@everyone"]])
+    text = report.summary(bad, report.ViewOptions(), iter([hostile_table]))
+    assert re.findall(r"(?<!\\)<(?!/?details>|/?summary>)", text) == []
+    assert "@everyone" not in text
+
+
+def test_the_command_gives_the_summary_and_a_named_table_whole(
+    own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("report", "--format", "markdown") == 0
+    assert capsys.readouterr().out.startswith("### Summary\n\n| Run | Test accuracy |")
+    assert run("report", "--format", "markdown", "--table", "misclassified") == 0
+    assert capsys.readouterr().out.startswith("### Misclassified by digits-relu\n")
+
+
 # The commands that do it again
 
 

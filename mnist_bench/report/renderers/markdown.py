@@ -15,15 +15,16 @@ def render(contents: Sequence[Table], _color: bool = False) -> str:
 
 
 def _section(content: Table) -> str:
-    heads = [_escape(column.name) for column in content.columns]
+    heads = [escaped(column.name) for column in content.columns]
     rules = ["---" if column.unit is Unit.TEXT else "---:" for column in content.columns]
     rows = [
-        [_escape(text(cell, column)) for cell, column in zip(row, content.columns, strict=True)] for row in content.rows
+        [escaped(text(cell, column)) for cell, column in zip(row, content.columns, strict=True)] for row in content.rows
     ]
     lines = ["| " + " | ".join(cells) + " |" for cells in (heads, rules, *rows)]
-    notes = [line for note in content.notes for line in ("", _escape(note))]
-    return "\n".join([f"### {_escape(content.title)}", "", *lines, *notes, ""])
+    notes = [line for note in content.notes for line in ("", escaped(note))]
+    return "\n".join([f"### {escaped(content.title)}", "", *lines, *notes, ""])
 
 
-def _escape(value: str) -> str:
-    return SPECIAL.sub(r"\\\1", value).replace("\n", " ")
+def escaped(value: str) -> str:
+    """Return text in which nothing is markup, and nobody is mentioned."""
+    return SPECIAL.sub(r"\\\1", value).replace("\n", " ").replace("@", "@\u200b")

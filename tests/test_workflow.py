@@ -1,0 +1,183 @@
+"""What follows a training is done once, goes on where it stopped, and hides nothing."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from mnist_bench import data, formats, parity, store, workflow
+from mnist_bench.bench import session
+from mnist_bench.bench.blocks import Progress
+from mnist_bench.core.bench_types import BenchRecord
+from mnist_bench.core.errors import MeasurementFailed, ParityBroken
+from mnist_bench.core.types import Artifact, Configuration, Manifest, ParityRecord, Record
+from tests.bench import made
+from tests.conftest import Run
+
+QUICK = workflow.Settings(quick=True, device="cpu", data_dir=None, allow_busy=True)
+
+
+class Told:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.remarks: dict[str, str] = {}
+
+    def begins(self, run: str, stage: str) -> None: ...
+
+    def ends(self, run: str, stage: str, took_s: float, remark: str) -> None:
+        self.remarks[stage] = remark
+
+    def asks(self, configuration: Configuration) -> None: ...
+
+    def measures(self, at: Progress) -> None: ...
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
+    """A benchmark that is made up in no time; what was asked of it."""
+    asked: list[Sequence[str]] = []
+
+    def bench(kind: Any, subject: session.Subject, plan: Any, told: Any, **options: Any) -> BenchRecord:
+        asked.append(plan.targets)
+        assert subject.record.checkpoint
+        found = made.record([made.row([1e-5] * plan.blocks)], plan=plan)
+        found = msgspec.structs.replace(
+            found,
+            name=subject.record.name,
+            weights_sha256=subject.record.checkpoint.weights.sha256,
+            rows=(),
+        )
+        store.save_finished(subject.folder, found)
+        return found
+
+    monkeypatch.setattr(session, "bench", bench)
+    return asked
+
+
+def finished(
+    folder: Path, digits: data.Dataset, settings: workflow.Settings = QUICK
+) -> tuple[dict[str, str], list[Exception]]:
+    told = Told()
+    errors = workflow.finish(folder, store.load_record(folder), digits, settings, told)
+    return told.remarks, list(errors)
+
+
+def test_what_is_done_is_not_done_again(
+    own_copy: Path, digits: data.Dataset, measured: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remarks, errors = finished(own_copy, digits)
+    assert errors == []
+    assert remarks["export"] == "nothing was lacking"
+    assert remarks["verify"].endswith("targets passed")
+    assert measured == [("onnxruntime", "torch-eager", "torchscript", "null")]
+    monkeypatch.setattr(parity, "verify", lambda *_: pytest.fail("it was verified again"))
+    remarks, errors = finished(own_copy, digits)
+    assert errors == []
+    assert remarks["verify"].endswith("passed before")
+    assert remarks["bench"].endswith("before")
+    assert len(measured) == 1
+
+
+def test_only_the_file_that_is_lacking_is_exported_and_all_are_verified_again(
+    own_copy: Path, digits: data.Dataset, measured: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished(own_copy, digits)
+    manifest = store.load(own_copy, Manifest)
+    assert manifest
+    kept = {entry.name: entry for entry in manifest.artifacts if entry.format != "torchscript"}
+    (gone,) = [entry for entry in manifest.artifacts if entry.name not in kept]
+    store.save(own_copy, msgspec.structs.replace(manifest, artifacts=tuple(kept.values())))
+    asked = []
+
+    def export(folder: Path, record: Record, name: str, **options: Any) -> Artifact:
+        asked.append((name, options["precision"]))
+        store.save(folder, manifest)
+        return gone
+
+    monkeypatch.setattr(formats, "export", export)
+    remarks, _ = finished(own_copy, digits)
+    assert asked == [("torchscript", "fp32")]
+    assert remarks["export"] == "1 files"
+    assert not remarks["verify"].endswith("before")
+
+
+def test_what_is_left_out_is_said(own_copy: Path, digits: data.Dataset, measured: list[Sequence[str]]) -> None:
+    finished(own_copy, digits)
+    compared, benchmark = store.load(own_copy, ParityRecord), store.load(own_copy, BenchRecord)
+    assert compared
+    assert benchmark
+    for skipped in (compared.skipped, benchmark.skipped):
+        left = {entry.target for entry in skipped if entry.reason == workflow.LEFT_OUT}
+        assert {"torch-compile", "aotinductor"} <= left
+
+
+def test_a_failure_is_handed_back_and_the_rest_is_done(
+    own_copy: Path, digits: data.Dataset, measured: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify = parity.verify
+
+    def broken(*arguments: Any) -> ParityRecord:
+        found = verify(*arguments)
+        first = msgspec.structs.replace(found.results[0], failures=("it is wrong",))
+        return msgspec.structs.replace(found, results=(first, *found.results[1:]))
+
+    monkeypatch.setattr(parity, "verify", broken)
+    remarks, errors = finished(own_copy, digits)
+    assert [type(error) for error in errors] == [ParityBroken]
+    assert remarks["verify"].startswith("failed: ")
+    assert len(measured) == 1
+    saved = store.load(own_copy, ParityRecord)
+    assert saved
+    assert saved.results[0].failures  # the page shows it
+
+
+def stages(monkeypatch: pytest.MonkeyPatch, outcome: Callable[[], list[Any]]) -> None:
+    monkeypatch.setattr(workflow, "finish", lambda *_: outcome())
+
+
+def test_the_command_says_where_the_page_is(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stages(monkeypatch, list)
+    own = ("run", "--dataset", "digits", "--epochs", 1, "--activation", "both", "--quick")
+    assert run(*own) == 0
+    assert capsys.readouterr().out == "exports/digits-relu/report.html\n"
+    page = Path("exports/digits-relu/report.html").read_text(encoding="utf-8")
+    assert "Not here: parity of digits-sigmoid" in page.replace("<strong>", "")
+    trained = Path("exports/digits-relu/run.json").read_bytes()
+    assert run(*own, "--quiet") == 0
+    assert Path("exports/digits-relu/run.json").read_bytes() == trained
+    assert run(*own, "--seed", 1) == 2
+    assert "seed was 0, not 1" in capsys.readouterr().err
+
+
+def test_the_exit_code_is_that_of_a_failed_check_and_the_page_is_there(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stages(monkeypatch, lambda: [MeasurementFailed("nothing could be measured"), ParityBroken("one is wrong")])
+    assert run("run", "--dataset", "digits", "--epochs", 1) == ParityBroken.exit_code
+    assert Path("exports/digits-relu/report.html").exists()
+    assert "nothing could be measured; one is wrong" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])
+def test_a_signal_says_how_to_go_on(
+    error: BaseException, code: int, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stopped() -> list[Any]:
+        raise error
+
+    stages(monkeypatch, stopped)
+    assert run("run", "--dataset", "digits", "--epochs", 1, "--quiet") == code
+    assert "the same command goes on" in capsys.readouterr().err
+
+
+@pytest.mark.torture
+def test_all_of_it_runs_on_the_digits(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("run", "--dataset", "digits", "--quick", "--allow-busy") == 0
+    page = Path("exports/digits-relu/report.html").read_text(encoding="utf-8")
+    assert "Latency in numbers" in page
+    assert workflow.LEFT_OUT in page
