@@ -390,7 +390,7 @@ def _remove_derived(folder: Path) -> None:
     for name in (*DERIVED, PAGE):
         (folder / name).unlink(missing_ok=True)
     _remove_figures(folder)
-    for made in folder.glob("loadgen/*/mlperf_log_*.txt"):
+    for made in (*folder.glob("loadgen/*/mlperf_log_*.txt"), *folder.glob("tensorboard/events.out.tfevents.*")):
         made.unlink()
 
 

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import click
 
@@ -36,6 +36,33 @@ class Quiet:
 
     def finished(self, record: Record) -> None:
         """See `Observer`."""
+
+
+class Audience:
+    """Several observers, who are told one after the other."""
+
+    def __init__(self, members: Sequence[Observer]) -> None:
+        self._members = members
+
+    def started(self, record: Record) -> None:
+        """See `Observer`."""
+        for one in self._members:
+            one.started(record)
+
+    def advanced(self, epoch: int, images: int) -> None:
+        """See `Observer`."""
+        for one in self._members:
+            one.advanced(epoch, images)
+
+    def epoch_done(self, record: Record) -> None:
+        """See `Observer`."""
+        for one in self._members:
+            one.epoch_done(record)
+
+    def finished(self, record: Record) -> None:
+        """See `Observer`."""
+        for one in self._members:
+            one.finished(record)
 
 
 class Lines(Quiet):

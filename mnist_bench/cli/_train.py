@@ -6,8 +6,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from mnist_bench import data, environment, store, training
-from mnist_bench.cli._progress import training_display
+from mnist_bench import data, environment, store, tracking, training
+from mnist_bench.cli._progress import Audience, tell, training_display
 from mnist_bench.cli._signals import stop_on_signal
 from mnist_bench.core import torchrun
 from mnist_bench.core.errors import BadInput
@@ -48,7 +48,9 @@ def train_one(activation: str, given: dict[str, Any], explicit: set[str], group:
         observer = stack.enter_context(training_display(quiet))
         stop = stack.enter_context(stop_on_signal())
         record = group.first(lambda: _begun(activation, given, explicit, dataset), Record)
-        return training.train(record, dataset, folder, observer, stop, group)
+        names = given.get("trackers", ()) if group.leads else ()
+        trackers = stack.enter_context(tracking.track(names, folder, tell))
+        return training.train(record, dataset, folder, Audience((observer, *trackers)), stop, group)
 
 
 def _begun(activation: str, given: dict[str, Any], explicit: set[str], dataset: data.Dataset) -> Record:

@@ -41,6 +41,13 @@ Examples:
 @click.option(
     "--require-accuracy", type=_options.Finite(0, 1), metavar="SHARE", help="Exit 1 below this test accuracy."
 )
+@click.option(
+    "--track",
+    "trackers",
+    multiple=True,
+    metavar="NAME",
+    help="Log to tensorboard or mlflow too; can be repeated.",
+)
 @_options.convergence_at
 @_options.json_output
 @_options.quiet
@@ -51,7 +58,7 @@ def command(context: click.Context, /, **given: Any) -> None:
     The protocol: Adam 1e-3, cross-entropy, dropout 0.2, batch 128, 15 epochs. Every epoch is saved; Ctrl-C finishes
     the step, saves and exits 130, SIGTERM likewise with 143, and --resume goes on with the very next image.
     """
-    from mnist_bench import training
+    from mnist_bench import tracking, training
     from mnist_bench.cli import _train
     from mnist_bench.cli._output import check_json_path
 
@@ -61,6 +68,7 @@ def command(context: click.Context, /, **given: Any) -> None:
     explicit = {name for name in given if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT}
     activations = ("relu", "sigmoid") if given["activation"] == "both" else (given["activation"],)
     with training.process_group() as group:
+        group.together(lambda: tracking.refuse_missing(given["trackers"]))
         for activation in activations:  # all that can be refused is refused before anything is trained
             group.together(partial(_train.prepare, activation, given, explicit))
         records = [_train.train_one(activation, given, explicit, group) for activation in activations]

@@ -2,7 +2,7 @@ from types import ModuleType
 
 import pytest
 
-from mnist_bench import cli
+from mnist_bench import cli, tracking
 from mnist_bench.core import plugins
 from mnist_bench.core.errors import BadInput
 from mnist_bench.data import sets
@@ -14,6 +14,7 @@ from mnist_bench.training import engines
 FOLDERS = {
     sets: "load",
     engines: "create",
+    tracking: "create",
     training: "build",
     parity: "build",
     bench: "build",

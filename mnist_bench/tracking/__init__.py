@@ -1,0 +1,9 @@
+"""Trackers, a module each: what a training's record has, told to tools that people already use.
+
+A tracker module has `why_unavailable()` (a `Skipped`, or None) and `create(folder)`, which gives an `Observer` of the
+run in that folder, with a `close()`. What it logs is what the record holds: a run that is resumed goes on in its log.
+"""
+
+from mnist_bench.tracking._guard import Guarded, Tracker, refuse_missing, track
+
+__all__ = ["Guarded", "Tracker", "refuse_missing", "track"]

@@ -1,0 +1,101 @@
+"""A tracker that fails is dropped with a word; it never stops a training."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from mnist_bench.core import plugins
+from mnist_bench.core.errors import TargetUnavailable
+from mnist_bench.core.types import Record
+
+
+class Tracker(Protocol):
+    """Is told of a training as an `Observer` is, once an epoch."""
+
+    def started(self, record: Record) -> None:
+        """Training begins or goes on; `record.epochs` are those done already."""
+
+    def epoch_done(self, record: Record) -> None:
+        """An epoch is done: the last of `record.epochs`."""
+
+    def finished(self, record: Record) -> None:
+        """All is done; `record.final` is measured."""
+
+    def close(self) -> None:
+        """No more will come, now."""
+
+
+class Guarded:
+    """An `Observer` that passes on to a tracker what it is told, until the tracker fails."""
+
+    def __init__(self, name: str, create: Callable[[], Tracker], complain: Callable[[str], None]) -> None:
+        self._name, self._complain = name, complain
+        self._tracker: Tracker | None = None
+        self._tell(lambda: setattr(self, "_tracker", create()))
+
+    def started(self, record: Record) -> None:
+        """See `Tracker`."""
+        self._pass_on("started", record)
+
+    def advanced(self, epoch: int, images: int) -> None:
+        """Nothing is tracked within an epoch."""
+
+    def epoch_done(self, record: Record) -> None:
+        """See `Tracker`."""
+        self._pass_on("epoch_done", record)
+
+    def finished(self, record: Record) -> None:
+        """See `Tracker`."""
+        self._pass_on("finished", record)
+
+    def close(self) -> None:
+        """See `Tracker`."""
+        self._pass_on("close")
+
+    def _pass_on(self, what: str, *arguments: Any) -> None:
+        if self._tracker is not None:
+            self._tell(lambda: getattr(self._tracker, what)(*arguments))
+
+    def _tell(self, action: Callable[[], object]) -> None:
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001 whatever another tool raises
+            self._tracker = None
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            self._complain(f"{self._name} no longer tracks this run ({reason}); training goes on")
+
+
+@contextlib.contextmanager
+def track(names: Sequence[str], folder: Path, complain: Callable[[str], None]) -> Iterator[list[Guarded]]:
+    """Open some trackers for the run in a folder, and close them at the end.
+
+    Args:
+        names: the trackers.
+        folder: the run's folder.
+        complain: is told, in a line, of a tracker that fails.
+    """
+    opened = [Guarded(name, lambda name=name: _module(name).create(folder), complain) for name in dict.fromkeys(names)]  # type: ignore[misc]
+    try:
+        yield opened
+    finally:
+        for one in opened:
+            one.close()
+
+
+def _module(name: str) -> Any:
+    import mnist_bench.tracking as here
+
+    return plugins.load(here, name)
+
+
+def refuse_missing(names: Sequence[str]) -> None:
+    """Raise where a tracker is asked for that is not here.
+
+    Raises:
+        BadInput: there is no such tracker.
+        TargetUnavailable: it is not installed.
+    """
+    for name in names:
+        if skipped := _module(name).why_unavailable():
+            raise TargetUnavailable(str(skipped))

@@ -1,0 +1,67 @@
+"""TensorBoard: event files in the run's folder, for `tensorboard --logdir exports`."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from mnist_bench.core.types import Record, Skipped
+from mnist_bench.tracking import _facts
+from mnist_bench.tracking._guard import Tracker
+
+FOLDER, EVENTS = "tensorboard", "events.out.tfevents.*"
+
+
+def why_unavailable() -> Skipped | None:
+    """Return what to install, or None."""
+    if importlib.util.find_spec("tensorboard"):
+        return None
+    return Skipped("tensorboard", "it is not installed", "pip install 'mnist-bench[tensorboard]'")
+
+
+class TensorBoard:
+    """See `Tracker`: the log is written anew from the record at each start, so nothing is there twice or lacking."""
+
+    def __init__(self, folder: Path) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        own = folder / FOLDER
+        for old in own.glob(EVENTS):
+            old.unlink()
+        self._writer: Any = SummaryWriter(str(own))
+
+    def started(self, record: Record) -> None:
+        """See `Tracker`."""
+        self._writer.add_text("configuration", _table(_facts.parameters(record)))
+        for epoch in record.epochs:
+            self._add(_facts.epoch_numbers(epoch), epoch.epoch)
+
+    def epoch_done(self, record: Record) -> None:
+        """See `Tracker`."""
+        self._add(_facts.epoch_numbers(record.epochs[-1]), record.epochs[-1].epoch)
+
+    def finished(self, record: Record) -> None:
+        """See `Tracker`."""
+        last = len(record.epochs)
+        self._add(_facts.final_numbers(record), last)
+        self._writer.add_text("run", _table(_facts.words(record)), last)
+        pairs = {f"{true} → {predicted}": str(count) for true, predicted, count in _facts.confusions(record)}
+        self._writer.add_text("confusions", _table(pairs), last)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """See `Tracker`."""
+        self._writer.close()
+
+    def _add(self, numbers: dict[str, float], step: int) -> None:
+        for name, value in numbers.items():
+            self._writer.add_scalar(name, value, step)
+        self._writer.flush()
+
+
+def _table(entries: dict[str, str]) -> str:
+    return "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in entries.items())])
+
+
+def create(folder: Path) -> Tracker:
+    """Open the log of the run in a folder."""
+    return TensorBoard(folder)
