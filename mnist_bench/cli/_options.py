@@ -1,6 +1,7 @@
 """Options that mean the same in every command."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +119,25 @@ json_output = click.option(
 renderer = click.option(
     "--format", "renderer", default="rich", show_default=True, metavar="NAME", help="rich, markdown, csv or json."
 )
+
+
+def of_training(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say what to train, and how: the same in every command that trains a network."""
+    added = (
+        dataset,
+        data_dir,
+        validation,
+        click.option("--activation", type=click.Choice(["relu", "sigmoid", "both"]), default="relu", show_default=True),
+        training_device,
+        click.option("--engine", metavar="NAME", help="How steps are executed.  [default: the fastest on the device]"),
+        epochs,
+        batch_size,
+        learning_rate,
+        click.option("--seed", type=click.IntRange(min=0, max=2**63 - 1), default=0, show_default=True),
+        click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: all cores]"),
+        click.option("--run", "name", metavar="NAME", help="Name of the run.  [default: DATASET-ACTIVATION]"),
+        out,
+    )
+    for option in reversed(added):
+        command = option(command)
+    return command

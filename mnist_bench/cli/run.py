@@ -14,19 +14,7 @@ Examples:
   mnist-bench run --activation both           real MNIST, ReLU and Sigmoid, everything this machine can do
 """
 )
-@_options.dataset
-@_options.data_dir
-@_options.validation
-@click.option("--activation", type=click.Choice(["relu", "sigmoid", "both"]), default="relu", show_default=True)
-@_options.training_device
-@click.option("--engine", metavar="NAME", help="How steps are executed.  [default: the fastest on the device]")
-@_options.epochs
-@_options.batch_size
-@_options.learning_rate
-@click.option("--seed", type=click.IntRange(min=0, max=2**63 - 1), default=0, show_default=True)
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads of the training.  [default: all cores]")
-@click.option("--run", "name", metavar="NAME", help="Name of the run.  [default: DATASET-ACTIVATION]")
-@_options.out
+@_options.of_training
 @click.option("--quick", is_flag=True, help="Leave out what compiles; bench four runtimes, with all cores.")
 @click.option("--overwrite", is_flag=True, help="Begin anew.")
 @click.option("--allow-busy", is_flag=True, help="Measure although others use this machine.")

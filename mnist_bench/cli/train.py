@@ -23,19 +23,7 @@ Examples:
   mnist-bench train --json - | python -m json.tool    the record, for a program
 """
 )
-@_options.dataset
-@_options.data_dir
-@_options.validation
-@click.option("--activation", type=click.Choice(["relu", "sigmoid", "both"]), default="relu", show_default=True)
-@_options.training_device
-@click.option("--engine", metavar="NAME", help="How steps are executed.  [default: the fastest on the device]")
-@_options.epochs
-@_options.batch_size
-@_options.learning_rate
-@click.option("--seed", type=click.IntRange(min=0, max=2**63 - 1), default=0, show_default=True)
-@click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: all cores]")
-@click.option("--run", "name", metavar="NAME", help="Name of the run.  [default: DATASET-ACTIVATION]")
-@_options.out
+@_options.of_training
 @click.option("--resume", is_flag=True, help="Go on where a run stopped; start it where there is none.")
 @click.option("--overwrite", is_flag=True, help="Replace a run of the same name.")
 @click.option(

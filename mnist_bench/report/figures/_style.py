@@ -1,7 +1,7 @@
 """One look for all figures: colour-blind safe (Okabe and Ito 2008), with shapes that tell lines apart in grey too."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,6 +9,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
+
+from mnist_bench.core.types import Tally
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
 LONGEST_NAME = 24
@@ -113,6 +115,23 @@ def time_axis(axes: Axes, label: str) -> None:
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < CROWDED * low else (1,)))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number of a tally, over the epochs: how it is called, got, written and drawn."""
+
+    name: str
+    title: str
+    of: Callable[[Tally], float]
+    written: Callable[[float], str]
+    axes: Callable[[Axes, int], None]
+
+
+MEASURES = (
+    Measure("accuracy", "accuracy", lambda tally: tally.accuracy, "{:.2%}".format, accuracy_axes),
+    Measure("loss", "loss per image (nats)", lambda tally: tally.loss, "{:.4f} nats".format, loss_axes),
+)
 
 
 def image_grid(rows: int, columns: int, title: str, cell_inches: float = 1.2) -> tuple[Figure, list[Axes]]:

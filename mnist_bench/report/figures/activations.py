@@ -1,13 +1,11 @@
 """ReLU against Sigmoid: the validation curves of several runs in one picture."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from matplotlib.axes import Axes
-
-from mnist_bench.core.types import Record, Skipped, Tally
+from mnist_bench.core.types import Record, Skipped
 from mnist_bench.report._material import Material
-from mnist_bench.report.figures._style import LINES, Picture, accuracy_axes, loss_axes, panel, short
+from mnist_bench.report.figures._style import LINES, MEASURES, Measure, Picture, panel, short
 
 ORDER = 2
 ENOUGH = 2
@@ -22,28 +20,20 @@ def build(material: Material) -> Iterator[Picture | Skipped]:
         remedy = "report two to four: --run NAME --run NAME"
         yield Skipped("activations", f"it compares runs, and here is {len(begun)}", remedy)
         return
-    epochs = max(len(record.epochs) for record in begun)
-    figure, axes = panel("Validation accuracy")
-    _curves(axes, begun, lambda tally: tally.accuracy)
-    accuracy_axes(axes, epochs)
-    axes.legend(loc="best")
-    ends = [f"{_label(record)} {record.epochs[-1].validation.accuracy:.2%}" for record in begun]
-    says = f"Validation accuracy over the epochs; after the last one: {', '.join(ends)}."
-    yield Picture(begun[0].name, "activations-accuracy", figure, says)
-    figure, axes = panel("Validation loss per image (nats)")
-    _curves(axes, begun, lambda tally: tally.loss)
-    loss_axes(axes, epochs)
-    axes.legend(loc="best")
-    ends = [f"{_label(record)} {record.epochs[-1].validation.loss:.4f} nats" for record in begun]
-    says = f"Validation loss over the epochs; after the last one: {', '.join(ends)}."
-    yield Picture(begun[0].name, "activations-loss", figure, says)
+    yield from (_picture(begun, measure) for measure in MEASURES)
 
 
-def _curves(axes: Axes, records: Sequence[Record], measure: Callable[[Tally], float]) -> None:
+def _picture(records: Sequence[Record], measure: Measure) -> Picture:
+    figure, axes = panel(f"Validation {measure.title}")
     for record, (color, marker, dash) in zip(records, LINES, strict=False):
         style: dict[str, Any] = {"color": color, "marker": marker, "linestyle": dash, "markersize": 5}
         numbers = [epoch.epoch for epoch in record.epochs]
-        axes.plot(numbers, [measure(epoch.validation) for epoch in record.epochs], label=_label(record), **style)
+        axes.plot(numbers, [measure.of(epoch.validation) for epoch in record.epochs], label=_label(record), **style)
+    measure.axes(axes, max(len(record.epochs) for record in records))
+    axes.legend(loc="best")
+    ends = [f"{_label(record)} {measure.written(measure.of(record.epochs[-1].validation))}" for record in records]
+    says = f"Validation {measure.name} over the epochs; after the last one: {', '.join(ends)}."
+    return Picture(records[0].name, f"activations-{measure.name}", figure, says)
 
 
 def _label(record: Record) -> str:
