@@ -5,6 +5,7 @@ process has ended, and after a time limit where it is silent.
 """
 
 import contextlib
+import gc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -119,7 +120,15 @@ def process_group(silent_s: float = SILENT_S) -> Iterator[Group]:
         if place.rank == 0:
             raise
         raise FailedElsewhere("", _exit_code(error)) from error
-    dist.destroy_process_group()
+    finally:
+        _leave()
+
+
+def _leave() -> None:
+    """Give the process group back while Python still can: what of it is left at the exit aborts the process."""
+    gc.collect()  # DistributedDataParallel refers to itself, and holds the group
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def _join(place: Place, silent_s: float) -> None:
