@@ -96,6 +96,7 @@ validation = click.option(
 training_device = click.option(
     "--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N."
 )
+engine = click.option("--engine", metavar="NAME", help="How steps are executed.  [default: the fastest on the device]")
 epochs = click.option("--epochs", type=click.IntRange(1, 100_000), default=15, show_default=True)
 batch_size = click.option("--batch-size", type=click.IntRange(1, 1_000_000), default=128, show_default=True)
 learning_rate = click.option(
@@ -129,7 +130,7 @@ def of_training(command: Callable[..., Any]) -> Callable[..., Any]:
         validation,
         click.option("--activation", type=click.Choice(["relu", "sigmoid", "both"]), default="relu", show_default=True),
         training_device,
-        click.option("--engine", metavar="NAME", help="How steps are executed.  [default: the fastest on the device]"),
+        engine,
         epochs,
         batch_size,
         learning_rate,

@@ -17,7 +17,8 @@ ACTIVATIONS: dict[str, tuple[Activation, ...]] = {
     "sigmoid": ("sigmoid",),
     "both": ("relu", "sigmoid"),
 }
-FIXED_ON_RESUME = ("dataset", "validation", "device", "epochs", "batch_size", "learning_rate")
+PROTOCOL = "dataset", "validation", "epochs", "batch_size", "learning_rate"
+FIXED_ON_RESUME = (*PROTOCOL, "device", "engine")
 NAMED = 3  # failures in a line of an error; the tables name all
 Given = dict[str, Any]
 
@@ -64,15 +65,16 @@ def _config(given: Given) -> TrainConfig:
     device, cores = environment.resolve_device(given["device"]), environment.available_cores()
     if device == "cpu" and (given["workers"] or 1) > cores:
         raise BadInput(f"--workers {given['workers']} is more than the {cores} cores that this process may use")
-    fields = {name: given[name] for name in FIXED_ON_RESUME if name != "device"}
-    if device == "cpu":
-        return TrainConfig(device=device, engine=training.default_engine(device), **fields)
-    return TrainConfig(device=device, engine=study.BATCHED, **fields)
+    engine = given["engine"] or (training.default_engine(device) if device == "cpu" else study.BATCHED)
+    if engine != study.BATCHED or device == "cpu":
+        training.usable_engine(engine, device)
+    return TrainConfig(device=device, engine=engine, **{name: given[name] for name in PROTOCOL})
 
 
 def _resumed(saved: StudyRecord, given: Given, explicit: set[str]) -> TrainConfig:
     """Return the saved configuration; refuse any other one."""
-    wanted = _config(given if "device" in explicit else given | {"device": saved.config.device})
+    own = {"device": saved.config.device, "engine": given["engine"] or saved.config.engine}
+    wanted = _config(given if "device" in explicit else given | own)
     unlike = [name for name in FIXED_ON_RESUME if getattr(wanted, name) != getattr(saved.config, name)]
     if changed := [name for name in unlike if name in explicit]:
         facts = ", ".join(f"{name} was {getattr(saved.config, name)}, not {getattr(wanted, name)}" for name in changed)

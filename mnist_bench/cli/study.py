@@ -28,6 +28,7 @@ Examples:
 @_options.validation
 @click.option("--activation", type=click.Choice(["relu", "sigmoid", "both"]), default="both", show_default=True)
 @_options.training_device
+@_options.engine
 @_options.epochs
 @_options.batch_size
 @_options.learning_rate

@@ -44,9 +44,14 @@ class Hands:
     workers: int | None = None
 
     def jobs(self, config: TrainConfig) -> int:
-        """Return how many jobs are done at a time: one a core, shared by the processes that torchrun started here."""
+        """Return how many jobs are done at a time: one a core, shared by the processes that torchrun started here.
+
+        On a GPU it is one, of many seeds at once or of one, unless told.
+        """
         if config.engine == BATCHED:
             return 1
+        if config.device != "cpu":
+            return self.workers or 1
         return self.workers or max(environment.available_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1)
 
     def seeds(self, config: TrainConfig) -> int:

@@ -180,6 +180,8 @@ def test_two_processes_share_a_study_and_come_to_what_one_comes_to(
         (("--seeds", "0"), "0 is not a number of seeds"),
         (("--seeds", "many"), "'many' is neither a number of seeds nor a list"),
         (("--dataset", "ghosts"), "no dataset 'ghosts'"),
+        (("--engine", "steam"), "steam"),
+        (("--engine", "batched", "--device", "cpu"), "batched"),
         (("--study", "../etc"), "not a plain name"),
         (("--resume", "--overwrite"), "exclude each other"),
     ],
@@ -197,13 +199,17 @@ def test_the_command_saves_shows_and_extends(
     run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("mnist_bench.core.child.call", in_this_process)
-    own = ("study", "--dataset", "digits", "--epochs", 1, "--workers", 1)
+    own = ("study", "--dataset", "digits", "--epochs", 1, "--workers", 1, "--engine", "preallocated")
     assert run(*own, "--seeds", 1) == 0
-    assert "study-digits" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "study-digits" in out
+    assert "preallocated" in out
     assert run(*own, "--seeds", 1) == 2
     assert "is already in exports" in capsys.readouterr().err
-    assert run("study", "--dataset", "digits", "--resume", "--epochs", 2) == 2
-    assert "epochs was 1, not 2" in capsys.readouterr().err
+    others = ("--epochs", 2, "epochs was 1, not 2"), ("--engine", "eager", "engine was preallocated, not eager")
+    for option, value, words in others:
+        assert run("study", "--dataset", "digits", "--resume", option, value) == 2
+        assert words in capsys.readouterr().err
     before = store.load_study(Path("exports/study-digits"))
     assert run("study", "--dataset", "digits", "--resume", "--seeds", 2, "--workers", 1, "--quiet") == 0
     after = store.load_study(Path("exports/study-digits"))

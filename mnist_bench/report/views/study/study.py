@@ -29,6 +29,7 @@ def _facts(record: StudyRecord) -> dict[str, Cell]:
         "Seeds": f"{len(record.seeds):,}: {_listed(record.seeds)}",
         "Trainings": f"{len(record.results):,} of {len(record.keys):,}",
         "Training, all of them": Quantity(training_s, Unit.SECONDS),
+        "Engine": config.engine,
         "Trained on": f"{config.device}, one thread each"
         if config.device == "cpu"
         else f"{config.device}, many at once",
