@@ -1,5 +1,7 @@
 """The probe of the machine's limits: its shape and its arithmetic; no rate is asserted."""
 
+from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 
 import msgspec
@@ -38,16 +40,28 @@ def test_every_number_of_threads_has_all_its_limits() -> None:
 
 
 @pytest.mark.usefixtures("hurried")
-def test_a_rate_is_operations_over_the_best_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prober, "best", lambda _run, _device: 0.5)
-    monkeypatch.setattr(prober, "_packed_s", lambda _pairs, _device: 0.25)
-    rates = {
-        (rate["purpose"], rate["precision"]): rate["flop_per_s"]
-        for rate in prober.probe("cpu", [torch.get_num_threads()])[0]["matrix_rates"]
-    }
-    assert rates[(prober.TRAINING, "fp32")] == operations(((4, 5, 6),)) / 0.5
-    assert rates[("large", "fp32")] == operations(((8, 8, 8),)) / 0.25  # packed weights are faster
-    assert rates[("large", "bf16")] == operations(((8, 8, 8),)) / 0.5
+def test_a_rate_is_operations_over_the_time_of_the_fastest_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[float] = []
+
+    def seconds(run: Callable[[], object], _device: str, _share: float = 1.0) -> float:
+        taken.clear()
+        run()
+        return sum(taken) or 1.0
+
+    monkeypatch.setattr(prober, "best", seconds)
+    monkeypatch.setattr(prober, "_ways", lambda *_, **__: [partial(taken.append, cost) for cost in (0.5, 0.25, 0.75)])
+    (found,) = prober.probe("cpu", [torch.get_num_threads()])
+    rates = {(rate["purpose"], rate["precision"]): rate["flop_per_s"] for rate in found["matrix_rates"]}
+    assert rates[(prober.TRAINING, "fp32")] == operations(((4, 5, 6),)) / 0.25
+    assert rates[("large", "bf16")] == operations(((8, 8, 8),)) / 0.25
+
+
+def test_all_ways_to_multiply_agree_and_only_constant_weights_are_packed() -> None:
+    left, weight = torch.randn(16, 64), torch.randn(32, 64)
+    trained, constant = (prober._ways(left, weight, constant=one) for one in (False, True))
+    assert len(constant) - len(trained) == hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    for way in constant:
+        torch.testing.assert_close(way(), left @ weight.t())
 
 
 def test_the_best_of_many_runs_counts(monkeypatch: pytest.MonkeyPatch) -> None:
