@@ -1,6 +1,7 @@
 """What a notebook does: a DataLoader that transforms one image at a time, and `.item()` at every step.
 
-Usage: python benchmarks/notebook_loop.py DATA_ROOT EPOCHS. Prints the training seconds of each epoch as a JSON list.
+Usage: python benchmarks/notebook_loop.py DATA_ROOT EPOCHS. Evaluates after each epoch and saves the network at the end;
+prints the training seconds of each epoch as a JSON list.
 """
 
 import json
@@ -14,8 +15,8 @@ from torchvision import datasets, transforms
 
 
 def main(root: str, epochs: int) -> None:
-    train = datasets.MNIST(root, train=True, transform=transforms.ToTensor())
-    loader = DataLoader(train, batch_size=128, shuffle=True)
+    train, test = (datasets.MNIST(root, train=part, transform=transforms.ToTensor()) for part in (True, False))
+    loader, test_loader = DataLoader(train, batch_size=128, shuffle=True), DataLoader(test, batch_size=128)
     model = nn.Sequential(
         nn.Flatten(),
         nn.Linear(784, 512),
@@ -26,13 +27,19 @@ def main(root: str, epochs: int) -> None:
         nn.Linear(256, 10),
     )
     criterion, optimizer = nn.CrossEntropyLoss(), torch.optim.Adam(model.parameters(), lr=1e-3)
-    print(json.dumps([train_epoch(model, loader, criterion, optimizer) for _ in range(epochs)]))
+    seconds = []
+    for _ in range(epochs):
+        seconds.append(train_epoch(model, loader, criterion, optimizer))
+        evaluate(model, test_loader)
+    torch.save(model.state_dict(), f"{root}/notebook.pt")
+    print(json.dumps(seconds))
 
 
 def train_epoch(
     model: nn.Module, loader: "DataLoader[torch.Tensor]", criterion: nn.Module, optimizer: torch.optim.Optimizer
 ) -> float:
     start = time.perf_counter()
+    model.train()
     loss_sum = correct = 0.0
     for images, labels in loader:
         optimizer.zero_grad()
@@ -43,6 +50,13 @@ def train_epoch(
         loss_sum += loss.item()
         correct += (outputs.argmax(1) == labels).sum().item()
     return time.perf_counter() - start
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, loader: "DataLoader[torch.Tensor]") -> float:
+    model.eval()
+    correct = sum((model(images).argmax(1) == labels).sum().item() for images, labels in loader)
+    return correct / len(loader.dataset)  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

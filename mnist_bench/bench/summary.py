@@ -24,7 +24,7 @@ ADAM_PASSES = 7
 """Passes over the parameters in a step of Adam: weights, gradient, moments are read; all but the gradient written."""
 FLOAT_BYTES = 4
 PROTOCOL_BATCH, PROTOCOL_STEP = 128, "training step"
-WEIGHT_BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}
+WEIGHT_BYTES = {"fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2}
 
 
 @dataclass(frozen=True)

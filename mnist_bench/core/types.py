@@ -201,8 +201,8 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"a label or a prediction beyond the {classes} classes")
 
 
-Precision = Literal["fp32", "fp16", "bf16", "int8", "int8-dynamic"]
-"""`int8` is quantised statically (QDQ), `int8-dynamic` at run time; `bf16` is of training engines alone."""
+Precision = Literal["fp32", "tf32", "fp16", "bf16", "int8", "int8-dynamic"]
+"""`int8` is quantised statically (QDQ), `int8-dynamic` at run time; `tf32` and `bf16` are of training engines alone."""
 
 
 class Artifact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

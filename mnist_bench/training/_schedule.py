@@ -34,22 +34,22 @@ class MaskStream:
         kept = max(round(LEVELS * (1 - dropout)), 1)
         self._largest_kept = kept - LEVELS // 2 - 1  # the integers are signed
         self._scale = LEVELS / kept
-        self._generator = torch.Generator(device).manual_seed(derived_seed(seed, epoch, "masks"))
+        self.generator = torch.Generator(device).manual_seed(derived_seed(seed, epoch, "masks"))
         self._words = torch.empty(0, HIDDEN_1 // 4, dtype=torch.int64, device=device)
-        self.device = self._generator.device
+        self.device = self.generator.device
 
     def draw(self, images: int) -> Tensor:
         """Return the next mask: float32 (images, 512) of 0 and 1 / (1 - dropout)."""
         if len(self._words) != images:
             self._words = self._words.new_empty(images, HIDDEN_1 // 4)
-        self._words.random_(-(2**63), None, generator=self._generator)
+        self._words.random_(-(2**63), None, generator=self.generator)
         mask = torch.empty(images, HIDDEN_1, device=self._words.device)
         return torch.le(self._words.view(torch.int16), self._largest_kept, out=mask).mul_(self._scale)
 
     def state(self) -> Tensor:
         """Return where the stream stands: uint8, on the CPU."""
-        return self._generator.get_state()
+        return self.generator.get_state()
 
     def restore(self, state: Tensor) -> None:
         """Go on from where another stream of the same kind stood."""
-        self._generator.set_state(state)
+        self.generator.set_state(state)
