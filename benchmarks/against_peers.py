@@ -67,7 +67,7 @@ def prepared(root: Path, jax: Path | None) -> dict[str, Callable[[int], Any]]:
     }
     if jax:
         arrays = root / "mnist.npz"
-        save(arrays)
+        save(arrays, root)
         peers["jax"] = lambda epochs: run([str(jax), str(HERE / "jax_scan.py"), str(arrays), str(epochs)])
     return peers
 
@@ -103,9 +103,9 @@ def run(command: list[str]) -> Any:
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def save(path: Path) -> None:
+def save(path: Path, root: Path) -> None:
     """Write MNIST as arrays for a program that knows nothing of us."""
-    dataset = data.load("mnist", None, download=False)
+    dataset = data.load("mnist", root, download=False)
     parts = {"train": dataset.train, "test": dataset.test}
     arrays = {f"{name}_labels": part.labels for name, part in parts.items()}
     pixels = {f"{name}_images": data.to_input(part.pixels).reshape(len(part), -1) for name, part in parts.items()}
