@@ -143,6 +143,8 @@ def locked(folder: Path, kind: type[Saved] = Record) -> Iterator[None]:
                 f"{what} {folder.name!r} is being written by another process: choose another --{what}"
             ) from error
     try:
+        for left in folder.glob(f".{NAMES[kind]}.*.tmp"):  # by a process that died: the lock's holder alone writes it
+            left.unlink(missing_ok=True)
         yield
     finally:
         lock.release()

@@ -196,9 +196,10 @@ def test_what_a_dead_process_left_is_swept_and_nothing_else(folder: Path, record
         "optimizer-007p-deadbeef.safetensors",
         ".weights-1000-deadbeef.safetensors.123.tmp",
     )
-    for name in (*ours, "notes.txt", "weights-best.safetensors", "optimizer-mine.safetensors"):
+    for name in (*ours, ".run.json.123.tmp", "notes.txt", "weights-best.safetensors", "optimizer-mine.safetensors"):
         (folder / name).write_text("left")
-    store.save_checkpoint(folder, record, ARRAYS, ARRAYS)
+    with store.locked(folder):
+        store.save_checkpoint(folder, record, ARRAYS, ARRAYS)
     left = {path.name for path in folder.iterdir() if path.read_bytes() == b"left"}
     assert left == {"notes.txt", "weights-best.safetensors", "optimizer-mine.safetensors"}
 
