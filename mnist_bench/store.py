@@ -9,6 +9,7 @@ import contextlib
 import gzip
 import os
 import re
+import shlex
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -36,6 +37,8 @@ from mnist_bench.core.types import (
 )
 
 CHECKPOINT_FILE = re.compile(r"\.?(weights|optimizer)-\d{3,}p?-[0-9a-f]{8}\.safetensors(\.\d+\.tmp)?")
+CONTROLS = re.compile(rb"\\\\|\\u00(?:[01][0-9a-fA-F]|7[fF]|[89][0-9a-fA-F])|\\[bfr]|\x7f|\xc2[\x80-\x9f]")
+"""A backslash, or a control character other than a line feed and a tab, in JSON."""
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 DEFAULT_OUT = Path("exports")
@@ -106,8 +109,12 @@ def _names(out: Path, kind: type[Saved]) -> tuple[str, ...]:
 
 def options(folder: Path, kind: type[Saved] = Record) -> str:
     """Return the options that name a run, or a study, on the command line."""
-    place = "" if folder.parent == DEFAULT_OUT else f" --out {folder.parent}"
-    return f"--{FOLDERS[kind]} {folder.name}{place}"
+    return f"--{FOLDERS[kind]} {folder.name}{out_option(folder.parent)}"
+
+
+def out_option(out: Path) -> str:
+    """Return the option that names the folder of all runs, after a space; nothing for the default."""
+    return "" if out == DEFAULT_OUT else f" --out {shlex.quote(str(out))}"
 
 
 def exists(folder: Path, kind: type[Saved] = Record) -> bool:
@@ -349,6 +356,8 @@ def _save_arrays(folder: Path, stem: str, arrays: Arrays) -> SavedFile:
 def read(path: Path, kind: type[T]) -> T:
     """Read a document from any file; one called `.gz` is unpacked.
 
+    A record may be anybody's, and is shown on terminals: control characters in it are read as U+FFFD.
+
     Raises:
         RecordDamaged: it is not such a document, or one of another schema version.
     """
@@ -356,6 +365,7 @@ def read(path: Path, kind: type[T]) -> T:
         content = path.read_bytes()
         content = gzip.decompress(content) if path.suffix == ".gz" else content
         _refuse_other_schema(path, content)
+        content = CONTROLS.sub(lambda found: found[0] if found[0] == rb"\\" else "\ufffd".encode(), content)
         found = msgspec.json.decode(content, type=kind)
         return msgspec.structs.replace(
             found, schema_version=SCHEMA_VERSION

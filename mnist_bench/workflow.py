@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -17,7 +17,7 @@ from mnist_bench import data, environment, formats, parity, report, runtimes, st
 from mnist_bench.bench import session
 from mnist_bench.bench.blocks import Progress
 from mnist_bench.core.bench_types import BenchPlan, BenchRecord
-from mnist_bench.core.errors import MnistBenchError, ParityBroken
+from mnist_bench.core.errors import MnistBenchError, ParityBroken, RecordDamaged
 from mnist_bench.core.types import Absent, Artifact, Configuration, Manifest, ParityRecord, Precision, Record, Skipped
 
 BLOCKS, BATCH_SIZES = 6, (1, 128)
@@ -27,6 +27,7 @@ QUICK_RUNTIMES = ("onnxruntime", "torch-eager", "torchscript", "null")
 LEFT_OUT, REMEDY = "--quick leaves it out", "mnist-bench run without --quick"
 
 Pair = tuple[str, Precision]
+S = TypeVar("S", ParityRecord, BenchRecord)
 
 
 class Watch(Protocol):
@@ -139,9 +140,27 @@ def _exported(folder: Path, record: Record) -> set[Pair]:
 
 
 def _present(folder: Path, record: Record) -> list[Artifact]:
+    """Return the exported files that are there as the manifest says, and are of the present weights."""
     manifest, checkpoint = store.load(folder, Manifest), record.checkpoint
     found = manifest.artifacts if manifest else ()
-    return [entry for entry in found if checkpoint and entry.weights_sha256 == checkpoint.weights.sha256]
+    of_these = [entry for entry in found if checkpoint and entry.weights_sha256 == checkpoint.weights.sha256]
+    return [entry for entry in of_these if _whole(folder, entry)]
+
+
+def _whole(folder: Path, entry: Artifact) -> bool:
+    try:
+        store.checked(folder, entry)
+    except RecordDamaged:
+        return False
+    return True
+
+
+def _saved(folder: Path, kind: type[S]) -> S | None:
+    """Read what can be made again; what is damaged counts as never made."""
+    try:
+        return store.load(folder, kind)
+    except RecordDamaged:
+        return None
 
 
 def _verify(folder: Path, record: Record, dataset: data.Dataset, settings: Settings, watch: Watch) -> str:
@@ -154,11 +173,11 @@ def _verify(folder: Path, record: Record, dataset: data.Dataset, settings: Setti
         threads=(cores,) if settings.quick else tuple(dict.fromkeys((1, cores))),
         device=settings.device,
     )
-    found, fresh = store.load(folder, ParityRecord), False
+    found, fresh = _saved(folder, ParityRecord), False
     expected = {
         (one.runtime, one.model.precision) for one in parity.find_targets(folder, record, names, settings.device).ready
     }
-    if found is None or not _covers(folder, record, found, expected):
+    if found is None or not _covers(folder, record, found, expected, plan):
         found, fresh = parity.verify(folder, record, dataset, plan, watch.asks), True
         store.save(folder, msgspec.structs.replace(found, skipped=(*found.skipped, *_left_out(settings))))
     failed = [result for result in found.results if result.failures]
@@ -167,16 +186,21 @@ def _verify(folder: Path, record: Record, dataset: data.Dataset, settings: Setti
             f"{len(failed)} of {len(found.results)} configurations of {record.name!r} do not give the reference's "
             f"answers; the first: {failed[0].configuration.target}: {'; '.join(failed[0].failures)}"
         )
-    return f"{len(expected)} targets passed" + ("" if fresh else " before")
+    targets = len({result.configuration.target for result in found.results})
+    return f"{targets} targets passed" + ("" if fresh else " before")
 
 
-def _covers(folder: Path, record: Record, found: ParityRecord, expected: set[Pair]) -> bool:
-    """Tell whether a comparison is of the present weights, of files no newer than itself, and of all these targets."""
+def _covers(folder: Path, record: Record, found: ParityRecord, expected: set[Pair], plan: parity.Plan) -> bool:
+    """Tell whether a comparison is of the present weights, of files no newer than itself, and of all that is asked."""
     assert record.checkpoint
     manifest, own = (folder / store.NAMES[kind] for kind in (Manifest, ParityRecord))
     newer = manifest.exists() and manifest.stat().st_mtime_ns > own.stat().st_mtime_ns
     there = {(result.configuration.runtime, result.configuration.precision) for result in found.results}
-    return found.weights_sha256 == record.checkpoint.weights.sha256 and not newer and expected <= there
+    asked = {(result.configuration.batch_size, result.configuration.threads) for result in found.results}
+    images = len(found.labels) + len(found.edges)
+    wanted = {(min(size, images), threads) for size in plan.batch_sizes for threads in plan.threads}
+    of_these = found.weights_sha256 == record.checkpoint.weights.sha256 and not newer
+    return of_these and expected <= there and wanted <= asked
 
 
 def _here(settings: Settings) -> tuple[str, ...]:
@@ -202,7 +226,7 @@ def _bench(folder: Path, record: Record, dataset: data.Dataset, settings: Settin
     """Measure latency in six blocks, or the blocks that are lacking; nothing where it was done with these weights."""
     subject = session.Subject(folder, record, dataset, settings.data_dir)
     plan = _plan(settings)
-    saved = store.load(folder, BenchRecord)
+    saved = _saved(folder, BenchRecord)
     if saved and _measured(saved, folder, record, plan):
         return f"{len(saved.rows)} rows before"
     with store.locked(folder):

@@ -190,6 +190,15 @@ def test_a_full_disk_leaves_what_was_there(
     assert not list(folder.glob(".*.tmp"))
 
 
+def test_control_characters_of_a_record_never_reach_a_terminal(folder: Path, record: Record) -> None:
+    named = "a\x1b]0;title\x07\x9b31m\x00\r\x7fb \\u001b \\\x1b \n\té ü"
+    classes = (named, *record.dataset.classes[1:])
+    dataset = msgspec.structs.replace(record.dataset, classes=classes)
+    store.save(folder, msgspec.structs.replace(record, dataset=dataset))
+    found = store.load_record(folder).dataset.classes[0]
+    assert found == "a\ufffd]0;title\ufffd\ufffd31m\ufffd\ufffd\ufffdb \\u001b \\\ufffd \n\té ü"
+
+
 def test_what_a_dead_process_left_is_swept_and_nothing_else(folder: Path, record: Record) -> None:
     ours = (
         "weights-007-deadbeef.safetensors",

@@ -104,6 +104,33 @@ def test_only_the_file_that_is_lacking_is_exported_and_all_are_verified_again(
     assert not remarks["verify"].endswith("before")
 
 
+def test_what_is_damaged_or_narrower_is_made_again(
+    own_copy: Path, digits: data.Dataset, measured: list[Sequence[str]]
+) -> None:
+    finished(own_copy, digits)
+    found = store.load(own_copy, ParityRecord)
+    assert found
+    narrow = tuple(result for result in found.results if result.configuration.batch_size == 1)
+    store.save(own_copy, msgspec.structs.replace(found, results=narrow))
+    assert not finished(own_copy, digits)[0]["verify"].endswith("before")
+
+    (own_copy / "parity.json").write_text("{")
+    (own_copy / "bench.json").write_text("{")
+    remarks, errors = finished(own_copy, digits)
+    assert errors == []
+    assert not remarks["verify"].endswith("before")
+    assert len(measured) == 2
+
+    manifest = store.load(own_copy, Manifest)
+    assert manifest
+    lost = own_copy / next(entry.name for entry in manifest.artifacts if entry.format == "torchscript")
+    lost.unlink()
+    remarks, errors = finished(own_copy, digits)
+    assert errors == []
+    assert remarks["export"] == "1 files"
+    assert lost.exists()
+
+
 def test_what_is_left_out_is_said(own_copy: Path, digits: data.Dataset, measured: list[Sequence[str]]) -> None:
     finished(own_copy, digits)
     compared, benchmark = store.load(own_copy, ParityRecord), store.load(own_copy, BenchRecord)

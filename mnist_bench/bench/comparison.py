@@ -118,6 +118,12 @@ def takes_part(record: BenchRecord, row: Row) -> bool:
     return whole and row.configuration.format != "null" and not summarise(record, row).unresolved
 
 
+def can_tell(record: BenchRecord, rows: Sequence[Row]) -> bool:
+    """Tell whether there are blocks enough for one of these rows to be the fastest: the smallest p-value is 0.5^n."""
+    rivals = sum(takes_part(record, row) for row in rows) - 1
+    return max(rivals, 0) * 0.5 ** len(record.blocks) <= ALPHA
+
+
 def fastest(record: BenchRecord) -> Iterator[Row]:
     """Yield the rows that are FASTER than every other of their batch size and number of threads.
 

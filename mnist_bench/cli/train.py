@@ -76,8 +76,8 @@ def _show(records: "Sequence[Record]", given: dict[str, Any]) -> None:
     if not given["quiet"] and given["json_path"] != Path("-"):
         print_tables("rich", report.tables(records, report.ViewOptions(given["convergence_at"])))
         names = " ".join(f"--run {record.name}" for record in records)
-        place = "" if given["out"] == store.DEFAULT_OUT else f" --out {given['out']}"
-        say(f"Saved in {given['out']}. These tables again: mnist-bench report {names}{place}\n")
+        again = f"mnist-bench report {names}{store.out_option(given['out'])}"
+        say(f"Saved in {given['out']}. These tables again: {again}\n")
     if given["json_path"]:
         write_json(records, given["json_path"])
 

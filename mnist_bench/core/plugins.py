@@ -20,10 +20,11 @@ def load(package: ModuleType, name: str) -> ModuleType:
     """Import one plug-in of a package by its name.
 
     Raises:
-        BadInput: no module of that name is in the package's folder.
+        BadInput: no module of that name is in the package's folder; its `SEVERAL` is what such modules are called, if
+            that is not the package's name.
     """
     if name not in names(package):
-        kind = package.__name__.rpartition(".")[2]
+        kind = getattr(package, "SEVERAL", package.__name__.rpartition(".")[2])
         raise BadInput(f"no {name!r} among the {kind}: choose from {', '.join(names(package))}")
     return importlib.import_module(f"{package.__name__}.{name.replace('-', '_')}")
 

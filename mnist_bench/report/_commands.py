@@ -2,13 +2,20 @@
 
 import shlex
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+from msgspec.structs import replace
+
+from mnist_bench import store
 from mnist_bench.core.bench_types import BenchRecord
 from mnist_bench.core.study_types import StudyRecord
-from mnist_bench.core.types import Artifact, Manifest, ParityRecord, Record, TrainConfig
+from mnist_bench.core.types import Activation, Artifact, Manifest, ParityRecord, Record, TrainConfig
 from mnist_bench.report._material import Material
+from mnist_bench.report._table import ViewOptions
+from mnist_bench.store import DEFAULT_OUT
+from mnist_bench.study import BATCHED
 
-PROGRAM, MODULE = "mnist-bench", "-m mnist_bench"
+PROGRAM, MODULE = "mnist-bench", "-m -- mnist_bench"
 OPTIONS = {
     "dataset": "--dataset",
     "activation": "--activation",
@@ -21,21 +28,33 @@ OPTIONS = {
     "batch_size": "--batch-size",
     "learning_rate": "--lr",
 }
-ALWAYS = ("dataset", "activation", "seed", "epochs", "threads", "device")
+ALWAYS = ("dataset", "activation", "seed", "epochs", "threads", "device", "engine")
 """What is named even where it is the default: another machine's default may be another one."""
 OF_STUDIES = ("dataset", "epochs", "device", "validation", "batch_size", "learning_rate")
 QUICK_BLOCKS = 6
 
 
-def train_command(record: Record) -> str:
+def train_command(record: Record, out: Path = DEFAULT_OUT) -> str:
     """Return how a run was trained."""
     config, usual = record.config, TrainConfig()
     chosen = [name for name in OPTIONS if name in ALWAYS or getattr(config, name) != getattr(usual, name)]
     words = [word for name in chosen for word in (OPTIONS[name], str(getattr(config, name)))]
-    return _line("train", *words, "--run", record.name, processes=config.processes)
+    return _line("train", *words, "--run", record.name, out=out, processes=config.processes)
 
 
-def export_commands(manifest: Manifest) -> Iterator[str]:
+def other_activation_command(record: Record, out: Path = DEFAULT_OUT) -> str:
+    """Return how the same is trained with the other activation."""
+    other: Activation = "sigmoid" if record.config.activation == "relu" else "relu"
+    config = replace(record.config, activation=other)
+    return train_command(replace(record, config=config, name=f"{record.name}-{other}"), out)
+
+
+def resume_command(record: Record, out: Path = DEFAULT_OUT) -> str:
+    """Return how a training that is not finished goes on."""
+    return _line("train", "--run", record.name, "--resume", out=out, processes=record.config.processes)
+
+
+def export_commands(manifest: Manifest, out: Path = DEFAULT_OUT) -> Iterator[str]:
     """Yield how a run's files were exported: a line per format and device."""
     groups: dict[tuple[str, str], list[Artifact]] = {}
     for artifact in manifest.artifacts:
@@ -43,49 +62,52 @@ def export_commands(manifest: Manifest) -> Iterator[str]:
     for (name, device), artifacts in groups.items():
         precisions = [word for artifact in artifacts for word in ("--precision", artifact.precision)]
         where = () if device == "cpu" else ("--device", device)
-        yield _line("export", "--run", manifest.run, "--format", name, *precisions, *where)
+        yield _line("export", "--run", manifest.run, "--format", name, *precisions, *where, out=out)
 
 
-def verify_command(record: ParityRecord) -> str:
+def verify_command(record: ParityRecord, out: Path = DEFAULT_OUT) -> str:
     """Return how a run was verified."""
     configurations = [result.configuration for result in record.results]
     batches = _numbers(sorted({one.batch_size for one in configurations}))
     threads = _numbers(sorted({one.threads for one in configurations}))
     devices = sorted({one.device for one in configurations} - {"cpu"})
     where = ("--device", devices[0]) if devices else ()
-    return _line("verify", "--run", record.name, "--batch-size", batches, "--threads", threads, *where)
+    return _line("verify", "--run", record.name, "--batch-size", batches, "--threads", threads, *where, out=out)
 
 
-def bench_command(record: BenchRecord) -> str:
+def bench_command(record: BenchRecord, out: Path = DEFAULT_OUT) -> str:
     """Return how a run's inference was benchmarked."""
     plan = record.plan
     words = ["--run", record.name, *(("--quick",) if plan.blocks == QUICK_BLOCKS else ())]
     words += [word for name in plan.targets for word in ("--runtime", name)]
     words += ["--batch-size", _numbers(plan.batch_sizes), "--threads", _numbers(plan.threads), "--seed", str(plan.seed)]
-    return _line("bench", *words, *(() if plan.device == "cpu" else ("--device", plan.device)))
+    return _line("bench", *words, *(() if plan.device == "cpu" else ("--device", plan.device)), out=out)
 
 
-def study_command(record: StudyRecord) -> str:
+def study_command(record: StudyRecord, out: Path = DEFAULT_OUT) -> str:
     """Return how a study was made."""
     config, usual = record.config, TrainConfig()
     changed = [name for name in OF_STUDIES if name == "dataset" or getattr(config, name) != getattr(usual, name)]
+    changed += [] if config.engine == BATCHED else ["engine"]
     words = [word for name in changed for word in (OPTIONS[name], str(getattr(config, name)))]
     seeds = str(len(record.seeds)) if record.seeds == tuple(range(len(record.seeds))) else f"{_numbers(record.seeds)},"
     activation = "both" if len(record.activations) > 1 else record.activations[0]
-    return _line("study", "--seeds", seeds, "--activation", activation, *words, "--study", record.name)
+    return _line("study", "--seeds", seeds, "--activation", activation, *words, "--study", record.name, out=out)
 
 
-def report_command(material: Material) -> str:
+def report_command(material: Material, options: ViewOptions) -> str:
     """Return how a page of some runs is written."""
     words = [word for record in material.records for word in ("--run", record.name)]
     words += [word for record in material.studies for word in ("--study", record.name)]
-    return _line("report", "--html", *words)
+    if options != ViewOptions():
+        words += ["--convergence-at", f"{options.convergence_at:.12g}"]
+    return _line("report", "--html", *words, out=material.out)
 
 
 def _numbers(values: Sequence[int]) -> str:
     return ",".join(map(str, values))
 
 
-def _line(command: str, *words: str, processes: int = 1) -> str:
+def _line(command: str, *words: str, out: Path, processes: int = 1) -> str:
     start = f"torchrun --nproc-per-node={processes} {MODULE}" if processes > 1 else PROGRAM
-    return f"{start} {command} {shlex.join(words)}"
+    return f"{start} {command} {shlex.join(words)}{store.out_option(out)}"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mnist_bench.core.types import FinalMeasurement, Predictions, Record, Skipped
 from mnist_bench.data import Dataset
+from mnist_bench.report._commands import resume_command
 from mnist_bench.report._material import Material
 
 Nearest = dict[int, tuple[int, float]]
@@ -28,11 +29,13 @@ class Image:
 class Mistake:
     """A test image that is misclassified, beside the training images most like it.
 
-    `margin` is the predicted class's logit minus the true class's; `like_predicted` and `like_true` are the nearest
-    training images of these classes, by Euclidean distance of the pixels, with these distances in [0, 28].
+    `labels` are the true and the predicted class, whose names are `true` and `predicted`. `margin` is the predicted
+    class's logit minus the true class's; `like_predicted` and `like_true` are the nearest training images of these
+    classes, by Euclidean distance of the pixels, with these distances in [0, 28].
     """
 
     index: int
+    labels: tuple[int, int]
     true: str
     predicted: str
     margin: float
@@ -67,11 +70,11 @@ class Gallery:
 
     @property
     def by_pair(self) -> dict[str, list[Mistake]]:
-        """The mistakes by true and predicted class, the most frequent pair first."""
+        """The mistakes by true and predicted class, the most frequent pair first, then in the order of the classes."""
         groups: dict[str, list[Mistake]] = {}
         for one in self.mistakes:
             groups.setdefault(one.pair, []).append(one)
-        return dict(sorted(groups.items(), key=lambda group: -len(group[1])))
+        return dict(sorted(groups.items(), key=lambda group: (-len(group[1]), group[1][0].labels)))
 
 
 def misclassified(found: Predictions) -> list[int]:
@@ -86,7 +89,7 @@ def galleries(material: Material) -> Iterator[Gallery | Skipped]:
     for record in material.records:
         if record.final is None:
             yield Skipped(
-                f"the mistakes of {record.name}", "training is not finished", f"train --run {record.name} --resume"
+                f"the mistakes of {record.name}", "training is not finished", resume_command(record, material.out)
             )
         elif isinstance(material.dataset, Skipped):
             yield Skipped(f"the mistakes of {record.name}", material.dataset.reason, material.dataset.remedy)
@@ -102,6 +105,7 @@ def _gallery(record: Record, final: FinalMeasurement, dataset: Dataset) -> Galle
     mistakes = [
         Mistake(
             index=index,
+            labels=(found.labels[index], found.predictions[index]),
             true=record.dataset.classes[found.labels[index]],
             predicted=record.dataset.classes[found.predictions[index]],
             margin=-found.margins[index],

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import EpochMetrics, Record
 
 
@@ -44,6 +45,15 @@ def watched(records: Sequence[Record]) -> list[str]:
         "holdout": "Validation here is a part of the training images that was held out.",
     }
     return [meanings[name] for name in dict.fromkeys(record.config.validation for record in records)]
+
+
+PROTOCOL = ("validation", "epochs", "batch_size", "learning_rate", "dropout")
+
+
+def unlike_protocols(one: Record | StudyRecord, other: Record | StudyRecord) -> list[str]:
+    """Return in what two trainings, or a training and a study, differ, but for seed, activation and execution."""
+    names = [name.replace("_", " ") for name in PROTOCOL if getattr(one.config, name) != getattr(other.config, name)]
+    return [*(["dataset"] if one.dataset.sha256 != other.dataset.sha256 else []), *names]
 
 
 def unlike(records: Sequence[Record]) -> list[str]:

@@ -14,6 +14,7 @@ from mnist_bench.core.errors import MnistBenchError, RecordDamaged
 from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import Manifest, ParityRecord, Record, Skipped
 from mnist_bench.data import Dataset
+from mnist_bench.report._learning import unlike_protocols
 
 S = TypeVar("S", bound="ParityRecord | BenchRecord")
 
@@ -23,15 +24,15 @@ BENCHMARKS: tuple[tuple[type[BenchRecord], str], ...] = (
     (GateRecord, "bench --gate"),
     (SelfTestRecord, "bench --self-test"),
 )
-NO_IMAGES = Skipped("images", "no dataset was loaded", "see --data-dir")
+NO_IMAGES = Skipped("images", "no dataset was loaded", "report --data-dir says where it is")
 
 
 @dataclass(frozen=True)
 class Material:
     """Training runs, and what was exported, compared and measured of their present weights; and studies.
 
-    `stale` says of which documents the weights are not the present ones. `dataset` holds the images that the runs were
-    trained on, or why they are not here.
+    `stale` says of which documents the weights are not the present ones. `out` is the folder of their folders, for the
+    commands that are named. `dataset` holds the images that the runs were trained on, or why they are not here.
     """
 
     records: Sequence[Record]
@@ -40,7 +41,12 @@ class Material:
     benchmarks: Sequence[BenchRecord] = ()
     stale: Sequence[str] = field(default=())
     studies: Sequence[StudyRecord] = ()
+    out: Path = store.DEFAULT_OUT
     dataset: Dataset | Skipped = NO_IMAGES
+
+    def options(self, record: Record | StudyRecord) -> str:
+        """Return the options that name a run, or a study, on the command line."""
+        return store.options(self.out / record.name, type(record))
 
 
 def gather(folders: Sequence[Path]) -> Material:
@@ -61,6 +67,7 @@ def gather(folders: Sequence[Path]) -> Material:
         comparisons=list(_of_present_weights(runs, ParityRecord, "verify", stale)),
         benchmarks=[one for kind, how in BENCHMARKS for one in _of_present_weights(runs, kind, how, stale)],
         stale=stale,
+        out=folders[0].parent if folders else store.DEFAULT_OUT,
     )
 
 
@@ -70,8 +77,7 @@ def gather_studies(folders: Sequence[Path]) -> list[StudyRecord]:
 
 
 def with_studies_beside(material: Material, out: Path) -> Material:
-    """Add the studies in a folder that are of the same data and validation as the runs; say which cannot be read."""
-    alike = {(frozenset(record.dataset.sha256.items()), record.config.validation) for record in material.records}
+    """Add the studies in a folder that train as the runs were trained; say which cannot be read."""
     studies, complaints = [], []
     for name in store.study_names(out):
         try:
@@ -79,7 +85,7 @@ def with_studies_beside(material: Material, out: Path) -> Material:
         except RecordDamaged as error:
             complaints.append(f"study {name} is left out: {error}")
             continue
-        if (frozenset(found.dataset.sha256.items()), found.config.validation) in alike:
+        if any(not unlike_protocols(record, found) for record in material.records):
             studies.append(found)
     return dataclasses.replace(material, studies=studies, stale=[*material.stale, *complaints])
 
@@ -99,6 +105,12 @@ def _of_present_weights(
             stale.append(f"{record.name} was trained further since: run {command} again")
 
 
+def _reason_and_remedy(error: MnistBenchError) -> tuple[str, str]:
+    """Take a message apart, which ends with what to do."""
+    reason, _, remedy = str(error).rpartition(": ")
+    return (reason, remedy) if reason else (remedy, "see report --data-dir")
+
+
 def matching_images(records: Sequence[Record], load: Callable[[], Dataset]) -> Dataset | Skipped:
     """Load the images that some runs were trained on; or say why they are not here."""
     if len({frozenset(record.dataset.sha256.items()) for record in records}) > 1:
@@ -106,7 +118,7 @@ def matching_images(records: Sequence[Record], load: Callable[[], Dataset]) -> D
     try:
         dataset = load()
     except MnistBenchError as error:
-        return Skipped("images", str(error), "see --data-dir")
+        return Skipped("images", *_reason_and_remedy(error))
     if dataset.sha256 != records[0].dataset.sha256:
         return Skipped("images", f"this is not the {dataset.name} that was trained on", "give the same --data-dir")
     return dataset

@@ -1,5 +1,7 @@
 """What a comparison of runtimes says: functions over the saved results."""
 
+from collections.abc import Sequence
+
 from mnist_bench.core.types import ParityRecord, ParityResult
 
 REFERENCE = "reference"
@@ -11,6 +13,18 @@ def by_target(record: ParityRecord) -> dict[str, list[ParityResult]]:
     for result in record.results:
         groups.setdefault(result.configuration.target, []).append(result)
     return groups
+
+
+def flipped(record: ParityRecord, results: Sequence[ParityResult]) -> int:
+    """Return on how many test images a target's worst configuration does not predict what the reference predicts."""
+    tests = len(record.labels)
+    return max(sum(deviation.image < tests for deviation in result.deviations) for result in results)
+
+
+def flipped_edges(record: ParityRecord, results: Sequence[ParityResult]) -> list[str]:
+    """Name the edge images on which any configuration of a target does not predict what the reference predicts."""
+    images = {deviation.image for result in results for deviation in result.deviations}
+    return [record.edges[image - len(record.labels)] for image in sorted(images) if image >= len(record.labels)]
 
 
 def silent(record: ParityRecord) -> list[str]:

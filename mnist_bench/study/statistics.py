@@ -16,19 +16,30 @@ CONFIDENCE = 0.95
 FEWEST_FOR_A_MEAN, FEWEST_FOR_A_MEDIAN = 2, 6
 RESAMPLES, BOOTSTRAP_SEED = 9_999, 0
 NUMBERS_AT_ONCE = 1_000_000
+NO_SPREAD = 1e-12
+"""A standard deviation below this is rounding's: shares of images, and whole epochs, differ by far more."""
 
 
 def standard_deviation(sample: Sequence[float]) -> float | None:
-    """Return the standard deviation of a population that a sample is from (n - 1); None for fewer than 2 values."""
-    return float(np.std(sample, ddof=1)) if len(sample) >= FEWEST_FOR_A_MEAN else None
+    """Return the standard deviation of a population that a sample is from (n - 1); None for fewer than 2 values.
+
+    It is 0 where the values differ by no more than rounding does.
+    """
+    if len(sample) < FEWEST_FOR_A_MEAN:
+        return None
+    found = float(np.std(sample, ddof=1))
+    return found if found > NO_SPREAD else 0.0
 
 
 def mean_interval(sample: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
-    """Return the interval of a mean by Student's t (Student 1908); None for fewer than 2 values."""
+    """Return the interval of a mean by Student's t (Student 1908).
+
+    None for fewer than 2 values, and where they do not vary: what another one would be, they do not tell.
+    """
     from scipy.stats import t
 
     spread = standard_deviation(sample)
-    if spread is None:
+    if not spread:
         return None
     half = float(t.ppf((1 + confidence) / 2, len(sample) - 1)) * spread / math.sqrt(len(sample))
     middle = float(np.mean(sample))

@@ -21,7 +21,7 @@ Z_95 = 1.96  # two-sided 95% quantile of the normal distribution
 class Spread:
     """Some values, one a seed: their mean, their standard deviation and the mean's 95% interval (Student's t).
 
-    The standard deviation and the interval are None for fewer than two values.
+    The standard deviation and the interval are None for fewer than two values; the interval also where all are equal.
     """
 
     values: tuple[float, ...]

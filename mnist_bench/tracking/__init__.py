@@ -6,4 +6,6 @@ run in that folder, with a `close()`. What it logs is what the record holds: a r
 
 from mnist_bench.tracking._guard import Guarded, Tracker, refuse_missing, track
 
+SEVERAL = "trackers"
+
 __all__ = ["Guarded", "Tracker", "refuse_missing", "track"]

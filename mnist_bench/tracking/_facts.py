@@ -54,9 +54,10 @@ def words(record: Record) -> dict[str, str]:
 
 
 def confusions(record: Record) -> list[tuple[str, str, int]]:
-    """Return (true class, predicted class, images) of every confusion in the test set, the most frequent first."""
+    """Return (true class, predicted class, images) of every confusion in the test set, in the order of the report."""
     if record.final is None:
         return []
     found, names = record.final.predictions, record.dataset.classes
     pairs = Counter((a, b) for a, b in zip(found.labels, found.predictions, strict=True) if a != b)
-    return [(names[a], names[b], count) for (a, b), count in pairs.most_common()]
+    ordered = sorted(pairs.items(), key=lambda pair: (-pair[1], pair[0]))
+    return [(names[a], names[b], count) for (a, b), count in ordered]

@@ -61,7 +61,10 @@ class Guarded:
         try:
             action()
         except Exception as error:  # noqa: BLE001 whatever another tool raises
-            self._tracker = None
+            failed, self._tracker = self._tracker, None
+            with contextlib.suppress(Exception):  # so that it does not stand as running for ever
+                if failed is not None:
+                    failed.close()
             reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
             self._complain(f"{self._name} no longer tracks this run ({reason}); training goes on")
 

@@ -22,22 +22,20 @@ class TensorBoard:
     """See `Tracker`: the log is written anew from the record at each start, so nothing is there twice or lacking."""
 
     def __init__(self, folder: Path) -> None:
-        from torch.utils.tensorboard import SummaryWriter
-
-        own = folder / FOLDER
-        for old in own.glob(EVENTS):
-            old.unlink()
-        self._writer: Any = SummaryWriter(str(own))
+        self._own = folder / FOLDER
+        self._writer: Any = None
 
     def started(self, record: Record) -> None:
-        """See `Tracker`."""
-        self._writer.add_text("configuration", _table(_facts.parameters(record)))
-        for epoch in record.epochs:
-            self._add(_facts.epoch_numbers(epoch), epoch.epoch)
+        """See `Tracker`; nothing is written before an epoch is saved, so that an older run's log stays until then."""
+        if record.epochs:
+            self._open(record)
 
     def epoch_done(self, record: Record) -> None:
         """See `Tracker`."""
-        self._add(_facts.epoch_numbers(record.epochs[-1]), record.epochs[-1].epoch)
+        if self._writer is None:
+            self._open(record)
+        else:
+            self._add(_facts.epoch_numbers(record.epochs[-1]), record.epochs[-1].epoch)
 
     def finished(self, record: Record) -> None:
         """See `Tracker`."""
@@ -50,7 +48,19 @@ class TensorBoard:
 
     def close(self) -> None:
         """See `Tracker`."""
-        self._writer.close()
+        if self._writer is not None:
+            self._writer.close()
+
+    def _open(self, record: Record) -> None:
+        """Begin a log anew with all that the record holds."""
+        from torch.utils.tensorboard import SummaryWriter
+
+        for old in self._own.glob(EVENTS):
+            old.unlink()
+        self._writer = SummaryWriter(str(self._own))
+        self._writer.add_text("configuration", _table(_facts.parameters(record)))
+        for epoch in record.epochs:
+            self._add(_facts.epoch_numbers(epoch), epoch.epoch)
 
     def _add(self, numbers: dict[str, float], step: int) -> None:
         for name, value in numbers.items():

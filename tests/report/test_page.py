@@ -1,6 +1,7 @@
 """The page: complete, self-contained, inert, honest about what is missing; and, in a real browser, silent."""
 
 import base64
+import dataclasses
 import hashlib
 import re
 import shlex
@@ -16,11 +17,14 @@ from msgspec.structs import replace
 
 from mnist_bench import data, parity, report, store
 from mnist_bench.cli import bench, export, study, train, verify
+from mnist_bench.cli import report as report_of_cli
 from mnist_bench.core.bench_types import BenchPlan
-from mnist_bench.core.types import Record, Skipped, TrainConfig
+from mnist_bench.core.types import Deviation, Record, Skipped, TrainConfig
 from mnist_bench.report import _commands
-from mnist_bench.report._errors import Gallery, galleries
+from mnist_bench.report._errors import Gallery, Image, Mistake, galleries
+from mnist_bench.report.answers import confusions, speed
 from mnist_bench.report.page import render_page
+from mnist_bench.study import BATCHED
 from tests.bench import made
 from tests.conftest import Run
 from tests.report.test_bench_views import inference, training
@@ -31,7 +35,7 @@ TITLES = (
     "What the numbers say",
     "What was trained",
     "Learning curves",
-    "ReLU against Sigmoid",
+    "Activations compared",
     "Overfitting",
     "Confusion matrix of digits-relu",
     "misclassified test images of digits-relu",
@@ -178,11 +182,11 @@ def test_the_image_beside_a_mistake_is_the_nearest_of_its_class(
 def test_what_was_never_done_is_said_with_the_command_that_does_it(material: report.Material) -> None:
     bare = report.Material([material.records[1]])
     words = Page(rendered(bare)).words
-    assert "Not here: parity of digits-sigmoid. Its present weights were never verified" in words
+    assert "Not here: parity of digits-sigmoid: its present weights were never verified" in words
     assert "mnist-bench verify --run digits-sigmoid" in words
-    assert "Not here: latency of digits-sigmoid. Its present weights were never benchmarked" in words
-    assert "Not here: the mistakes of digits-sigmoid. No dataset was loaded" in words
-    assert "this page is of 1 run".capitalize() in words
+    assert "Not here: latency of digits-sigmoid: its present weights were never benchmarked" in words
+    assert "Not here: the mistakes of digits-sigmoid: no dataset was loaded" in words
+    assert "this page is of one run, sigmoid" in words
     assert "mnist-bench study --dataset digits" in words
     assert "Does the exported model" not in words
 
@@ -192,12 +196,14 @@ def test_a_study_of_the_same_data_stands_in_the_page(
 ) -> None:
     record = store.load_record(own_copy)
     first = studies.record(
-        [studies.result("relu", seed, (0.9, 0.95 + seed / 1000)) for seed in range(6)]
-        + [studies.result("sigmoid", seed, (0.9, 0.94)) for seed in range(6)]
+        [studies.result("relu", seed, (0.9, 0.9, 0.9, 0.9, 0.95 + seed / 1000)) for seed in range(6)]
+        + [studies.result("sigmoid", seed, (0.9, 0.9, 0.9, 0.9, 0.94)) for seed in range(6)]
     )
+    assert record.config.epochs == first.config.epochs
     own = replace(first, name="study-digits", dataset=replace(first.dataset, sha256=record.dataset.sha256))
     foreign = replace(own, name="study-other", dataset=first.dataset)
-    for one in (own, foreign):
+    unlike = replace(own, name="study-unlike", config=replace(own.config, batch_size=64))
+    for one in (own, foreign, unlike):
         (Path("exports") / one.name).mkdir()
         store.save(Path("exports") / one.name, one)
     damaged = Path("exports/study-damaged/study.json")
@@ -207,6 +213,7 @@ def test_a_study_of_the_same_data_stands_in_the_page(
     words = Page(Path("exports/digits-relu/report.html").read_text(encoding="utf-8")).words
     assert "study-digits: sigmoid - relu, test accuracy" in words
     assert "study-other" not in words
+    assert "study-unlike" not in words
     assert "study study-damaged is left out" in words
     capsys.readouterr()
     assert run("report", "--html", "--study", "study-digits") == 2
@@ -218,7 +225,7 @@ def test_a_run_that_has_not_begun_or_not_ended_has_a_page(material: report.Mater
     for epochs in ((), record.epochs[:1]):
         begun = replace(record, epochs=epochs, final=None, checkpoint=None)
         words = Page(rendered(report.Material([begun], dataset=digits))).words
-        assert "training is not finished".capitalize() in words
+        assert "training is not finished" in words
         assert "mnist-bench train --run digits-relu --resume goes on" in words
 
 
@@ -295,6 +302,45 @@ def test_the_answer_on_speed_claims_no_more_than_the_statistics(material: report
     assert "not significantly faster than every other" in said
 
 
+def test_the_answer_on_speed_says_where_blocks_are_too_few() -> None:
+    rows = [made.row([1e-5 * (place + 1)] * 6, made.configuration(f"runtime-{place}")) for place in range(4)]
+    (answer,) = speed.build(report.Material([], benchmarks=[made.record(rows)]), report.ViewOptions())
+    assert "6 blocks are too few to tell whether it is the fastest" in answer.sentences[0]
+    (answer,) = speed.build(report.Material([], benchmarks=[made.record(rows[:2])]), report.ViewOptions())
+    assert "significantly faster than every other" in answer.sentences[0]
+
+
+def test_a_flip_on_an_edge_image_is_not_one_on_a_test_image(material: report.Material) -> None:
+    compared = material.comparisons[0]
+    edge = Deviation(image=len(compared.labels), prediction=1)
+    changed = replace(compared, results=tuple(replace(one, deviations=(edge,)) for one in compared.results))
+    told = answers(dataclasses.replace(material, comparisons=[changed]), "Does the exported model")
+    assert "not one prediction on a test image differs from the reference's" in told
+    assert f"on {compared.edges[0]}" in told
+    table = next(
+        one
+        for one in report.all_tables(dataclasses.replace(material, comparisons=[changed]), report.ViewOptions())
+        if one.title.startswith("Runtimes of")
+    )
+    place = [column.name for column in table.columns].index("Flips")
+    assert {row[place] for row in table.rows} == {0}
+
+
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [
+        ((5, 3, 2, 1), "0 → 1 (5), 0 → 2 (3), 0 → 3 (2); those named, 91%"),
+        ((5, 3, 1, 1), "0 → 1 (5), 0 → 2 (3); those named, 80%"),
+        ((1, 1, 1, 1, 1), "0 → 1 (1), 0 → 2 (1), 0 → 3 (1), and 2 more as often; those named, 60%"),
+    ],
+)
+def test_the_most_frequent_confusions_end_before_a_tie(counts: tuple[int, ...], told: str) -> None:
+    image = Image("none", "")
+    kinds = [place for place, count in enumerate(counts, 1) for _ in range(count)]
+    wrong = [Mistake(0, (0, kind), "0", str(kind), 1.0, image, image, 1.0, 2.0) for kind in reversed(kinds)]
+    assert told in next(iter(confusions._sentences(Gallery("run", wrong))))
+
+
 # The summary in Markdown
 
 
@@ -362,7 +408,15 @@ def test_the_training_command_gives_the_configuration_again(material: report.Mat
     assert given["validation"] == "holdout"
     assert given["name"] == record.name
     several = replace(record, config=replace(record.config, processes=4))
-    assert _commands.train_command(several).startswith("torchrun --nproc-per-node=4 -m mnist_bench train ")
+    assert _commands.train_command(several).startswith("torchrun --nproc-per-node=4 -m -- mnist_bench train ")
+    assert _commands.resume_command(several).startswith("torchrun --nproc-per-node=4 -m -- mnist_bench train ")
+    other = options_of(_commands.other_activation_command(changed), train.command)
+    assert (other["activation"], other["seed"], other["batch_size"], other["dataset"]) == ("sigmoid", 7, 64, "digits")
+    place = Path("some where/o'clock")
+    assert options_of(_commands.train_command(record, place), train.command)["out"] == place
+    page = report.Material([record], out=place)
+    given = options_of(_commands.report_command(page, report.ViewOptions(0.5)), report_of_cli.command)
+    assert (given["out"], given["convergence_at"], given["names"]) == (place, 0.5, (record.name,))
 
 
 def test_the_other_commands_are_understood(material: report.Material) -> None:
@@ -378,6 +432,9 @@ def test_the_other_commands_are_understood(material: report.Material) -> None:
     given_study = options_of(_commands.study_command(several), study.command)
     assert (given_study["seeds"], given_study["dataset"], given_study["epochs"]) == ((3, 7), "digits", 3)
     assert (given_study["batch_size"], given_study["activation"]) == (64, "both")
+    assert given_study["engine"] == several.config.engine
+    at_once = studies.record(config=TrainConfig(device="cuda:0", engine=BATCHED))
+    assert options_of(_commands.study_command(at_once), study.command)["engine"] is None
     assert options_of(_commands.study_command(studies.record(seeds=(0, 1, 2))), study.command)["seeds"] == (0, 1, 2)
     plan = BenchPlan(blocks=6, batch_sizes=(1, 128), threads=(1,), seed=3, targets=("onnxruntime",))
     given_bench = options_of(_commands.bench_command(made.record(plan=plan)), bench.command)

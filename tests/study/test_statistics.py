@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mnist_bench import study
+from mnist_bench.report._study import verdict
 from mnist_bench.study import statistics
 from tests.study import made
 
@@ -45,12 +46,32 @@ def test_seeds_that_never_converged_are_not_dropped() -> None:
 
 def test_differences_are_paired_by_seed() -> None:
     relu = [made.result("relu", seed, (0.9, 0.95 + seed / 100)) for seed in range(3)]
-    sigmoid = [made.result("sigmoid", seed, (0.9, 0.94 + seed / 100)) for seed in (0, 1, 2)]
+    sigmoid = [made.result("sigmoid", seed, (0.9, end)) for seed, end in enumerate((0.94, 0.949, 0.96))]
     found = study.paired(made.record([*relu, *sigmoid]))
     assert found is not None
-    assert found.accuracy.values == pytest.approx((-0.01, -0.01, -0.01))
+    assert found.accuracy.values == pytest.approx((-0.01, -0.011, -0.01))
     assert found.beyond_seeds
     assert study.paired(made.record(relu)) is None
+
+
+@pytest.mark.parametrize("pairs", [2, 8])
+def test_differences_that_do_not_vary_tell_nothing_of_other_seeds(pairs: int) -> None:
+    """Of 1/360 each, which in binary are not quite the same."""
+    shares = [((356 - seed) / 360, (355 - seed) / 360) for seed in range(pairs)]
+    differences = [before - after for before, after in shares]
+    assert len(set(differences)) > 1
+    assert statistics.standard_deviation(differences) == 0
+    assert statistics.mean_interval(differences) is None
+    assert statistics.p_of_no_difference(differences) is None
+    counts = (("relu", 30), ("sigmoid", 40))
+    alike = [made.result(one, seed, wrong=range(count)) for one, count in counts for seed in (0, 1)]  # type: ignore[arg-type]
+    found = study.paired(made.record(alike))
+    assert found is not None
+    assert not found.beyond_seeds
+    assert verdict(found).startswith("2 pairs that all differ by -1.00 points cannot tell")
+
+
+def test_the_paired_t_test_gives_the_known_p() -> None:
     assert statistics.p_of_no_difference([-0.02, -0.01, -0.03]) == pytest.approx(0.0741799, rel=1e-5)
 
 

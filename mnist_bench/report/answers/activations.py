@@ -7,7 +7,7 @@ from mnist_bench.core.stats import mcnemar
 from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import FinalMeasurement, Record
 from mnist_bench.report._answer import Answer
-from mnist_bench.report._learning import accuracy_after, first_epoch_at, unlike
+from mnist_bench.report._learning import accuracy_after, first_epoch_at, unlike, unlike_protocols
 from mnist_bench.report._material import Material
 from mnist_bench.report._study import verdict
 from mnist_bench.report._table import ViewOptions
@@ -26,7 +26,7 @@ def build(material: Material, options: ViewOptions) -> Iterator[Answer]:
     if relu.final and sigmoid.final and relu.dataset.sha256 == sigmoid.dataset.sha256:
         sentences = [
             *_accuracy(relu.final, sigmoid.final),
-            *_seeds(material.studies),
+            *_seeds(material.studies, relu),
             *_speed(relu, sigmoid, options),
             *unlike([relu, sigmoid]),
         ]
@@ -49,11 +49,13 @@ def _accuracy(relu: FinalMeasurement, sigmoid: FinalMeasurement) -> Iterator[str
     )
 
 
-def _seeds(studies: Sequence[StudyRecord]) -> Iterator[str]:
+def _seeds(studies: Sequence[StudyRecord], run: Record) -> Iterator[str]:
     """Say what the same comparison over many seeds showed; or that one seed cannot tell."""
     paired = [(record, found) for record in studies if (found := study.paired(record))]
     for record, found in paired:
-        yield f"Over the {len(found.seeds)} seeds of {record.name}: {verdict(found)}"
+        other = unlike_protocols(record, run)
+        but = f", trained with another {' and another '.join(other)} than these runs" if other else ""
+        yield f"Over the {len(found.seeds)} seeds of {record.name}{but}: {verdict(found)}"
     if not paired:
         yield (
             "Each is one training from one seed, so nothing here tells how much another seed would change: "

@@ -24,10 +24,11 @@ def build(material: Material, _options: ViewOptions) -> Iterator[Answer]:
 
 def _sentences(gallery: Gallery) -> Iterator[str]:
     total = len(gallery.mistakes)
-    pairs = list(gallery.by_pair.items())[:NAMED]
+    pairs, as_often = _foremost(gallery)
     named = ", ".join(f"{pair} ({len(mistakes)})" for pair, mistakes in pairs)
     share = sum(len(mistakes) for _, mistakes in pairs) / total
-    yield f"The most frequent of {total:,} mistakes, true → predicted: {named}; together {share:.0%}."
+    more = f", and {as_often} more as often" if as_often else ""
+    yield f"The most frequent of {total:,} mistakes, true → predicted: {named}{more}; those named, {share:.0%} of all."
     margins = [one.margin for one in gallery.mistakes]
     yield (
         f"In the median the wrong class won by {median(margins):.2f} logits, in the most confident mistake by "
@@ -39,6 +40,16 @@ def _sentences(gallery: Gallery) -> Iterator[str]:
         f"to any of their own (Euclidean distance of the pixels): there the nearest neighbour makes the same mistake. "
         f"Of the pair {pairs[0][0]} these are {_alike(pairs[0][1])}."
     )
+
+
+def _foremost(gallery: Gallery) -> tuple[list[tuple[str, list[Mistake]]], int]:
+    """Return the most frequent pairs, and how many more are as frequent as the last: none, but where all are."""
+    pairs = list(gallery.by_pair.items())
+    counts = [len(mistakes) for _, mistakes in pairs]
+    if len(pairs) <= NAMED or counts[NAMED - 1] > counts[NAMED]:
+        return pairs[:NAMED], 0
+    ahead = sum(count > counts[NAMED] for count in counts)
+    return (pairs[:ahead], 0) if ahead else (pairs[:NAMED], counts.count(counts[0]) - NAMED)
 
 
 def _alike(mistakes: list[Mistake]) -> str:

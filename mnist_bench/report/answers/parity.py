@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.core.types import ParityRecord
+from mnist_bench.core.types import ParityRecord, ParityResult
 from mnist_bench.report._answer import Answer
 from mnist_bench.report._material import Material
-from mnist_bench.report._parity import by_target
+from mnist_bench.report._parity import by_target, flipped, flipped_edges
 from mnist_bench.report._table import ViewOptions
 
 ORDER = 1
@@ -28,13 +28,13 @@ def _sentences(record: ParityRecord) -> Iterator[str]:
         f"{len(record.labels):,} test images in {len(record.results)} configurations."
     )
     for kind, wanted in (("float32", True), ("lower precisions", False)):
-        flips = {
-            name: max(len(result.deviations) for result in results)
+        of_kind = {
+            name: results
             for name, results in targets.items()
             if (results[0].configuration.precision == "fp32") is wanted
         }
-        if flips:
-            yield _flips(kind, flips)
+        if of_kind:
+            yield from _flips(record, kind, of_kind)
     covered = record.certificate
     yield (
         f"On {covered.certified:,} of {covered.images:,} test images no IEEE float32 runtime, in whatever order it "
@@ -42,8 +42,15 @@ def _sentences(record: ParityRecord) -> Iterator[str]:
     )
 
 
-def _flips(kind: str, flips: dict[str, int]) -> str:
-    changed = [f"{name} {count}" for name, count in flips.items() if count]
-    if not changed:
-        return f"In {kind} not one prediction differs from the reference's."
-    return f"In {kind}, predictions that differ from the reference's: {', '.join(changed)}; none in the others."
+def _flips(record: ParityRecord, kind: str, targets: dict[str, list[ParityResult]]) -> Iterator[str]:
+    """Say which targets predict otherwise on test images, and on which edge images."""
+    changed = [f"{name} {count}" for name, results in targets.items() if (count := flipped(record, results))]
+    if changed:
+        rest = "; none in the others" if len(changed) < len(targets) else ""
+        yield f"In {kind}, predictions on test images that differ from the reference's: {', '.join(changed)}{rest}."
+    else:
+        yield f"In {kind} not one prediction on a test image differs from the reference's."
+    edges = {name: named for name, results in targets.items() if (named := flipped_edges(record, results))}
+    if edges:
+        where = "; ".join(f"{name} on {', '.join(named)}" for name, named in edges.items())
+        yield f"Of the edge images, which nobody drew, some are predicted otherwise: by {where}."

@@ -1,8 +1,8 @@
 """How fast is it really?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from mnist_bench.bench.comparison import fastest, takes_part
+from mnist_bench.bench.comparison import can_tell, fastest, takes_part
 from mnist_bench.bench.summary import rows_of, summarise, unsteady
 from mnist_bench.core.bench_types import BenchRecord, Row
 from mnist_bench.report._answer import Answer
@@ -27,23 +27,32 @@ def _sentences(record: BenchRecord) -> Iterator[str]:
     for row in rows_of(record, training=False):
         if takes_part(record, row):
             groups.setdefault((row.configuration.batch_size, row.configuration.threads), []).append(row)
-    for (batch, threads), rows in groups.items():
+    for rows in groups.values():
         best = min(rows, key=lambda row: summarise(record, row).p50)
-        yield _sentence(record, best, batch, threads, first=id(best) in marked, alone=len(rows) == 1)
+        yield _sentence(record, best, _remark(record, rows, first=id(best) in marked))
     if trouble := unsteady(record):
         yield f"While {record.name} was measured the machine was unsteady: {trouble}."
 
 
-def _sentence(record: BenchRecord, row: Row, batch: int, threads: int, *, first: bool, alone: bool) -> str:
-    summary = summarise(record, row)
+def _remark(record: BenchRecord, rows: Sequence[Row], *, first: bool) -> str:
+    if len(rows) == 1:
+        return "nothing else was measured"
+    if first:
+        return "significantly faster than every other"
+    if not can_tell(record, rows):
+        return f"the lowest median, but {len(record.blocks)} blocks are too few to tell whether it is the fastest"
+    return "the lowest median, but not significantly faster than every other"
+
+
+def _sentence(record: BenchRecord, row: Row, remark: str) -> str:
+    summary, batch, threads = summarise(record, row), row.configuration.batch_size, row.configuration.threads
     between = (
         f" (95% interval {summary.interval.low * 1e6:,.1f} to {summary.interval.high * 1e6:,.1f})"
         if summary.interval
         else ""
     )
-    remark = "significantly faster than every other" if first else "not significantly faster than every other"
     return (
         f"{record.name}, batch {batch:,}, {threads} thread{'s' if threads > 1 else ''}: "
         f"{row.configuration.target} takes {summary.p50 * 1e6:,.1f} µs a call{between}, {summary.images_per_s:,.0f} "
-        f"images a second; {'nothing else was measured' if alone else remark}."
+        f"images a second; {remark}."
     )

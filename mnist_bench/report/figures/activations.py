@@ -17,7 +17,7 @@ def build(material: Material) -> Iterator[Picture | Skipped]:
         return
     begun = [record for record in material.records if record.epochs]
     if not ENOUGH <= len(begun) <= len(LINES):
-        remedy = "report two to four: --run NAME --run NAME"
+        remedy = "report two to four: mnist-bench report --run NAME --run NAME"
         yield Skipped("activations", f"it compares runs, and here is {len(begun)}", remedy)
         return
     yield from (_picture(begun, measure) for measure in MEASURES)

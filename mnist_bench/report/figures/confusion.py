@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mnist_bench.core.types import Predictions, Record, Skipped
+from mnist_bench.report._commands import resume_command
 from mnist_bench.report._material import Material
 from mnist_bench.report.figures._style import INK, MUTED, Picture, short
 
@@ -20,7 +21,7 @@ def build(material: Material) -> Iterator[Picture | Skipped]:
             yield _picture(record, record.final.predictions)
         else:
             yield Skipped(
-                f"confusion of {record.name}", "training is not finished", f"train --run {record.name} --resume"
+                f"confusion of {record.name}", "training is not finished", resume_command(record, material.out)
             )
 
 

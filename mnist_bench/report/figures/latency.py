@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.bench.comparison import fastest
+from mnist_bench.bench.comparison import can_tell, fastest
 from mnist_bench.bench.summary import Summary, rows_of, summarise
 from mnist_bench.core.bench_types import BenchRecord, Row
 from mnist_bench.core.types import Skipped
@@ -19,7 +19,7 @@ def build(material: Material) -> Iterator[Picture | Skipped]:
     for record in measured:
         yield from _pictures(record)
     if not measured:
-        yield Skipped("latency", "nothing was benchmarked", "bench")
+        yield Skipped("latency", "nothing was benchmarked", "mnist-bench bench")
 
 
 def _pictures(record: BenchRecord) -> Iterator[Picture]:
@@ -45,7 +45,13 @@ def _picture(record: BenchRecord, batch: int, threads: int, found: Found, marked
     )
     time_axis(axes, "µs a call, with 95% interval")
     best, worst = found[0], found[-1]
-    first = "significantly the fastest" if id(best[0]) in marked else "not significantly the fastest"
+    first = (
+        "significantly the fastest"
+        if id(best[0]) in marked
+        else "not significantly the fastest"
+        if can_tell(record, [row for row, _ in found])
+        else f"{len(record.blocks)} blocks are too few to tell whether it is the fastest"
+    )
     says = (
         f"Latency of {record.name}, {where}, µs a call on a logarithmic scale. {best[0].configuration.target} "
         f"{best[1].p50 * 1e6:,.1f} ({first}); slowest {worst[0].configuration.target} {worst[1].p50 * 1e6:,.1f}."

@@ -6,6 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from mnist_bench.core.types import Record, Skipped
+from mnist_bench.report._commands import resume_command
 from mnist_bench.report._material import Material
 from mnist_bench.report.figures._style import BLUE, GREEN, MEASURES, ORANGE, Measure, Picture, panel, short
 
@@ -19,7 +20,7 @@ def build(material: Material) -> Iterator[Picture | Skipped]:
             yield from (_picture(record, measure) for measure in MEASURES)
         else:
             yield Skipped(
-                f"learning curves of {record.name}", "no epoch is finished", f"train --run {record.name} --resume"
+                f"learning curves of {record.name}", "no epoch is finished", resume_command(record, material.out)
             )
 
 

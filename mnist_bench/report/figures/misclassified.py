@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from mnist_bench.core.types import Predictions, Record, Skipped
 from mnist_bench.data import Dataset
+from mnist_bench.report._commands import resume_command
 from mnist_bench.report._errors import misclassified
 from mnist_bench.report._material import Material
 from mnist_bench.report.figures._style import Picture, image_grid, short
@@ -24,7 +25,7 @@ def build(material: Material) -> Iterator[Picture | Skipped]:
             yield _picture(record, record.final.predictions, dataset)
         else:
             perfect = ("no image is misclassified", "there is nothing to mend")
-            unfinished = ("training is not finished", f"train --run {record.name} --resume")
+            unfinished = ("training is not finished", resume_command(record, material.out))
             yield Skipped(f"misclassified of {record.name}", *(perfect if record.final else unfinished))
 
 

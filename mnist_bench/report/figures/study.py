@@ -24,7 +24,7 @@ STEP, HIGHEST_STACK = 0.1, 0.5  # between dots, and of a whole stack
 def build(material: Material) -> Iterator[Picture | Skipped]:
     """Two pictures per study: the accuracies, and the differences where seeds have a result of both activations."""
     for record in material.studies:
-        how = f"study --study {record.name} --resume"
+        how = f"mnist-bench study {material.options(record)} --resume"
         arms, found = study.arms(record, ViewOptions().convergence_at), study.paired(record)
         yield _accuracies(record, arms) if arms else Skipped(f"{record.name}", "no seed is trained", how)
         if found:

@@ -22,7 +22,7 @@ def build(material: Material) -> Iterator[Picture | Skipped]:
         for (batch, threads), found in groups.items():
             yield _picture(record, batch, threads, sorted(found, key=lambda pair: pair[1].p50))
     if not measured:
-        yield Skipped("training speed", "no engine was benchmarked", "bench --training")
+        yield Skipped("training speed", "no engine was benchmarked", "mnist-bench bench --training")
 
 
 def _picture(record: TrainingBenchRecord, batch: int, threads: int, found: list[tuple[Row, Summary]]) -> Picture:

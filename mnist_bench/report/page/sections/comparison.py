@@ -1,8 +1,9 @@
-"""The runs against each other: usually ReLU against Sigmoid."""
+"""The runs against each other: ReLU against Sigmoid, where both are here."""
 
 from collections.abc import Iterator
 
 from mnist_bench.core.types import Skipped
+from mnist_bench.report._commands import other_activation_command
 from mnist_bench.report._figures import pictures
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions
@@ -10,22 +11,24 @@ from mnist_bench.report.page._blocks import Block
 from mnist_bench.report.views.training import convergence
 
 ORDER = 4
-TITLE = "ReLU against Sigmoid, and how soon it gets good"
+TITLE = "Activations compared, and how soon it gets good"
 
 
 def build(material: Material, options: ViewOptions) -> Iterator[Block]:
     """The validation curves in one picture each, and the table of convergence."""
-    for picture in pictures(material, "activations"):
-        yield _what_to_do(material) if isinstance(picture, Skipped) else picture
+    activations = {record.config.activation for record in material.records}
+    if len(activations) == 1:
+        yield _what_to_do(material)
+    yield from (picture for picture in pictures(material, "activations") if not isinstance(picture, Skipped))
     yield from convergence.build(material.records, options)
 
 
 def _what_to_do(material: Material) -> Skipped:
-    activations = {record.config.activation for record in material.records}
-    other = "sigmoid" if activations == {"relu"} else "relu"
-    name = material.records[0].name
+    """Say how the other activation is trained in the same way."""
+    first, several = material.records[0], len(material.records) > 1
     return Skipped(
         "ReLU against Sigmoid",
-        f"this page is of {len(material.records)} run{'s' if len(material.records) > 1 else ''}",
-        f"mnist-bench train --activation {other}, then mnist-bench report --html --run {name} --run ITS-NAME",
+        f"{'these runs are all' if several else 'this page is of one run,'} {first.config.activation}",
+        f"{other_activation_command(first, material.out)}, and then a page of both with "
+        f"mnist-bench report --html --run NAME --run NAME",
     )

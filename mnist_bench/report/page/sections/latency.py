@@ -24,7 +24,7 @@ def build(material: Material, options: ViewOptions) -> Iterator[Block]:
             yield Skipped(
                 f"latency of {record.name}",
                 "its present weights were never benchmarked",
-                f"mnist-bench bench --run {record.name}",
+                f"mnist-bench bench {material.options(record)}",
             )
             continue
         yield from (one for one in plots if not isinstance(one, Skipped) and one.run == record.name)

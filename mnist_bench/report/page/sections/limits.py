@@ -1,6 +1,7 @@
 """How near each runtime comes to what the machine could do at best."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mnist_bench.core.types import Skipped
 from mnist_bench.report._figures import pictures
@@ -18,10 +19,11 @@ def build(material: Material, options: ViewOptions) -> Iterator[Block]:
     """The share that each runtime reached, images a second, and the limits themselves."""
     benches = [bench for record in material.records if (bench := inference_of(material, record))]
     if not benches:
-        name = material.records[0].name
-        yield Skipped("the machine's limit", "no run here was ever benchmarked", f"mnist-bench bench --run {name}")
+        how = f"mnist-bench bench {material.options(material.records[0])}"
+        yield Skipped("the machine's limit", "no run here was ever benchmarked", how)
         return
     yield from pictures(material, "limit-share")
     for bench in benches:
         yield Folded(f"Images a second of {bench.name}", list(throughput.build(bench, options)))
-    yield from limits.build(benches[0], options)
+        for found in limits.build(bench, options):
+            yield replace(found, title=f"{found.title}, when {bench.name} was benchmarked")

@@ -25,13 +25,12 @@ def build(material: Material, options: ViewOptions) -> Iterator[Block]:
             yield from _compared(found[record.name], options)
             yield from _uncovered(found[record.name], material.dataset)
         else:
-            yield _never(record)
+            yield _never(material, record)
 
 
-def _never(record: Record) -> Skipped:
-    return Skipped(
-        f"parity of {record.name}", "its present weights were never verified", f"mnist-bench verify --run {record.name}"
-    )
+def _never(material: Material, record: Record) -> Skipped:
+    how = f"mnist-bench verify {material.options(record)}"
+    return Skipped(f"parity of {record.name}", "its present weights were never verified", how)
 
 
 def _compared(record: ParityRecord, options: ViewOptions) -> Iterator[Block]:

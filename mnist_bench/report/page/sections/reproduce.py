@@ -19,18 +19,19 @@ ORDER = 13
 TITLE = "Do it again"
 
 
-def build(material: Material, _options: ViewOptions) -> Iterator[Block]:
+def build(material: Material, options: ViewOptions) -> Iterator[Block]:
     """Per run, the command behind each part of this page."""
     for record in material.records:
-        lines = [train_command(record)]
-        lines += [line for one in material.manifests if one.run == record.name for line in export_commands(one)]
-        lines += [verify_command(one) for one in material.comparisons if one.name == record.name]
+        lines = [train_command(record, material.out)]
+        for one in material.manifests:
+            lines += export_commands(one, material.out) if one.run == record.name else []
+        lines += [verify_command(one, material.out) for one in material.comparisons if one.name == record.name]
         if bench := inference_of(material, record):
-            lines.append(bench_command(bench))
+            lines.append(bench_command(bench, material.out))
         yield Commands(record.name, lines, _caveats(record.config.device))
     if material.studies:
-        yield Commands("The study", [study_command(record) for record in material.studies])
-    yield Commands("This page", [report_command(material)])
+        yield Commands("The study", [study_command(record, material.out) for record in material.studies])
+    yield Commands("This page", [report_command(material, options)])
 
 
 def _caveats(device: str) -> list[str]:

@@ -8,6 +8,7 @@ from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.page._blocks import Block, Folded, Heading
 from mnist_bench.report.views.study import study, study_activations, study_difference, study_seeds
+from mnist_bench.store import out_option
 
 ORDER = 5
 TITLE = "The same over many seeds"
@@ -16,8 +17,10 @@ TITLE = "The same over many seeds"
 def build(material: Material, options: ViewOptions) -> Iterator[Block]:
     """Per study: the distributions, the paired differences, and every seed, folded; or how to make one."""
     if not material.studies:
-        dataset = material.records[0].config.dataset
-        yield Skipped("a study", "none of these runs' data is here", f"mnist-bench study --dataset {dataset}")
+        first = material.records[0]
+        how = f"mnist-bench study --dataset {first.config.dataset} --epochs {first.config.epochs}"
+        how += out_option(material.out)
+        yield Skipped("a study", "none that trains as these runs were trained is in their folder", how)
         return
     plots = list(pictures(material, "study"))
     for record in material.studies:

@@ -22,9 +22,8 @@ def build(material: Material, options: ViewOptions) -> Iterator[Block]:
     for bench in measured:
         yield from training_speed.build(bench, options)
     if not measured:
-        name = material.records[0].name
         yield Skipped(
             "the training engines side by side",
             "they were never benchmarked",
-            f"mnist-bench bench --training --run {name}",
+            f"mnist-bench bench --training {material.options(material.records[0])}",
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.bench.comparison import ALPHA, fastest, takes_part
+from mnist_bench.bench.comparison import can_tell, fastest, takes_part
 from mnist_bench.bench.summary import Summary, rows_of, summarise, unsteady
 from mnist_bench.core.bench_types import BenchRecord, Row
 from mnist_bench.core.stats import samples_needed
@@ -51,9 +51,9 @@ def _notes(record: BenchRecord, groups: list[list[Row]]) -> list[str]:
         f"least {plan.warm_up_calls} calls of each row. In the first block, before anything is timed, each answered "
         f"all test images in each configuration; only those with right answers are here.",
     ]
-    rivals = min((sum(takes_part(record, row) for row in rows) for rows in groups), default=0) - 1
-    if rivals * 0.5**done > ALPHA:
-        notes.append(f"{done} blocks are too few to call one of {rivals + 1} rows the fastest: none is marked.")
+    if dark := [rows for rows in groups if not can_tell(record, rows)]:
+        several = min(sum(takes_part(record, row) for row in rows) for rows in dark)
+        notes.append(f"{done} blocks are too few to call one of {several} rows the fastest: none is marked.")
     if not record.finished:
         notes.append(f"Only {done} of {plan.blocks} blocks are there: go on with --resume.")
     if trouble := unsteady(record):

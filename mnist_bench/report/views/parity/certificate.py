@@ -30,7 +30,10 @@ def build(record: ParityRecord, _options: ViewOptions) -> Iterator[Table]:
         f"Largest bound of a logit {covered.largest_logit_bound:.2g}, median bound of a margin "
         f"{covered.median_margin_bound:.2g}; every |Δlogit| measured must lie within its bound.",
     ]
-    yield Table("Images without a certificate", columns, rows, notes=notes, preview=PREVIEW)
+    if rows:
+        yield Table("Images without a certificate", columns, rows, notes=notes, preview=PREVIEW)
+    else:
+        yield Table("Images without a certificate", [Column("Image")], [["none"]], notes=notes)
 
 
 def _row(record: ParityRecord, entry: Uncertified) -> list[Cell]:

@@ -23,7 +23,7 @@ def build(record: ParityRecord, _options: ViewOptions) -> Iterator[Table]:
     ]
     missing = [f"Not compared, because it did not answer properly: {name}." for name in silent(record)]
     if any(flips.values()):
-        yield Table("Flip matrix", columns, rows, notes=[*_cancelling(record, found), *missing])
+        yield Table("Flip matrix", columns, rows, notes=[*_scope(record), *_cancelling(record, found), *missing])
         yield _images(record, found)
     elif len(names) > 1:
         note = (
@@ -32,6 +32,12 @@ def build(record: ParityRecord, _options: ViewOptions) -> Iterator[Table]:
         yield Table("Flip matrix", [Column("Images that differ")], [["none"]], notes=[note, *missing])
     else:
         yield Table("Flip matrix", [Column("Images that differ")], [], notes=missing)
+
+
+def _scope(record: ParityRecord) -> list[str]:
+    edges = f" and {len(record.edges)} edge images" if record.edges else ""
+    where = "where a target's configurations differ, what differs from the reference counts"
+    return [f"Of {len(record.labels):,} test images{edges}; {where}."]
 
 
 def _differing(first: Sequence[int], second: Sequence[int]) -> list[int]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from mnist_bench.core.types import ParityRecord, ParityResult
 from mnist_bench.parity import RUNGS
-from mnist_bench.report._parity import by_target
+from mnist_bench.report._parity import by_target, flipped
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
 ORDER = 1
@@ -34,7 +34,7 @@ def _verdict(record: ParityRecord, name: str, results: list[ParityResult]) -> li
         "FAILED" if any(result.failures for result in results) else "passed",
         RUNGS[min(result.rung for result in results)],
         min(result.correct for result in results) / len(record.labels),
-        max(len(result.deviations) for result in results),
+        flipped(record, results),
         max(result.ties for result in results),
         min(_certified_alike(record, result) for result in results),
         len(results),
@@ -80,7 +80,8 @@ def _notes(record: ParityRecord) -> list[str]:
         f"The reference predicts {record.reference_correct / len(record.labels):.2%} rightly. Certificate: on "
         f"{covered.certified:,} of {covered.images:,} test images ({covered.certified / covered.images:.2%}) no IEEE "
         f"float32 runtime can predict anything else.",
-        "Flips: predictions that differ from the reference's; ties: those that rounding explains; "
+        "Flips: predictions on test images that differ from the reference's; ties: those, on edge images too, that "
+        "rounding explains; "
         "certified: certified test images that are predicted alike. The ladder: " + " < ".join(RUNGS[1:]) + ".",
     ]
 

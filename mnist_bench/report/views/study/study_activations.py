@@ -66,5 +66,5 @@ def _notes(arms: Sequence[study.Arm], record: StudyRecord) -> list[str]:
             f"A seed that did not reach the level counts as later than epoch {record.config.epochs}: none is dropped."
         )
     if any(arm.convergence.interval is None for arm in arms):
-        notes.append("–: an interval of a mean needs 2 seeds, one of a median 6.")
+        notes.append("–: an interval of a mean needs 2 seeds that differ, one of a median 6.")
     return notes

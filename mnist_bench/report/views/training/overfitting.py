@@ -9,7 +9,7 @@ from mnist_bench.report._table import Cell, Column, Quantity, Table, Unit, ViewO
 
 ORDER = 3
 Z_95 = 1.96  # two-sided 95% quantile of the normal distribution
-LOSS_RISE = 0.05
+LOSS_RISE, LEAST_SHOWN = 0.05, 0.01
 RULE = (
     "Rule: two signs of overfitting are a true gap beyond 1.96 standard errors of a difference of two accuracies "
     f"(binomial), and a validation loss more than {LOSS_RISE:.0%} above its lowest; with both it overfits."
@@ -71,9 +71,15 @@ def verdict(record: Record) -> str:
     ]
     return (
         f"{record.name} {word}: the true gap of {100 * gap:.2f} points is {'beyond' if beyond_chance else 'within'} "
-        f"sampling error (±{100 * Z_95 * error:.2f}), and the validation loss ended {rise:.0%} above its lowest "
+        f"sampling error (±{100 * Z_95 * error:.2f}), and the validation loss {_ended(rise)} "
         f"(epoch {lowest.epoch} of {len(record.epochs)})."
     )
+
+
+def _ended(rise: float) -> str:
+    if not rise:
+        return "was lowest at the end"
+    return f"ended {f'{rise:.0%}' if rise >= LEAST_SHOWN else f'less than {LEAST_SHOWN:.0%}'} above its lowest"
 
 
 def _standard_error(*tallies: Tally) -> float:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from mnist_bench.core.types import Record
+from mnist_bench.report._commands import resume_command
 from mnist_bench.report._learning import images_per_second, training_s
 from mnist_bench.report._table import Cell, Column, Quantity, Table, Unit, ViewOptions
 
@@ -48,7 +49,7 @@ def _notes(records: Sequence[Record]) -> list[str]:
     notes = ["Images/s counts training steps alone, without evaluation."]
     for record in records:
         if len(record.epochs) < record.config.epochs:
-            notes.append(f"{record.name} is not finished: mnist-bench train --run {record.name} --resume goes on.")
+            notes.append(f"{record.name} is not finished: {resume_command(record)} goes on.")
         if record.resumed_at:
             notes.append(f"{record.name} was resumed {len(record.resumed_at)} time(s); seconds add up over all parts.")
     return notes
