@@ -54,6 +54,8 @@ def command(
     from mnist_bench import report, store
     from mnist_bench.cli._output import newest_run, print_tables, say
 
+    if (figures or page) and (only or renderer != "rich"):
+        raise click.UsageError("--format and --table are of tables on the screen: not with --html or --figures")
     chosen = dict.fromkeys(names or ([] if studies else [newest_run(out)]))
     material = replace(
         report.gather([store.run_folder(out, name) for name in chosen]),

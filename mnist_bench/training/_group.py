@@ -16,13 +16,13 @@ import torch
 import torch.distributed as dist
 
 from mnist_bench.core import torchrun
-from mnist_bench.core.errors import FailedElsewhere, MnistBenchError, ProcessLost
+from mnist_bench.core.errors import FailedElsewhere, Interrupted, MnistBenchError, ProcessLost
 from mnist_bench.core.torchrun import Place
 
 SILENT_S = 600.0
 """A process that does not answer for so long counts as lost: loading, evaluating and saving take less."""
 
-CTRL_C, BUG = 130, 70
+CTRL_C, BUG, SIGNALLED = 130, 70, 128
 SIGNS_OF_A_LOSS = ("gloo/transport", "pair closure", "Connection closed by peer", "Connection reset by peer")
 """In the messages of gloo's errors, which have no type of their own."""
 
@@ -115,13 +115,17 @@ def process_group(silent_s: float = SILENT_S) -> Iterator[Group]:
     try:
         with _losses_explained(place.size):
             _join(place, silent_s)
-            yield Group(place)
+            try:
+                yield Group(place)
+            finally:
+                _leave()
     except (MnistBenchError, KeyboardInterrupt, SystemExit) as error:
-        if place.rank == 0:
+        if place.rank:
+            raise FailedElsewhere("", _exit_code(error)) from error
+        if isinstance(error, MnistBenchError) or _exit_code(error) <= SIGNALLED:
             raise
-        raise FailedElsewhere("", _exit_code(error)) from error
-    finally:
-        _leave()
+        words = f"stopped; what was saved is there: start the {place.size} processes again, with --resume"
+        raise Interrupted(words, _exit_code(error) - SIGNALLED) from error
 
 
 def _leave() -> None:

@@ -218,6 +218,9 @@ def test_a_study_of_the_same_data_stands_in_the_page(
     capsys.readouterr()
     assert run("report", "--html", "--study", "study-digits") == 2
     assert "--html is a page of runs" in capsys.readouterr().err
+    for line in (("--html", "--table", "run"), ("--figures", "--format", "markdown")):
+        assert run("report", *line) == 2
+        assert "not with --html or --figures" in capsys.readouterr().err
 
 
 def test_a_run_that_has_not_begun_or_not_ended_has_a_page(material: report.Material, digits: data.Dataset) -> None:
