@@ -8,7 +8,6 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.optim.adam import adam
 
 from mnist_bench.core.types import Activation, TrainConfig
 from mnist_bench.model import Network
@@ -60,29 +59,31 @@ class ByHand:
             yield len(indices)
 
     def _gradients(self, images: Tensor, labels: Tensor, mask: Tensor, tally: RunningTally) -> list[Tensor]:
-        """Return the gradients in the order of the parameters; count the loss."""
+        """Return the gradients in the order of the parameters; count the step."""
         use = self._products
         weight_1, bias_1, weight_2, bias_2, weight_3, bias_3 = self._parameters
         hidden_1 = self._activate(use.dense(images, weight_1, bias_1))
         dropped = hidden_1 * mask
         hidden_2 = self._activate(use.dense(dropped, weight_2, bias_2))
-        of_3 = _loss(use.dense(hidden_2, weight_3, bias_3), labels, tally)
+        logits = use.dense(hidden_2, weight_3, bias_3)
+        tally.add(logits.clone(), labels)
+        of_3 = _of_logits(logits, labels)
         of_2 = self._through_activation(use.input_gradient(of_3, weight_3), hidden_2)
         of_1 = self._through_activation(use.input_gradient(of_2, weight_2).mul_(mask), hidden_1)
         layers = ((of_1, images), (of_2, dropped), (of_3, hidden_2))
         return [found for of, inputs in layers for found in (use.weight_gradient(of, inputs), of.sum(0))]
 
     def _update(self, gradients: list[Tensor]) -> None:
-        """Take a step of Adam: one fused call, without the classes around it and what they import."""
+        """Take a step of Adam: the fused call that `torch.optim.Adam` makes, without what goes on around it."""
         averages, squares = (self._moments[name] for name in MOMENTS)
-        adam(
+        torch._foreach_add_(self._steps, 1)
+        torch._fused_adam_(
             self._parameters,
             gradients,
             averages,
             squares,
             [],
             self._steps,
-            fused=True,
             amsgrad=False,
             beta1=BETAS[0],
             beta2=BETAS[1],
@@ -122,10 +123,8 @@ class ByHand:
                 self._moments[moment][place].copy_(optimizer_state[f"{name}.{moment}"])
 
 
-def _loss(logits: Tensor, labels: Tensor, tally: RunningTally) -> Tensor:
-    """Count the loss; return the gradient of the logits: (softmax - one-hot) / n for the mean cross-entropy."""
-    log_probabilities = logits.log_softmax(1)
-    column = labels[:, None]
-    tally.add(-log_probabilities.gather(1, column).mean(), logits, labels)
-    gradient = log_probabilities.exp_()
-    return gradient.scatter_add_(1, column, gradient.new_full((1, 1), -1.0).expand(len(labels), 1)).div_(len(labels))
+def _of_logits(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the gradient of the logits for the mean cross-entropy: (softmax - one-hot) / n."""
+    gradient = logits.softmax(1)
+    minus = gradient.new_full((1, 1), -1.0).expand(len(labels), 1)
+    return gradient.scatter_add_(1, labels[:, None], minus).div_(len(labels))

@@ -1,11 +1,12 @@
 """What every engine offers."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 
 from mnist_bench.core.types import Tally
 from mnist_bench.model import Network
@@ -19,12 +20,14 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 class RunningTally:
     """A tally that stays on the device while an epoch runs, so that no step waits for the host.
 
-    `loss_sum` float64 and `correct` int64, both of shape ().
+    `loss_sum` float64 and `correct` int64, both of shape (), hold what was settled; the logits of the steps since are
+    kept, 40 bytes an image, and counted all at once.
     """
 
     loss_sum: Tensor
     correct: Tensor
     images: int
+    _kept: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
     @classmethod
     def start(cls, tally: Tally, device: torch.device | str) -> "RunningTally":
@@ -35,14 +38,22 @@ class RunningTally:
             tally.images,
         )
 
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Count a step: its mean loss (), its logits (n, 10) and its labels (n,)."""
-        self.loss_sum += loss * len(labels)
-        self.correct += (logits.argmax(1) == labels).sum()
+    def add(self, logits: Tensor, labels: Tensor) -> None:
+        """Count a step: its logits (n, 10) and its labels (n,), which must stay as they are until all is settled."""
+        self._kept.append((logits, labels))
         self.images += len(labels)
+
+    def settle(self) -> None:
+        """Count what was kept: the cross-entropy of each image, summed in float64, and the right answers."""
+        if self._kept:
+            logits, labels = (torch.cat(parts) for parts in zip(*self._kept, strict=True))
+            self._kept.clear()
+            self.loss_sum += cross_entropy(logits, labels, reduction="none").sum(dtype=torch.float64)
+            self.correct += (logits.argmax(1) == labels).sum()
 
     def read(self) -> Tally:
         """Wait for the device and return the numbers."""
+        self.settle()
         return Tally(loss_sum=self.loss_sum.item(), correct=int(self.correct.item()), images=self.images)
 
 

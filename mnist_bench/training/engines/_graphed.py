@@ -78,3 +78,4 @@ class Graphed(ByHand):
     def _go_through(self, order: Tensor) -> None:
         for _ in super().run(order, self._masks, self._counted):
             pass
+        self._counted.settle()

@@ -40,7 +40,7 @@ class EagerEngine:
         loss = functional.cross_entropy(logits, labels)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
-        tally.add(loss.detach(), logits.detach(), labels)
+        tally.add(logits.detach(), labels)
 
     def optimizer_state(self) -> dict[str, Tensor]:
         """See `Engine.optimizer_state`; before the first step all is zero."""
