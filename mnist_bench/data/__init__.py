@@ -45,7 +45,7 @@ def load(name: str, data_dir: Path | None = None, *, download: bool = True) -> D
 
 def to_input(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Map uint8 images (n, 28, 28) to the network's input: float32 (n, 1, 28, 28), pixels / 255 in [0, 1]."""
-    return pixels[:, None].astype(np.float32) / np.float32(255)
+    return np.divide(pixels[:, None], np.float32(255), dtype=np.float32)
 
 
 def training_and_validation(dataset: Dataset, validation: Validation) -> tuple[Images, Images]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from mnist_bench.parity._reference import Array, Weights, activate
 
@@ -112,6 +111,8 @@ def _dense(values: Array, errors: Array, weight: Array, bias: Array) -> tuple[Ar
 
 def _activation(values: Array, errors: Array, weights: Weights) -> tuple[Array, Array]:
     """Return the activations and the bounds of their errors."""
+    from scipy.special import expit
+
     if weights.activation == "relu":
         # Positive: the error passes. Negative: only what reaches beyond zero, mostly nothing.
         return activate(values, "relu"), np.where(values >= 0, errors, np.maximum(values + errors, 0.0)) * OUTWARD

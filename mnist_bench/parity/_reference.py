@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from mnist_bench.core.types import Activation
 
@@ -33,6 +32,8 @@ class Weights:
 
 def activate(values: Array, activation: Activation) -> Array:
     """Apply the activation function in float64."""
+    from scipy.special import expit
+
     activated: Array = np.maximum(values, 0.0) if activation == "relu" else expit(values)
     return activated
 

@@ -1,7 +1,7 @@
 """The step by hand with the large matrix products in bfloat16: NOT the protocol, and labelled as what it is.
 
-Weights, moments, activations and gradients are kept in float32; only what goes into a large product is rounded to
-bfloat16 (8 bits of mantissa), which oneDNN multiplies and sums in float32.
+Weights, moments, activations and gradients are kept in float32; what goes into a large product, and what comes out of
+it, is rounded to bfloat16 (8 bits of mantissa); in between oneDNN sums in float32.
 """
 
 import torch
