@@ -6,10 +6,10 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from mnist_bench.core.types import Tally
 from mnist_bench.model import Network
+from mnist_bench.training._evaluate import counted
 from mnist_bench.training._schedule import MaskStream
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -44,12 +44,13 @@ class RunningTally:
         self.images += len(labels)
 
     def settle(self) -> None:
-        """Count what was kept: the cross-entropy of each image, summed in float64, and the right answers."""
+        """Count what was kept."""
         if self._kept:
             logits, labels = (torch.cat(parts) for parts in zip(*self._kept, strict=True))
             self._kept.clear()
-            self.loss_sum += cross_entropy(logits, labels, reduction="none").sum(dtype=torch.float64)
-            self.correct += (logits.argmax(1) == labels).sum()
+            loss_sum, correct = counted(logits, labels)
+            self.loss_sum += loss_sum
+            self.correct += correct
 
     def read(self) -> Tally:
         """Wait for the device and return the numbers."""
