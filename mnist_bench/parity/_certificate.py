@@ -111,11 +111,11 @@ def _dense(values: Array, errors: Array, weight: Array, bias: Array) -> tuple[Ar
 
 def _activation(values: Array, errors: Array, weights: Weights) -> tuple[Array, Array]:
     """Return the activations and the bounds of their errors."""
-    from scipy.special import expit
-
     if weights.activation == "relu":
         # Positive: the error passes. Negative: only what reaches beyond zero, mostly nothing.
         return activate(values, "relu"), np.where(values >= 0, errors, np.maximum(values + errors, 0.0)) * OUTWARD
+    from scipy.special import expit
+
     nearest_zero = np.maximum(np.abs(values) - errors, 0.0)  # where the slope is steepest in the interval
     steepest = expit(nearest_zero) * expit(-nearest_zero)
     largest = expit(values + errors)

@@ -32,9 +32,11 @@ class Weights:
 
 def activate(values: Array, activation: Activation) -> Array:
     """Apply the activation function in float64."""
+    if activation == "relu":
+        return np.maximum(values, 0.0)
     from scipy.special import expit
 
-    activated: Array = np.maximum(values, 0.0) if activation == "relu" else expit(values)
+    activated: Array = expit(values)
     return activated
 
 

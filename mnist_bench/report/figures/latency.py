@@ -45,15 +45,19 @@ def _picture(record: BenchRecord, batch: int, threads: int, found: Found, marked
     )
     time_axis(axes, "µs a call, with 95% interval")
     best, worst = found[0], found[-1]
-    first = (
-        "significantly the fastest"
-        if id(best[0]) in marked
-        else "not significantly the fastest"
-        if can_tell(record, [row for row, _ in found])
-        else f"{len(record.blocks)} blocks are too few to tell whether it is the fastest"
-    )
     says = (
         f"Latency of {record.name}, {where}, µs a call on a logarithmic scale. {best[0].configuration.target} "
-        f"{best[1].p50 * 1e6:,.1f} ({first}); slowest {worst[0].configuration.target} {worst[1].p50 * 1e6:,.1f}."
+        f"{best[1].p50 * 1e6:,.1f} ({_remark(record, found, marked)}); "
+        f"slowest {worst[0].configuration.target} {worst[1].p50 * 1e6:,.1f}."
     )
     return Picture(record.name, f"latency-{batch}-{threads}", figure, says)
+
+
+def _remark(record: BenchRecord, found: Found, marked: set[int]) -> str:
+    """Say whether the row with the lowest median is the fastest, as far as the blocks can tell."""
+    rows = [row for row, _ in found]
+    if id(rows[0]) in marked:
+        return "significantly the fastest"
+    if can_tell(record, rows):
+        return "not significantly the fastest"
+    return f"{len(record.blocks)} blocks are too few to tell whether it is the fastest"
