@@ -14,6 +14,8 @@ from mnist_bench.core.types import Artifact, FinalMeasurement, Record, Skipped, 
 
 MNIST_ROOT = Path(os.environ.pop("MNIST_BENCH_DATA", "/nowhere"))
 Run = Callable[..., int]
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is imported: its kernels run, slowly, without a GPU
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

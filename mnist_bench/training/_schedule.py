@@ -42,9 +42,21 @@ class MaskStream:
         """Return the next mask: float32 (images, 512) of 0 and 1 / (1 - dropout)."""
         if len(self._words) != images:
             self._words = self._words.new_empty(images, HIDDEN_1 // 4)
-        self._words.random_(-(2**63), None, generator=self.generator)
-        mask = torch.empty(images, HIDDEN_1, device=self._words.device)
-        return torch.le(self._words.view(torch.int16), self._largest_kept, out=mask).mul_(self._scale)
+        return self._mask(self._drawn(self._words))
+
+    def draw_each(self, sizes: list[int]) -> Tensor:
+        """Return the next masks, one after the other: float32 (sum of sizes, 512); bit for bit those of `draw`."""
+        words = self._words.new_empty(sum(sizes), HIDDEN_1 // 4)
+        for part in torch.split(words, sizes):
+            self._drawn(part)
+        return self._mask(words)
+
+    def _drawn(self, words: Tensor) -> Tensor:
+        return words.random_(-(2**63), None, generator=self.generator)
+
+    def _mask(self, words: Tensor) -> Tensor:
+        mask = torch.empty(len(words), HIDDEN_1, device=words.device)
+        return torch.le(words.view(torch.int16), self._largest_kept, out=mask).mul_(self._scale)
 
     def state(self) -> Tensor:
         """Return where the stream stands: uint8, on the CPU."""

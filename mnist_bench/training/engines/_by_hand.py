@@ -46,7 +46,7 @@ class ByHand:
         self._config, self._products = config, products
         self._parameters = [parameter.data for parameter in network.parameters()]
         self._moments = {name: [torch.zeros_like(one) for one in self._parameters] for name in MOMENTS}
-        self._steps = [torch.zeros((), device=one.device) for one in self._parameters]
+        self._step = torch.zeros((), device=images.device)
         self._inputs = images.new_empty(min(config.batch_size, len(labels)), self._images.shape[1])
 
     @torch.no_grad()
@@ -76,14 +76,14 @@ class ByHand:
     def _update(self, gradients: list[Tensor]) -> None:
         """Take a step of Adam: the fused call that `torch.optim.Adam` makes, without what goes on around it."""
         averages, squares = (self._moments[name] for name in MOMENTS)
-        torch._foreach_add_(self._steps, 1)
+        self._step.add_(1)
         torch._fused_adam_(
             self._parameters,
             gradients,
             averages,
             squares,
             [],
-            self._steps,
+            [self._step] * len(self._parameters),
             amsgrad=False,
             beta1=BETAS[0],
             beta2=BETAS[1],
@@ -112,13 +112,13 @@ class ByHand:
             for moment in MOMENTS
             for name, value in zip(names, self._moments[moment], strict=True)
         }
-        return saved | {"step": self._steps[0]}
+        return saved | {"step": self._step}
 
     def restore(self, weights: Mapping[str, Tensor], optimizer_state: Mapping[str, Tensor]) -> None:
         """See `Engine.restore`."""
         self.network.load_state_dict(weights)  # into the tensors that are there
+        self._step.copy_(optimizer_state["step"])
         for place, (name, _) in enumerate(self.network.named_parameters()):
-            self._steps[place].copy_(optimizer_state["step"])
             for moment in MOMENTS:
                 self._moments[moment][place].copy_(optimizer_state[f"{name}.{moment}"])
 

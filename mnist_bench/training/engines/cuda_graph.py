@@ -4,39 +4,79 @@ Masks are fresh at each replay, and those of the other engines: the generator is
 moves it on by what the epoch draws (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs).
 """
 
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from mnist_bench.core.types import Skipped, TrainConfig
 from mnist_bench.model import Network
 from mnist_bench.training.engines._engine import Engine
-from mnist_bench.training.engines._graphed import Graphed, Work
-from mnist_bench.training.engines.preallocated import TorchProducts
+
+if TYPE_CHECKING:
+    from mnist_bench.training.engines._graphed import Multiply, Work
 
 DEVICES, PRECISION = ("cuda",), "fp32"
+LANES = 2
+REMEDY = "use --engine preallocated"
 
 
 def why_unavailable() -> Skipped | None:
     """Return what is missing, or None."""
-    if torch.cuda.is_available():
-        return None
-    return Skipped("cuda-graph", "no CUDA device is here", "use --engine preallocated")
+    if not torch.cuda.is_available():
+        return Skipped("cuda-graph", "no CUDA device is here", REMEDY)
+    if importlib.util.find_spec("triton") is None:
+        return Skipped("cuda-graph", "Triton is not installed", f"pip install triton, or {REMEDY}")
+    if not any(map(shutil.which, (os.environ.get("CC", "cc"), "gcc", "clang"))):
+        return Skipped("cuda-graph", "Triton needs a C compiler", f"install gcc, or {REMEDY}")
+    return None
 
 
-def recorded(warm_up: Work, work: Work, generator: torch.Generator) -> Work:
-    """Record work as a CUDA graph, without doing it; see `Recorder`."""
-    side = torch.cuda.Stream(generator.device)  # type: ignore[no-untyped-call]
-    side.wait_stream(torch.cuda.current_stream(generator.device))
-    with torch.cuda.stream(side):
-        warm_up()
-    torch.cuda.current_stream(generator.device).wait_stream(side)
-    graph = torch.cuda.CUDAGraph()
-    graph.register_generator_state(generator)
-    with torch.cuda.device(generator.device), torch.cuda.graph(graph):
-        work()
-    return graph.replay
+class CudaRecorder:
+    """See `Recorder`: a CUDA graph, whose branches were streams when it was recorded."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._lanes = [torch.cuda.Stream(device) for _ in range(LANES)]  # type: ignore[no-untyped-call]
+
+    def record(self, warm_up: "Work", work: "Work", generator: torch.Generator) -> "Work":
+        """See `Recorder`; the work is not done while it is recorded."""
+        before = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
+        before.wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(before):
+            warm_up()
+        torch.cuda.current_stream(self._device).wait_stream(before)
+        graph = torch.cuda.CUDAGraph()
+        graph.register_generator_state(generator)
+        with torch.cuda.device(self._device), torch.cuda.graph(graph):
+            work()
+        return graph.replay
+
+    @contextmanager
+    def aside(self, lane: int) -> Iterator[None]:
+        """See `Recorder`."""
+        self._lanes[lane].wait_stream(torch.cuda.current_stream(self._device))
+        with torch.cuda.stream(self._lanes[lane]):
+            yield
+
+    def join(self) -> None:
+        """See `Recorder`."""
+        for lane in self._lanes:
+            torch.cuda.current_stream(self._device).wait_stream(lane)
 
 
 def create(network: Network, images: Tensor, labels: Tensor, config: TrainConfig) -> Engine:
     """Build the engine; see `Engine`."""
-    return Graphed(network, images, labels, config, TorchProducts(), recorded)
+    return multiplying(lambda left, right, out: torch.mm(left, right, out=out), network, images, labels, config)
+
+
+def multiplying(multiply: "Multiply", network: Network, images: Tensor, labels: Tensor, config: TrainConfig) -> Engine:
+    """Build an engine whose matrix products are computed so."""
+    from mnist_bench.training.engines._graphed import Graphed  # imports Triton
+
+    return Graphed(network, images, labels, config, multiply, CudaRecorder(images.device))
