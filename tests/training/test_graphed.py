@@ -53,8 +53,11 @@ class Recorder:
 
         return replay
 
+    def mark(self) -> None:
+        """All is done in the order in which it is said."""
+
     @contextmanager
-    def aside(self, lane: int) -> Iterator[None]:
+    def aside(self, lane: int, mark: None) -> Iterator[None]:
         self.open += 1
         yield
 

@@ -6,7 +6,7 @@ given the work of an epoch, and returns what does it again. The work reads and w
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -39,8 +39,12 @@ class Recorder(Protocol):
         """
         ...
 
-    def aside(self, lane: int) -> AbstractContextManager[object]:
-        """Within it, what is said runs beside what is said after it, and after what was said before it."""
+    def mark(self) -> Any:
+        """Return a mark of all that was said until now."""
+        ...
+
+    def aside(self, lane: int, mark: Any) -> AbstractContextManager[object]:
+        """Within it, what is said runs after what was said until the mark, and beside what was said since."""
         ...
 
     def join(self) -> None:
@@ -156,27 +160,27 @@ class Graphed(ByHand):
         """Take a step: given labels, images and mask; writes logits. Gradients that no other waits for go aside."""
         labels, images, mask, logits = parts
         weight_1, bias_1, weight_2, bias_2, weight_3, bias_3 = self._parameters
-        self._multiply(images, weight_1.t(), room.hidden_1)
-        _kernels.hidden(room.hidden_1, bias_1, mask, room.dropped, self._activation)
-        self._multiply(room.dropped, weight_2.t(), room.hidden_2)
+        of_weight_1, of_bias_1, of_weight_2, *of_small = self._of
+        multiply, recorder, activation = self._multiply, self._recorder, self._activation
+        multiply(images, weight_1.t(), room.hidden_1)
+        _kernels.hidden(room.hidden_1, bias_1, mask, room.dropped, activation)
+        multiply(room.dropped, weight_2.t(), room.hidden_2)
         outputs = logits, room.of_3, room.of_2
-        _kernels.head(room.hidden_2, weight_3, (bias_2, bias_3), labels, outputs, self._activation)
-        self._aside(0, room.of_2, room.dropped, self._of[2:4])
-        self._aside(1, room.of_3, room.hidden_2, self._of[4:6])
-        self._multiply(room.of_2, weight_2, room.of_1)
-        _kernels.through_hidden(room.of_1, room.hidden_1, mask, self._activation)
-        with self._recorder.aside(1):
-            torch.sum(room.of_1, 0, out=self._of[1])
-        self._multiply(room.of_1.t(), images, self._of[0])
-        self._recorder.join()
+        _kernels.head(room.hidden_2, weight_3, (bias_2, bias_3), labels, outputs, activation)
+        mark = recorder.mark()
+        multiply(room.of_2, weight_2, room.of_1)
+        with recorder.aside(0, mark):
+            multiply(room.of_2.t(), room.dropped, of_weight_2)
+        with recorder.aside(1, mark):
+            _kernels.small_gradients(room.of_3, room.hidden_2, room.of_2, *of_small)
+        _kernels.through_hidden(room.of_1, room.hidden_1, mask, activation)
+        mark = recorder.mark()
+        multiply(room.of_1.t(), images, of_weight_1)
+        with recorder.aside(1, mark):
+            _kernels.column_sums(room.of_1, of_bias_1)
+        recorder.join()
         values = self._flat, self._flat_gradients, *self._flat_moments
         _kernels.adam(values, correction, self._config.learning_rate, BETAS, EPSILON)
-
-    def _aside(self, lane: int, gradient: Tensor, inputs: Tensor, of: list[Tensor]) -> None:
-        """Compute the gradients of a layer's weight and bias."""
-        with self._recorder.aside(lane):
-            self._multiply(gradient.t(), inputs, of[0])
-            torch.sum(gradient, 0, out=of[1])
 
 
 class Room:

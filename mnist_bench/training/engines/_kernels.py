@@ -14,6 +14,7 @@ from mnist_bench.core.architecture import CLASSES, HIDDEN_1, HIDDEN_2
 from mnist_bench.core.types import Activation
 
 BLOCK = 1024
+COLUMNS, ROWS = 16, 32
 
 
 def hidden(sums: Tensor, bias: Tensor, mask: Tensor, dropped: Tensor, activation: Activation) -> None:
@@ -50,6 +51,26 @@ def head(
 def through_hidden(gradient: Tensor, activations: Tensor, mask: Tensor, activation: Activation) -> None:
     """Multiply the gradient (n, 512) of what layer 1 passes on by the mask and the activation's slope, in place."""
     _through_hidden[_blocks(gradient)](gradient, activations, mask, gradient.numel(), activation == "relu", BLOCK)
+
+
+def small_gradients(of_logits: Tensor, activations: Tensor, of_sums: Tensor, *outputs: Tensor) -> None:
+    """Compute the gradients that are sums over few columns: layer 2's bias, layer 3's weight and bias.
+
+    Args:
+        of_logits: the gradient of the logits (n, 10).
+        activations: layer 2's (n, 256).
+        of_sums: the gradient of layer 2's sums (n, 256).
+        outputs: receive the gradients of the biases (256,) and (10,), and between them of the weight (10, 256).
+    """
+    padded = triton.next_power_of_2(CLASSES)
+    _small_gradients[(HIDDEN_2 // COLUMNS,)](
+        of_logits, activations, of_sums, *outputs, len(of_logits), HIDDEN_2, CLASSES, padded, COLUMNS, ROWS
+    )
+
+
+def column_sums(values: Tensor, sums: Tensor) -> None:
+    """Sum values (n, 512) over the images, into (512,)."""
+    _column_sums[(HIDDEN_1 // COLUMNS,)](values, sums, len(values), HIDDEN_1, COLUMNS, ROWS)
 
 
 def adam(
@@ -125,6 +146,39 @@ def _head(
     tl.store(of_logits + image * classes + digits, gradient, there)
     back = tl.sum(rows * gradient[:, None], 0) * _slope(activations, relu)
     tl.store(of_sums + image * width + units, back)
+
+
+@triton.jit
+def _small_gradients(
+    of_logits, activations, of_sums, of_bias_2, of_weight, of_bias_3, images,
+    width: tl.constexpr, classes: tl.constexpr, padded: tl.constexpr, columns: tl.constexpr, rows: tl.constexpr,
+):  # fmt: skip
+    units, digits = tl.program_id(0) * columns + tl.arange(0, columns), tl.arange(0, padded)
+    weight = tl.zeros((padded, columns), tl.float32)
+    bias_2, bias_3 = tl.zeros((columns,), tl.float32), tl.zeros((padded,), tl.float32)
+    for start in range(0, images, rows):
+        places = start + tl.arange(0, rows)
+        there = (places < images)[:, None]
+        inputs = tl.load(activations + places[:, None] * width + units[None, :], there, other=0.0)
+        known = there & (digits < classes)[None, :]
+        gradient = tl.load(of_logits + places[:, None] * classes + digits[None, :], known, other=0.0)
+        weight += tl.sum(gradient[:, :, None] * inputs[:, None, :], 0)
+        bias_3 += tl.sum(gradient, 0)
+        bias_2 += tl.sum(tl.load(of_sums + places[:, None] * width + units[None, :], there, other=0.0), 0)
+    tl.store(of_bias_2 + units, bias_2)
+    tl.store(of_weight + digits[:, None] * width + units[None, :], weight, (digits < classes)[:, None])
+    tl.store(of_bias_3 + digits, bias_3, digits < classes)  # each program the same
+
+
+@triton.jit
+def _column_sums(values, sums, images, width: tl.constexpr, columns: tl.constexpr, rows: tl.constexpr):
+    units = tl.program_id(0) * columns + tl.arange(0, columns)
+    found = tl.zeros((columns,), tl.float32)
+    for start in range(0, images, rows):
+        places = start + tl.arange(0, rows)
+        there = (places < images)[:, None]
+        found += tl.sum(tl.load(values + places[:, None] * width + units[None, :], there, other=0.0), 0)
+    tl.store(sums + units, found)
 
 
 @triton.jit

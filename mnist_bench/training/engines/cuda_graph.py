@@ -57,10 +57,16 @@ class CudaRecorder:
             work()
         return graph.replay
 
-    @contextmanager
-    def aside(self, lane: int) -> Iterator[None]:
+    def mark(self) -> torch.cuda.Event:
         """See `Recorder`."""
-        self._lanes[lane].wait_stream(torch.cuda.current_stream(self._device))
+        event = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        event.record(torch.cuda.current_stream(self._device))
+        return event
+
+    @contextmanager
+    def aside(self, lane: int, mark: torch.cuda.Event) -> Iterator[None]:
+        """See `Recorder`."""
+        self._lanes[lane].wait_event(mark)
         with torch.cuda.stream(self._lanes[lane]):
             yield
 
