@@ -1,11 +1,12 @@
 """`mnist-bench train` beside a notebook's loop, JAX and the machine's limit: interleaved fresh processes.
 
-Usage: MNIST_BENCH_DATA=ROOT python benchmarks/against_peers.py [--rounds N] [--whole N] [--jax PYTHON] [--record FILE]
+Usage: MNIST_BENCH_DATA=ROOT python benchmarks/against_peers.py [--device cpu|cuda]
+    [--rounds N] [--whole N] [--jax PYTHON] [--record FILE]
 
-PYTHON is that of an environment with jax and optax; without it JAX is left out. A round runs the limit, ours, JAX, the
-notebook, one after the other; a process counts by the median of its epochs after the first, and what is reported are
-ratios within a round. A whole training is a process from its start to its end: 15 epochs, each evaluated; modules were
-compiled before, as in any installation that was used once.
+PYTHON is that of an environment with jax and optax; without it JAX is left out. The limit and JAX are of the CPU. A
+round runs the limit, ours, JAX, the notebook, one after the other; a process counts by the median of its epochs after
+the first, and what is reported are ratios within a round. A whole training is a process from its start to its end: 15
+epochs, each evaluated; modules were compiled before, as in any installation that was used once.
 """
 
 import argparse
@@ -34,18 +35,22 @@ EPOCHS, NOTEBOOK_EPOCHS, WHOLE = 5, 2, 15
 def main() -> None:
     given = arguments()
     with tempfile.TemporaryDirectory() as folder:
-        peers = prepared(Path(folder), given.jax)
+        peers = prepared(Path(folder), given.device, given.jax)
         rounds = [{name: epochs(EPOCHS) for name, epochs in peers.items()} for _ in range(given.rounds)]
         whole = [{name: timed(epochs) for name, epochs in peers.items() if name != "floor"} for _ in range(given.whole)]
     summary = {"ratios": ratios(rounds, whole), "rounds": rounds, "whole_s": whole}
     print(json.dumps(summary["ratios"], indent=1))
     if given.record:
-        content = {"environment": msgspec.to_builtins(environment.collect()), **summary}
+        content = {
+            "environment": msgspec.to_builtins(environment.collect(environment.resolve_device(given.device))),
+            **summary,
+        }
         given.record.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--whole", type=int, default=3)
     parser.add_argument("--jax", type=Path)
@@ -53,19 +58,21 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def prepared(root: Path, jax: Path | None) -> dict[str, Callable[[int], Any]]:
+def prepared(root: Path, device: str, jax: Path | None) -> dict[str, Callable[[int], Any]]:
     """Return what runs so many epochs of each, and gives their seconds."""
     unpack(Path(os.environ["MNIST_BENCH_DATA"]), root)
     notebook = [sys.executable, str(HERE / "notebook_loop.py"), str(root)]
-    train = [sys.executable, "-m", "mnist_bench", "train", "--data-dir", str(root), "--out", str(root / "exports")]
+    train = [sys.executable, "-m", "mnist_bench", "train", "--device", device, "--data-dir", str(root)]
+    train += ["--out", str(root / "exports")]
     peers: dict[str, Callable[[int], Any]] = {
-        "floor": lambda _: run([sys.executable, str(HERE / "floor.py")]),
         "ours": lambda epochs: [
             epoch["train_s"]
             for epoch in run([*train, "--overwrite", "--quiet", "--json", "-", "--epochs", str(epochs)])["epochs"]
         ],
-        "notebook": lambda epochs: run([*notebook, str(epochs if epochs == WHOLE else NOTEBOOK_EPOCHS)]),
+        "notebook": lambda epochs: run([*notebook, str(epochs if epochs == WHOLE else NOTEBOOK_EPOCHS), device]),
     }
+    if device == "cpu":
+        peers = {"floor": lambda _: run([sys.executable, str(HERE / "floor.py")])} | peers
     if jax:
         arrays = root / "mnist.npz"
         save(arrays, root)
@@ -75,9 +82,10 @@ def prepared(root: Path, jax: Path | None) -> dict[str, Callable[[int], Any]]:
 
 def ratios(rounds: list[dict[str, Any]], whole: list[dict[str, float]]) -> dict[str, Any]:
     """Return the median and the range of each ratio over the rounds."""
+    bounded = [one for one in rounds if "floor" in one]
     found = {
-        "ours / floor of torch.mm": [typical(one["ours"]) / one["floor"]["mm_s"] for one in rounds],
-        "ours / floor of the fastest products": [typical(one["ours"]) / one["floor"]["fastest_s"] for one in rounds],
+        "ours / floor of torch.mm": [typical(one["ours"]) / one["floor"]["mm_s"] for one in bounded],
+        "ours / floor of the fastest products": [typical(one["ours"]) / one["floor"]["fastest_s"] for one in bounded],
     }
     for peer in ("notebook", "jax"):
         if all(peer in one for one in (*rounds, *whole)):

@@ -6,7 +6,7 @@ from mnist_bench.core import plugins
 from mnist_bench.core.errors import BadInput, TargetUnavailable
 from mnist_bench.training import engines
 
-FASTEST = {"cpu": ("onednn", "preallocated"), "cuda": ("preallocated",)}
+FASTEST = {"cpu": ("onednn", "preallocated"), "cuda": ("cuda-graph", "preallocated")}
 """Per kind of device, the engines that are exactly the protocol, the fastest first; as `bench --training` measured."""
 
 
