@@ -80,3 +80,15 @@ def test_the_conditions_are_those_of_this_machine(monkeypatch: pytest.MonkeyPatc
     assert found.builds.keys() == {"torch BLAS", "torch oneDNN", "torch instructions", "numpy BLAS"}
     assert (found.commit is None) == (found.dirty is None)
     assert found.gpu == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "version"),
+    [
+        ("NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.104.05  Sat Aug 19 01:15:15 UTC 2023", "535.104.05"),
+        ("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.159.04  Release Build  (root)", "580.159.04"),
+        ("NVRM version: none\nGCC version:  gcc version 13.3.0", None),
+    ],
+)
+def test_the_driver_s_version_is_read_in_either_wording(text: str, version: str | None) -> None:
+    assert _machine.driver_version(text) == version

@@ -3,6 +3,7 @@
 import datetime
 import os
 import platform
+import re
 from importlib import metadata
 from pathlib import Path
 
@@ -84,8 +85,14 @@ def _gpu(device: str) -> dict[str, str | None]:
     import torch
 
     driver = Path("/proc/driver/nvidia/version")
-    version = driver.read_text().splitlines()[0].partition("Module")[2].split() if driver.exists() else []
-    return {"gpu": torch.cuda.get_device_name(device), "gpu_driver": version[0] if version else None}
+    version = driver_version(driver.read_text(encoding="utf-8")) if driver.exists() else None
+    return {"gpu": torch.cuda.get_device_name(device), "gpu_driver": version}
+
+
+def driver_version(text: str) -> str | None:
+    """Return the version that NVIDIA's driver names, in the words of its closed or of its open kernel module."""
+    found = re.search(r"\b\d+\.\d+(?:\.\d+)?\b", text.partition("\n")[0])
+    return found and found.group()
 
 
 def _proc_cpuinfo() -> dict[str, str]:

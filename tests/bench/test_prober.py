@@ -74,3 +74,10 @@ def test_the_best_of_many_runs_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prober, "LOOK_S", 20.0)
     monkeypatch.setattr(prober, "time", SimpleNamespace(perf_counter=lambda: now[0]))
     assert prober.best(run, "cpu") == 1.0
+
+
+@pytest.mark.cuda
+@pytest.mark.usefixtures("hurried")
+def test_cuda_s_limits_have_every_precision() -> None:
+    (found,) = msgspec.convert(prober.probe("cuda:0", [1]), list[Limits])
+    assert {rate.precision for rate in found.matrix_rates} == {"fp32", "tf32", "bf16"}
