@@ -28,12 +28,14 @@ on_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA devi
 
 
 @pytest.fixture
-def graphed() -> ModuleType:
-    """The module, its kernels interpreted; see conftest."""
+def graphed(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module, its kernels interpreted (see conftest), in few large blocks."""
     if torch.cuda.is_available():
         pytest.skip("Triton compiles its kernels here")
     pytest.importorskip("triton")
-    return importlib.import_module(f"{engines.__name__}._graphed")
+    module = importlib.import_module(f"{engines.__name__}._graphed")
+    monkeypatch.setattr(module._kernels, "BLOCK", 1 << 16)
+    return module
 
 
 class Recorder:

@@ -54,3 +54,10 @@ def test_a_stream_goes_on_where_another_stood() -> None:
     stream.draw(128)
     other.restore(stream.state())
     assert torch.equal(stream.draw(96), other.draw(96))
+
+
+def test_masks_drawn_at_once_are_those_drawn_one_by_one() -> None:
+    together, apart = MaskStream(0, 1, 0.2, "cpu"), MaskStream(0, 1, 0.2, "cpu")
+    sizes = [64, 64, 22]
+    assert torch.equal(together.draw_each(sizes), torch.cat([apart.draw(size) for size in sizes]))
+    assert torch.equal(together.state(), apart.state())
