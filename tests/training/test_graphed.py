@@ -24,7 +24,6 @@ from tests.training.test_engines import tensors
 
 CONFIG = TrainConfig(dataset="digits", batch_size=64)
 EPOCHS, IMAGES = 2, 150  # the last batch is short
-on_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device is here")
 
 
 @pytest.fixture
@@ -44,9 +43,8 @@ class Recorder:
     def __init__(self) -> None:
         self.recorded = self.replayed = self.open = 0
 
-    def record(self, warm_up: Callable[[], None], work: Callable[[], None], generator: object) -> Callable[[], None]:
+    def record(self, work: Callable[[], None], generator: object) -> Callable[[], None]:
         self.recorded += 1
-        warm_up()
         work()
 
         def replay() -> None:
@@ -182,7 +180,27 @@ def test_without_a_compiler_the_default_is_another(monkeypatch: pytest.MonkeyPat
     assert cuda_graph.why_unavailable() is not None
 
 
-@on_cuda
+@pytest.mark.parametrize("batch_size", [50, 75, 1000])
+def test_any_batch_size_will_do(graphed: ModuleType, digits: data.Dataset, batch_size: int) -> None:
+    config = replace(CONFIG, batch_size=batch_size)  # two divide the images, one is more than there are
+    recorded, stepped = graphed.Graphed(*on("cpu", digits), config, multiply, Recorder()), by_hand(digits, config)
+    for engine in (recorded, stepped):
+        train(engine, IMAGES, range(1, 2))
+    assert_near(recorded, stepped)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("batch_size", [3, 479, 1437, 100_000])
+def test_a_cuda_graph_takes_any_batch_size(digits: data.Dataset, batch_size: int) -> None:
+    count, config = len(digits.train), replace(CONFIG, batch_size=batch_size)
+    (recorded, _, _), (stepped, _, _) = (
+        train(module.create(*on("cuda", digits), config), count, range(1, 2))[0]
+        for module in (cuda_graph, preallocated)
+    )
+    assert recorded.loss_sum == pytest.approx(stepped.loss_sum, rel=1e-3)
+
+
+@pytest.mark.cuda
 @pytest.mark.parametrize("activation", ["relu", "sigmoid"])
 def test_a_cuda_graph_trains_as_the_steps_do(activation: Activation, digits: data.Dataset) -> None:
     count, config = len(digits.train), replace(CONFIG, activation=activation)
@@ -197,7 +215,7 @@ def test_a_cuda_graph_trains_as_the_steps_do(activation: Activation, digits: dat
         torch.testing.assert_close(weight, stepped.network.state_dict()[name], rtol=1e-4, atol=5e-4)
 
 
-@on_cuda
+@pytest.mark.cuda
 @pytest.mark.parametrize("module", [cuda_graph_bf16, cuda_graph_tf32])
 def test_labelled_engines_are_near_the_protocol_and_are_not_it(module: ModuleType, digits: data.Dataset) -> None:
     count, set_before = len(digits.train), torch.get_float32_matmul_precision()

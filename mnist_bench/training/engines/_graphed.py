@@ -20,7 +20,6 @@ from mnist_bench.training.engines import _kernels
 from mnist_bench.training.engines._by_hand import BETAS, EPSILON, ByHand
 from mnist_bench.training.engines._engine import MOMENTS, RunningTally
 
-WARM_UP_STEPS = 3  # full ones; libraries choose their kernels and allocate their workspaces in the first
 MOST_STEPS = 4096  # of a graph: with batches so small that an epoch has more, it is done step by step
 
 Multiply = Callable[[Tensor, Tensor, Tensor], object]
@@ -32,10 +31,10 @@ Work = Callable[[], None]
 class Recorder(Protocol):
     """Records work, and lets parts of it run beside the rest."""
 
-    def record(self, warm_up: Work, work: Work, generator: torch.Generator) -> Work:
-        """Return what does the work, which draws other numbers of the generator each time; `warm_up` is done before.
+    def record(self, work: Work, generator: torch.Generator) -> Work:
+        """Return what does the work, which draws other numbers of the generator each time.
 
-        Whether the work is done while it is recorded is the recorder's own affair.
+        How often the work is done while it is recorded is the recorder's own affair.
         """
         ...
 
@@ -123,21 +122,15 @@ class Graphed(ByHand):
         """Record an epoch; leave weights and moments as they were, in the memory in which they were."""
         changed = [self._flat, *self._flat_moments, self._step]
         kept = [one.clone() for one in changed]
-        size = self._config.batch_size
-        first, rest = self._order[: WARM_UP_STEPS * size], self._order[len(self._order) // size * size :]
-        replay = self._recorder.record(
-            lambda: self._go_through(torch.cat((first, rest))),
-            lambda: self._go_through(self._order),
-            self._masks.generator,
-        )
+        replay = self._recorder.record(self._go_through, self._masks.generator)
         for one, before in zip(changed, kept, strict=True):
             one.copy_(before)
         return replay
 
-    def _go_through(self, order: Tensor) -> None:
-        """Take the steps; put what they came to into the memory from which `run` takes it."""
-        images, labels = self._images.index_select(0, order), self._labels.index_select(0, order)
-        logits = images.new_empty(len(order), CLASSES)
+    def _go_through(self) -> None:
+        """Take an epoch's steps; put what they came to into the memory from which `run` takes it."""
+        images, labels = (one.index_select(0, self._order) for one in (self._images, self._labels))
+        logits = images.new_empty(len(images), CLASSES)
         labels_of = torch.split(labels, self._config.batch_size)
         masks = self._masks.draw_each([len(part) for part in labels_of])
         others = (torch.split(whole, self._config.batch_size) for whole in (images, masks, logits))

@@ -44,12 +44,16 @@ class CudaRecorder:
         self._device = device
         self._lanes = [torch.cuda.Stream(device) for _ in range(LANES)]  # type: ignore[no-untyped-call]
 
-    def record(self, warm_up: "Work", work: "Work", generator: torch.Generator) -> "Work":
-        """See `Recorder`; the work is not done while it is recorded."""
+    def record(self, work: "Work", generator: torch.Generator) -> "Work":
+        """See `Recorder`; the work is done once before, and not while it is recorded.
+
+        Libraries choose kernels by shape and Triton compiles them by shape and alignment, which must be over by then:
+        so that nothing is left out, it is the whole of it that is done.
+        """
         before = torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         before.wait_stream(torch.cuda.current_stream(self._device))
         with torch.cuda.stream(before):
-            warm_up()
+            work()
         torch.cuda.current_stream(self._device).wait_stream(before)
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(generator)
