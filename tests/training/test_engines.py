@@ -11,6 +11,7 @@ from mnist_bench.core import plugins
 from mnist_bench.core.types import Activation, Tally, TrainConfig
 from mnist_bench.training import engines
 from mnist_bench.training._schedule import MaskStream
+from mnist_bench.training.engines import _by_hand
 from mnist_bench.training.engines._engine import Engine, RunningTally
 
 BATCH, IMAGES = 64, 300  # the last batch is short
@@ -137,6 +138,42 @@ def test_a_restored_engine_goes_on_bit_for_bit(engine_name: str, digits: data.Da
         assert torch.equal(value, second.network.state_dict()[name])
     for name, value in first.optimizer_state().items():
         assert torch.equal(value, second.optimizer_state()[name])
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
+def test_averages_never_become_subnormal_which_changes_no_weight(
+    activation: Activation, digits: data.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pixel that is lit in the first step alone leaves averages that decay for as long as training lasts."""
+
+    def trained(*stops: int) -> Engine:
+        images, labels = tensors(digits)
+        images[:, 0, 0, 0] = 0
+        images[0, 0, 0, 0] = 1
+        config = TrainConfig(activation=activation, batch_size=4)
+        order = 1 + torch.arange(4 * 900) % (len(labels) - 1)
+        order[0] = 0
+        engine: Engine = plugins.load(engines, "preallocated").create(
+            model.create(activation, 0.2, 7), images, labels, config
+        )
+        masks, tally = MaskStream(0, 1, 0.2, "cpu"), RunningTally.start(Tally(), "cpu")
+        for part in torch.tensor_split(order, [4 * stop for stop in stops]):
+            advance(engine, part, masks, tally)
+        return engine
+
+    def subnormal(engine: Engine) -> int:
+        size = engine.optimizer_state()["fc1.weight.exp_avg"].abs()
+        return int(((size > 0) & (size < torch.finfo(torch.float32).tiny)).sum())
+
+    settled, stopped = trained(), trained(100)
+    monkeypatch.setattr(_by_hand, "SETTLE_EVERY", 10**9)
+    left = trained()
+    assert subnormal(settled) == 0
+    assert subnormal(left) > 100
+    for name, weight in settled.network.state_dict().items():
+        assert torch.equal(weight, left.network.state_dict()[name])
+    for name, value in settled.optimizer_state().items():
+        assert torch.equal(value, stopped.optimizer_state()[name])
 
 
 def test_the_optimizer_s_state_is_named_after_the_parameters(engine_name: str, digits: data.Dataset) -> None:
