@@ -71,6 +71,19 @@ def test_our_own_work_and_our_children_s_is_not_called_others() -> None:
     assert after.all_s >= before.all_s
 
 
+@pytest.mark.parametrize(
+    ("cpuinfo", "name"),
+    [
+        ({"model name": "AMD EPYC", "cpu family": "25", "model": "17"}, "AMD EPYC (family 25, model 17)"),
+        ({"model name": "AMD EPYC 9R14", "cpu family": "25", "model": "17"}, "AMD EPYC 9R14"),
+        ({"model name": "Abacus"}, "Abacus"),
+        ({}, None),
+    ],
+)
+def test_a_name_that_could_be_any_processor_s_is_told_apart(cpuinfo: dict[str, str], name: str | None) -> None:
+    assert _machine.processor(cpuinfo) == name
+
+
 def test_the_conditions_are_those_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_conditions, "LOOK_S", 0.01)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")

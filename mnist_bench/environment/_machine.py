@@ -4,6 +4,7 @@ import datetime
 import os
 import platform
 import re
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def collect(device: str = "cpu") -> Environment:
         started_at=now(),
         python=platform.python_version(),
         platform=platform.platform(terse=True),
-        cpu_model=cpuinfo.get("model name") or platform.processor() or None,
+        cpu_model=processor(cpuinfo) or platform.processor() or None,
         cores=available_cores(),
         memory_bytes=psutil.virtual_memory().total,
         load_average=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
@@ -50,6 +51,15 @@ def collect(device: str = "cpu") -> Environment:
         libraries={name: version for name in LIBRARIES if (version := library_version(name))},
         **_gpu(device),
     )
+
+
+def processor(cpuinfo: Mapping[str, str]) -> str | None:
+    """Return a processor's name; with its family and model, where a virtual machine leaves the name without a number."""
+    name = cpuinfo.get("model name")
+    told = [f"{key.removeprefix('cpu ')} {cpuinfo[key]}" for key in ("cpu family", "model") if key in cpuinfo]
+    if not name or not told or any(letter.isdigit() for letter in name):
+        return name
+    return f"{name} ({', '.join(told)})"
 
 
 def resolve_device(name: str) -> str:

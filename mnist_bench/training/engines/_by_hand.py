@@ -22,6 +22,10 @@ SETTLED, SETTLE_EVERY = 1e-30, 64  # in 64 steps an average falls to 1e-3 of its
 class Products(Protocol):
     """The matrix products of a step, float32 in and out; what they return may be overwritten by the next step."""
 
+    def operand(self, tensor: Tensor) -> Tensor:
+        """Return a tensor that goes into several large products, which take it in this form too."""
+        ...
+
     def dense(self, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """Return inputs (n, i) through a layer with a weight (o, i) and a bias (o,): (n, o)."""
         ...
@@ -43,12 +47,12 @@ class ByHand:
     ) -> None:
         self.network = network
         self._activation: Activation = config.activation
-        self._images, self._labels = images.flatten(1), labels
+        self._images, self._labels = products.operand(images.flatten(1)), labels
         self._config, self._products = config, products
         self._parameters = [parameter.data for parameter in network.parameters()]
         self._moments = {name: [torch.zeros_like(one) for one in self._parameters] for name in MOMENTS}
         self._step = torch.zeros((), device=images.device)
-        self._inputs = images.new_empty(min(config.batch_size, len(labels)), self._images.shape[1])
+        self._inputs = self._images[: config.batch_size].clone()
 
     @torch.no_grad()
     def run(self, order: Tensor, masks: MaskStream, tally: RunningTally) -> Iterator[int]:
@@ -63,16 +67,18 @@ class ByHand:
         """Return the gradients in the order of the parameters; count the step."""
         use = self._products
         weight_1, bias_1, weight_2, bias_2, weight_3, bias_3 = self._parameters
+        weight_2 = use.operand(weight_2)
         hidden_1 = self._activate(use.dense(images, weight_1, bias_1))
-        dropped = hidden_1 * mask
+        dropped = use.operand(hidden_1 * mask)
         hidden_2 = self._activate(use.dense(dropped, weight_2, bias_2))
         logits = use.dense(hidden_2, weight_3, bias_3)
         tally.add(logits.clone(), labels)
         of_3 = _of_logits(logits, labels)
         of_2 = self._through_activation(use.input_gradient(of_3, weight_3), hidden_2)
-        of_1 = self._through_activation(use.input_gradient(of_2, weight_2).mul_(mask), hidden_1)
-        layers = ((of_1, images), (of_2, dropped), (of_3, hidden_2))
-        return [found for of, inputs in layers for found in (use.weight_gradient(of, inputs), of.sum(0))]
+        to_multiply = use.operand(of_2)
+        of_1 = self._through_activation(use.input_gradient(to_multiply, weight_2).mul_(mask), hidden_1)
+        layers = ((of_1, of_1, images), (of_2, to_multiply, dropped), (of_3, of_3, hidden_2))
+        return [found for of, left, right in layers for found in (use.weight_gradient(left, right), of.sum(0))]
 
     def _update(self, gradients: list[Tensor]) -> None:
         """Take a step of Adam: the fused call that `torch.optim.Adam` makes, without what goes on around it."""

@@ -57,6 +57,10 @@ class Multiplied:
     def __init__(self, multiply: Multiply) -> None:
         self._multiply = multiply
 
+    def operand(self, tensor: Tensor) -> Tensor:
+        """See `Products`."""
+        return tensor
+
     def dense(self, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """See `Products`."""
         return self._product(inputs, weight.t()).add_(bias)

@@ -32,6 +32,10 @@ class OneDnnProducts:
         self._linear = torch.ops.mkldnn._linear_pointwise
         self._narrow = TorchProducts()
 
+    def operand(self, tensor: Tensor) -> Tensor:
+        """See `Products`."""
+        return tensor
+
     def dense(self, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """See `Products`."""
         if len(weight) < NARROW:

@@ -26,7 +26,11 @@ def why_unavailable() -> Skipped | None:
 
 
 class Bf16Products(onednn.OneDnnProducts):
-    """See `Products`."""
+    """See `Products`: what is multiplied more than once is rounded once, the images before the first step."""
+
+    def operand(self, tensor: Tensor) -> Tensor:
+        """See `Products`."""
+        return tensor.bfloat16()
 
     def _multiply(self, left: Tensor, right: Tensor, bias: Tensor | None) -> Tensor:
         product = super()._multiply(left.bfloat16(), right.bfloat16(), None)

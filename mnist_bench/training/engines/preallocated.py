@@ -25,6 +25,10 @@ class TorchProducts:
     def __init__(self) -> None:
         self._buffers: dict[tuple[str, int, int], Tensor] = {}
 
+    def operand(self, tensor: Tensor) -> Tensor:
+        """See `Products`."""
+        return tensor
+
     def dense(self, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """See `Products`."""
         return torch.addmm(bias, inputs, weight.t(), out=self._buffer("dense", inputs, len(inputs), len(weight)))
