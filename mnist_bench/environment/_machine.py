@@ -54,7 +54,7 @@ def collect(device: str = "cpu") -> Environment:
 
 
 def processor(cpuinfo: Mapping[str, str]) -> str | None:
-    """Return a processor's name; with its family and model, where a virtual machine leaves the name without a number."""
+    """Return a processor's name, with family and model where a virtual machine leaves the name without a number."""
     name = cpuinfo.get("model name")
     told = [f"{key.removeprefix('cpu ')} {cpuinfo[key]}" for key in ("cpu family", "model") if key in cpuinfo]
     if not name or not told or any(letter.isdigit() for letter in name):
