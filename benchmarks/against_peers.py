@@ -34,17 +34,19 @@ EPOCHS, NOTEBOOK_EPOCHS, WHOLE = 5, 2, 15
 
 def main() -> None:
     given = arguments()
+    content: dict[str, Any] = {
+        "environment": msgspec.to_builtins(environment.collect(environment.resolve_device(given.device)))
+    }
+    if given.jax:
+        asked = [str(given.jax), "-c", "import json, jax; print(json.dumps(jax.__version__))"]
+        content["jax"] = run(asked)
     with tempfile.TemporaryDirectory() as folder:
         peers = prepared(Path(folder), given.device, given.jax)
         rounds = [{name: epochs(EPOCHS) for name, epochs in peers.items()} for _ in range(given.rounds)]
         whole = [{name: timed(epochs) for name, epochs in peers.items() if name != "floor"} for _ in range(given.whole)]
-    summary = {"ratios": ratios(rounds, whole), "rounds": rounds, "whole_s": whole}
-    print(json.dumps(summary["ratios"], indent=1))
+    content |= {"ratios": ratios(rounds, whole), "rounds": rounds, "whole_s": whole}
+    print(json.dumps(content["ratios"], indent=1))
     if given.record:
-        content = {
-            "environment": msgspec.to_builtins(environment.collect(environment.resolve_device(given.device))),
-            **summary,
-        }
         given.record.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 

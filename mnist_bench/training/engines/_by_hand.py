@@ -20,10 +20,10 @@ SETTLED, SETTLE_EVERY = 1e-30, 64  # in 64 steps an average falls to 1e-3 of its
 
 
 class Products(Protocol):
-    """The matrix products of a step, float32 in and out; what they return may be overwritten by the next step."""
+    """The matrix products of a step, in float32 but for operands; the next step may overwrite what they return."""
 
     def operand(self, tensor: Tensor) -> Tensor:
-        """Return a tensor that goes into several large products, which take it in this form too."""
+        """Return a tensor as large products multiply it: for what goes into several of them, to be rounded once."""
         ...
 
     def dense(self, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -105,10 +105,11 @@ class ByHand:
     def _settle(self) -> None:
         """Set to zero the averages that no longer move anything, before they become subnormal numbers.
 
-        Pixels that are dark for hundreds of steps leave averages that halve every seven, down to the least float32 and
-        no further; processors, unlike GPUs, are so slow with subnormal numbers that they would double Adam's time. All
-        that an average of 1e-30 could still do is to move its weight by 1e-30 / (1 - 0.9) / 1e-8 times the learning
-        rate: with 0.001, less than a rounding of any weight above 1e-16.
+        Pixels that are dark for hundreds of steps leave averages that halve every seven, down to the least few
+        float32 and no further; processors, unlike GPUs, are so slow with subnormal numbers that they would double
+        Adam's time. All that an average of 1e-30 could still do is to move its weight by 1e-30 / (1 - 0.9) / 1e-8
+        times the learning rate: with 0.001, less than a rounding of any weight above 1e-16. The averages of squares
+        fall by a thousandth a step, and reach such numbers only after 60,000 dark steps: they are left.
         """
         for average in self._moments[MOMENTS[0]]:
             torch.hardshrink(average, SETTLED, out=average)
