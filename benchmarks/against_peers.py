@@ -38,8 +38,7 @@ def main() -> None:
         "environment": msgspec.to_builtins(environment.collect(environment.resolve_device(given.device)))
     }
     if given.jax:
-        asked = [str(given.jax), "-c", "import json, jax; print(json.dumps(jax.__version__))"]
-        content["jax"] = run(asked)
+        content["jax"] = run([str(given.jax), "-c", "import json, jax; print(json.dumps(jax.__version__))"])
     with tempfile.TemporaryDirectory() as folder:
         peers = prepared(Path(folder), given.device, given.jax)
         rounds = [{name: epochs(EPOCHS) for name, epochs in peers.items()} for _ in range(given.rounds)]
