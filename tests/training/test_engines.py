@@ -13,6 +13,8 @@ from mnist_bench.training import engines
 from mnist_bench.training._schedule import MaskStream
 from mnist_bench.training.engines import _by_hand
 from mnist_bench.training.engines._engine import Engine, RunningTally
+from tests import nearness
+from tests.training import textbook
 
 BATCH, IMAGES = 64, 300  # the last batch is short
 
@@ -36,8 +38,8 @@ def tensors(digits: data.Dataset, dtype: torch.dtype = torch.float32) -> tuple[t
     return images, torch.from_numpy(digits.train.labels).long()
 
 
-def build(name: str, activation: Activation, digits: data.Dataset) -> Engine:
-    config = TrainConfig(activation=activation, batch_size=BATCH)
+def build(name: str, activation: Activation, digits: data.Dataset, learning_rate: float = 1e-3) -> Engine:
+    config = TrainConfig(activation=activation, batch_size=BATCH, learning_rate=learning_rate)
     engine: Engine = plugins.load(engines, name).create(model.create(activation, 0.2, 7), *tensors(digits), config)
     return engine
 
@@ -70,11 +72,11 @@ def plain_loop(
 
 
 @pytest.mark.parametrize("activation", ["relu", "sigmoid"])
-def test_training_is_that_of_a_plain_autograd_loop(
+def test_an_epoch_has_the_loss_of_a_plain_autograd_loop(
     engine_name: str, activation: Activation, digits: data.Dataset
 ) -> None:
     orders = [torch.randperm(IMAGES, generator=torch.Generator().manual_seed(epoch)) for epoch in (1, 2)]
-    expected, sums = plain_loop(activation, digits, orders)
+    _, sums = plain_loop(activation, digits, orders)
     engine = build(engine_name, activation, digits)
     for epoch, (order, (loss_sum, correct)) in enumerate(zip(orders, sums, strict=True), 1):
         tally = RunningTally.start(Tally(), "cpu")
@@ -82,20 +84,54 @@ def test_training_is_that_of_a_plain_autograd_loop(
         assert tally.read().images == IMAGES
         assert tally.read().correct == correct
         assert tally.read().loss_sum == pytest.approx(loss_sum, rel=1e-5)
-    for name, weight in engine.network.state_dict().items():
-        # Adam divides by the root of the second moment: near a zero gradient, rounding moves a weight by up to lr.
-        torch.testing.assert_close(weight.double(), expected[name], rtol=1e-4, atol=2e-4)
-        assert (weight - expected[name]).abs().mean() < 1e-6
+
+
+def largest_excess(engine: Engine, activation: Activation, digits: data.Dataset, masks: MaskStream) -> float:
+    """Take the steps of an epoch, each from the state that `textbook.step` starts from too.
+
+    Returns:
+        By what factor the worst weight is further off than rounding explains.
+    """
+    given, worst = MaskStream(0, 1, 0.2, "cpu"), 0.0
+    images, labels = tensors(digits, torch.float64)
+    for batch in torch.split(torch.arange(IMAGES), BATCH):
+        before, state = (
+            {name: value.detach().cpu().clone() for name, value in found.items()}
+            for found in (engine.network.state_dict(), engine.optimizer_state())
+        )
+        mask = given.draw(len(batch)).double()
+        expected = textbook.step(before, state, activation, images[batch].flatten(1), labels[batch], mask)
+        advance(engine, batch.to(masks.device), masks, RunningTally.start(Tally(), masks.device))
+        for name, weight in engine.network.state_dict().items():
+            value, allowed = expected[name]
+            worst = max(worst, float(((weight.cpu() - value).abs() / allowed).max()))
+    return worst
 
 
 @pytest.mark.parametrize("activation", ["relu", "sigmoid"])
-def test_every_engine_follows_the_eager_one_through_fifty_steps(
+def test_every_step_is_the_textbook_s_within_rounding(
     engine_name: str, activation: Activation, digits: data.Dataset
 ) -> None:
-    found = {name: after(name, activation, digits, steps=50) for name in (engine_name, "eager")}
-    for name, weight in found[engine_name].items():
-        torch.testing.assert_close(weight, found["eager"][name], rtol=1e-4, atol=5e-4)
-        assert (weight - found["eager"][name]).abs().mean() < 1e-5
+    engine = build(engine_name, activation, digits)
+    assert largest_excess(engine, activation, digits, MaskStream(0, 1, 0.2, "cpu")) <= 1
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
+@pytest.mark.parametrize(("epoch_of_masks", "learning_rate"), [(2, 1e-3), (1, 1.001e-3)], ids=["masks", "rate"])
+def test_a_step_that_is_slightly_wrong_is_not_the_textbook_s(
+    epoch_of_masks: int, learning_rate: float, activation: Activation, digits: data.Dataset
+) -> None:
+    engine = build("eager", activation, digits, learning_rate)
+    assert largest_excess(engine, activation, digits, MaskStream(0, epoch_of_masks, 0.2, "cpu")) > 10
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid"])
+def test_every_engine_goes_where_the_eager_one_goes(
+    engine_name: str, activation: Activation, digits: data.Dataset
+) -> None:
+    expected, start = after("eager", activation, digits, 50), model.create(activation, 0.2, 7).state_dict()
+    assert nearness.drift(after(engine_name, activation, digits, 50), expected, start) < nearness.SAME
+    assert nearness.drift(after(engine_name, activation, digits, 50, epoch_of_masks=2), expected, start) > 0.1
 
 
 def test_bfloat16_is_near_and_is_not_the_protocol(digits: data.Dataset) -> None:
@@ -109,21 +145,15 @@ def test_bfloat16_is_near_and_is_not_the_protocol(digits: data.Dataset) -> None:
         assert 1e-6 < apart < 0.2 * gone
 
 
-def after(name: str, activation: Activation, digits: data.Dataset, steps: int) -> dict[str, torch.Tensor]:
+def after(
+    name: str, activation: Activation, digits: data.Dataset, steps: int, epoch_of_masks: int = 1
+) -> dict[str, torch.Tensor]:
     """Return the weights after so many steps."""
     engine = build(name, activation, digits)
     tally = RunningTally.start(Tally(), "cpu")
     order = torch.randperm(len(digits.train), generator=torch.Generator().manual_seed(1)).repeat(4)[: steps * BATCH]
-    advance(engine, order, MaskStream(0, 1, 0.2, "cpu"), tally)
+    advance(engine, order, MaskStream(0, epoch_of_masks, 0.2, "cpu"), tally)
     return engine.network.state_dict()
-
-
-def test_the_comparison_can_fail(engine_name: str, digits: data.Dataset) -> None:
-    order = torch.arange(IMAGES)
-    expected, _ = plain_loop("relu", digits, [order])
-    engine = build(engine_name, "relu", digits)
-    advance(engine, order, MaskStream(0, 2, 0.2, "cpu"), RunningTally.start(Tally(), "cpu"))  # another epoch's masks
-    assert (engine.network.fc1.weight - expected["fc1.weight"]).abs().mean() > 1e-6
 
 
 @pytest.mark.parametrize("engine_name", [*exact("cpu"), "onednn-bf16"], indirect=True)
@@ -198,17 +228,13 @@ def test_cuda_trains_like_the_cpu(engine_name: str, digits: data.Dataset) -> Non
         def draw(self, images: int) -> torch.Tensor:
             return super().draw(images).cuda()
 
-    order = torch.arange(IMAGES)
     config = TrainConfig(batch_size=BATCH, device="cuda:0")
     images, labels = (tensor.cuda() for tensor in tensors(digits))
     network = model.create("relu", 0.2, 7).cuda()
     engine: Engine = plugins.load(engines, engine_name).create(network, images, labels, config)
-    tally = RunningTally.start(Tally(), "cuda:0")
-    advance(engine, order.cuda(), Copied(0, 1, 0.2, "cpu"), tally)
-    expected, [(loss_sum, _)] = plain_loop("relu", digits, [order])
-    assert tally.read().loss_sum == pytest.approx(loss_sum, rel=1e-5)
-    for name, weight in engine.network.state_dict().items():
-        torch.testing.assert_close(weight.cpu().double(), expected[name], rtol=1e-4, atol=2e-4)
+    masks = Copied(0, 1, 0.2, "cpu")
+    masks.device = torch.device("cuda:0")  # where the engine wants its order and keeps its tally
+    assert largest_excess(engine, "relu", digits, masks) <= 1
 
 
 def counted_in_parts(logits: torch.Tensor, labels: torch.Tensor, step: int, stop: int) -> Tally:
