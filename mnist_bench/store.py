@@ -162,7 +162,8 @@ def replacing(path: Path) -> Iterator[Path]:
     """Give a path to write to, whose file takes the place of `path` at the end: wholly, or after an error not at all.
 
     Raises:
-        OutputUnwritable: no room, no permission; a file that was there before is as it was.
+        OutputUnwritable: no room, no permission; a file that was there before is as it was, unless it was the folder
+            that could not be synced: then the new one has its place, but a power cut might still take it back.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with explained(path):
@@ -267,7 +268,7 @@ def save_checkpoint(
         The record as saved: it names the new checkpoint files.
     """
     stage = f"{len(record.epochs):03d}" + ("p" if partial else "")
-    before = record.checkpoint
+    new = record.checkpoint is None
     try:
         checkpoint = Checkpoint(
             weights=_save_arrays(folder, f"weights-{stage}", weights),
@@ -277,12 +278,12 @@ def save_checkpoint(
         record = msgspec.structs.replace(record, checkpoint=checkpoint)
         save(folder, record)
     except OutputUnwritable:
-        if before:
-            _sweep(folder, before)
+        _sweep(folder)
         raise
-    if before is None:  # a new run: what was made from another one of this name is no longer true
-        _remove_derived(folder)
-    _sweep(folder, checkpoint)
+    with explained(folder):
+        if new:  # what was made from another run of this name is no longer true
+            _remove_derived(folder)
+        _sweep(folder)
     return record
 
 
@@ -386,10 +387,20 @@ def _refuse_other_schema(path: Path, content: bytes) -> None:
         )
 
 
-def _sweep(folder: Path, current: Checkpoint) -> None:
-    """Remove what an earlier state, or a process that died, left behind; only files that this module names."""
+def _sweep(folder: Path) -> None:
+    """Remove what an earlier state, or a process that died, left behind; only files that this module names.
+
+    What the record on the disk names stays, whatever it is: an error while it was saved does not tell whether it is
+    the new one already (the folder is synced after the file has its name). Where it cannot be read, all stays.
+    """
+    try:
+        saved = load(folder, Record)
+    except RecordDamaged:
+        return
+    current = saved and saved.checkpoint
+    named = (current.weights.name, current.optimizer.name) if current else ()
     for path in folder.iterdir():
-        if CHECKPOINT_FILE.fullmatch(path.name) and path.name not in (current.weights.name, current.optimizer.name):
+        if CHECKPOINT_FILE.fullmatch(path.name) and path.name not in named:
             path.unlink(missing_ok=True)
 
 

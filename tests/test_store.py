@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from mnist_bench import store
 from mnist_bench.core.bench_types import BenchRecord, GateRecord, SelfTestRecord, TrainingBenchRecord
 from mnist_bench.core.errors import BadInput, OutputUnwritable, RecordDamaged, RunExists, RunNotFound
-from mnist_bench.core.types import EpochMetrics, Record, Tally
+from mnist_bench.core.types import SCHEMA_VERSION, EpochMetrics, Record, Tally
 from tests.bench import made
 
 
@@ -34,6 +34,7 @@ EPOCHS = st.builds(
     evaluation_s=st.floats(0, 1e6),
 )
 ARRAYS = {"fc1.bias": np.arange(4, dtype=np.float32)}
+OTHERS = {"fc1.bias": np.arange(1, 5, dtype=np.float32)}
 
 
 @pytest.fixture
@@ -100,19 +101,31 @@ def test_a_damaged_record_is_named(damage, folder: Path, record: Record) -> None
         store.load_record(folder)
 
 
-@pytest.mark.parametrize("version", [b"0", b"3", b'"1"', b"null"])
+@pytest.mark.parametrize("version", [b"0", b"4", b'"1"', b"null"])
 def test_another_schema_version_is_named(version: bytes, folder: Path, record: Record) -> None:
-    content = store.to_json(record).replace(b'"schema_version": 2', b'"schema_version": ' + version)
+    content = store.to_json(record).replace(b'"schema_version": 3', b'"schema_version": ' + version)
     (folder / "run.json").write_bytes(content)
-    with pytest.raises(RecordDamaged, match=f"has schema version {version.decode()}, not 1 or 2"):
+    with pytest.raises(RecordDamaged, match=f"has schema version {version.decode()}, not 1 or 2 or 3"):
         store.load_record(folder)
 
 
 def test_a_record_of_the_first_version_is_read_as_what_it_means_now(folder: Path, record: Record) -> None:
-    content = store.to_json(record).replace(b'"schema_version": 2', b'"schema_version": 1')
+    content = store.to_json(record).replace(b'"schema_version": 3', b'"schema_version": 1')
     (folder / "run.json").write_bytes(content.replace(b'"processes":1,', b""))
     assert b"processes" not in (folder / "run.json").read_bytes()
+    assert b'"schema_version": 1' in (folder / "run.json").read_bytes()
     assert store.load_record(folder) == record
+
+
+KEPT = sorted((Path(__file__).parent.parent / "benchmarks" / "records").glob("bench-*"))
+
+
+@pytest.mark.parametrize("path", KEPT, ids=lambda path: path.name)
+def test_the_benchmarks_that_this_project_keeps_are_read(path: Path) -> None:
+    """They are of all schema versions that there were."""
+    found = store.read(path, BenchRecord)
+    assert found.rows
+    assert found.schema_version == SCHEMA_VERSION
 
 
 def test_a_packed_benchmark_is_read_and_a_damaged_one_named(tmp_path: Path) -> None:
@@ -163,6 +176,52 @@ def test_a_checkpoint_with_one_bit_flipped_is_refused(folder: Path, record: Reco
     path.unlink()
     with pytest.raises(RecordDamaged, match=saved.weights.name):
         store.load_arrays(folder, saved.weights)
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
+@pytest.mark.parametrize("fail_at", range(1, 7))
+def test_whichever_sync_fails_the_record_on_the_disk_names_files_that_are_there(
+    fail_at: int, error: int, folder: Path, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sixth is the folder's, after run.json has its name: the new state is the one to keep then."""
+    before = store.save_checkpoint(folder, record, ARRAYS, ARRAYS)
+    calls, fsync = [0], os.fsync
+
+    def broken(descriptor: int) -> None:
+        calls[0] += 1
+        if calls[0] == fail_at:
+            raise OSError(error, os.strerror(error))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(OutputUnwritable):
+        store.save_checkpoint(
+            folder, before, {"fc1.bias": ARRAYS["fc1.bias"] + 1}, {"fc1.bias": ARRAYS["fc1.bias"] + 2}
+        )
+    monkeypatch.undo()
+    saved = store.load_record(folder).checkpoint
+    assert saved
+    assert (saved == before.checkpoint) is (fail_at < 6)
+    for file in (saved.weights, saved.optimizer):
+        store.load_arrays(folder, file)
+    assert len(list(folder.glob("*.safetensors"))) == 2  # of the other state nothing is left
+
+
+def test_nothing_is_swept_where_the_record_cannot_be_read(
+    folder: Path, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = store.save_checkpoint(folder, record, ARRAYS, ARRAYS)
+    kept = contents(folder)
+    (folder / "run.json").write_text("{")
+
+    def broken(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(OutputUnwritable):
+        store.save_checkpoint(folder, saved, OTHERS, ARRAYS)
+    del kept["run.json"]
+    assert all((folder / name).read_bytes() == content for name, content in kept.items())
 
 
 @pytest.mark.parametrize("fail_at", [1, 2, 3])

@@ -172,7 +172,8 @@ def _measure(contender: Contender, block: int, position: int, found: _Found) -> 
         found.fail(contender, block, str(error))
         return
     for one in outcome.wrong:
-        found.fail(contender, block, one.reason, one.threads, one.batch_size)
+        if (one.threads, one.batch_size) not in found.left_out(contender):
+            found.fail(contender, block, one.reason, one.threads, one.batch_size)
     for row in outcome.rows:
         if (row.configuration.threads, row.configuration.batch_size) not in found.left_out(contender):
             found.add(replace(row, side=contender.side, sha256=contender.sha256))

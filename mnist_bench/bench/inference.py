@@ -83,7 +83,7 @@ def _contender(
 ) -> Contender:
     digest = sha256_of_file(model.path) if model else None
     name = target_name(runtime, model.precision if model else "fp32")
-    return Contender("", name, Process(runtime, model, plan, question, tuple(python)), digest)
+    return Contender("", name, Process(runtime, model, plan, question, tuple(python), digest), digest)
 
 
 def target_name(runtime: str, precision: str) -> str:
@@ -100,16 +100,21 @@ class Process:
     plan: BenchPlan
     question: Asked
     python: tuple[str, ...] = ()
+    sha256: str | None = None
 
     def __call__(self, block: int, position: int) -> Outcome:
         """See `Measurement`; the threads take turns in being first."""
-        argument = {
+        argument: dict[str, Any] = {
             "runtime": self.runtime,
             "model": _builtins(self.model),
             "device": self.plan.device,
             "images": str(self.question.images),
-            "answers": str(self.question.scratch) if block == 0 and self.model else None,
+            "answers": str(self.question.scratch) if self.model and (block == 0 or not self.python) else None,
         }
+        if not self.python:  # another installation may be older, and answers in the first block alone
+            argument["answer_all"] = block == 0
+        if self.model and sha256_of_file(self.model.path) != self.sha256:
+            raise child.ChildFailed(f"{self.model.path} changed while it was benchmarked", BadInput.exit_code)
         found = measured(
             "mnist_bench.bench.worker:measure", argument, self.plan, block, self.question.scratch, self.python
         )
@@ -123,14 +128,14 @@ class Process:
     def _outcome(
         self, found: dict[str, Any], session: dict[str, Any], batch: dict[str, Any], block: int, position: int
     ) -> Row | Wrong:
-        """Make a row of one sample; or say what is wrong with the answers, where this process was to give them."""
+        """Make a row of one sample; or say what is wrong with the answers."""
         ran = found | {"provider": session["provider"]}
         own = configuration(self.runtime, self.model, self.plan.device, ran, session["threads"], batch["batch_size"])
         checked, deviations = UNCHECKED, 0
         if batch["answers_file"]:
             logits = np.load(self.question.scratch / batch["answers_file"])
             answer = parity.Answer(own, logits, session["precision"])
-            result = parity.result(self.question.inputs, answer)
+            result = parity.result(self.question.inputs.first(len(logits)), answer)
             if result.failures:
                 return Wrong(own.threads, own.batch_size, f"wrong answers: {'; '.join(result.failures)}")
             checked, deviations = parity.RUNGS[result.rung], len(result.deviations)

@@ -53,7 +53,18 @@ class Summary:
 
     @property
     def limit_share(self) -> float | None:
-        """The share of the machine's limit that was reached."""
+        """The share of the machine's limit that was reached; None where it is unknown, or more than there is."""
+        share = self._share
+        return None if share is None or share > 1 else share
+
+    @property
+    def beyond_limit(self) -> float | None:
+        """The share of the machine's limit where it is above 1, which cannot be: an alarm."""
+        share = self._share
+        return None if share is None or share <= 1 else share
+
+    @property
+    def _share(self) -> float | None:
         return None if self.floor_s is None or self.unresolved else self.floor_s / self.p50
 
 
@@ -156,6 +167,17 @@ def block_effects(rows: Sequence[Row]) -> list[float]:
         for block, value in medians.items():
             logs.setdefault(block, []).append(math.log(value / middle))
     return [math.expm1(median(found)) for _, found in sorted(logs.items())]
+
+
+def alarms(record: BenchRecord) -> list[str]:
+    """Say of each row that beat the machine's limit that it did: no number of it can be believed."""
+    return [
+        f"ALARM: {row_name(row)}, batch {row.configuration.batch_size:,}, {row.configuration.threads} thread(s): "
+        f"{share:.0%} of the machine's limit, which cannot be. Either the limit was probed while the machine was "
+        f"slower, or what was timed is not this network: measure again when it is quiet."
+        for row in record.rows
+        if row.samples and (share := summarise(record, row).beyond_limit)
+    ]
 
 
 def unsteady(record: BenchRecord) -> str | None:

@@ -38,6 +38,7 @@ def measure(
     images: str,
     answers: str | None,
     warm_up: dict[str, Any],
+    answer_all: bool = True,
 ) -> dict[str, Any]:
     """Measure a runtime in this process: a session for each number of threads, in each the batch sizes in turn.
 
@@ -48,7 +49,8 @@ def measure(
         threads: numbers of threads, in the order in which sessions are opened.
         batch_sizes: ascending.
         images: an `.npy` file, float32 (n, 1, 28, 28).
-        answers: a folder to put the answers to all images into, or None where they were checked in another block.
+        answers: a folder to put the answers into; None for a runtime that gives none.
+        answer_all: answer every image, and not just as many as will be timed.
         warm_up: the fields of a `WarmUp`; its seconds are shared out among threads and batch sizes.
 
     Returns:
@@ -63,7 +65,8 @@ def measure(
     version = module.version()
     import_s = (time.perf_counter_ns() - began) * NANO
     sessions = [
-        _session(module, source, runtimes.Spec(device, count), batch_sizes, inputs, scratch, part) for count in threads
+        _session(module, source, runtimes.Spec(device, count), batch_sizes, inputs, scratch, part, answer_all)
+        for count in threads
     ]
     for later in sessions[1:]:
         forget_peaks(later["batches"])
@@ -89,12 +92,13 @@ def _session(
     inputs: Images,
     scratch: Path | None,
     warm_up: WarmUp,
+    answer_all: bool,
 ) -> dict[str, Any]:
     """Open a session and measure it with each batch size; how it runs is asked last, since asking costs memory."""
     began = time.perf_counter_ns()
     with module.open(model, spec) as session:
         load_s = (time.perf_counter_ns() - began) * NANO
-        batches = [_batch(session.run, inputs, size, scratch, warm_up, spec) for size in batch_sizes]
+        batches = [_batch(session.run, inputs, size, scratch, warm_up, spec, answer_all) for size in batch_sizes]
         effective = session.inspect()
     return {
         "threads": spec.threads,
@@ -112,12 +116,14 @@ def _batch(
     scratch: Path | None,
     warm_up: WarmUp,
     spec: runtimes.Spec,
+    answer_all: bool,
 ) -> dict[str, Any]:
     batches = split(inputs, size)
     first_call_s = timed(run, batches, 1)[0]
     answers_file = f"answers-{spec.threads}-{size}.npy" if scratch else None
     if scratch and answers_file:
-        np.save(scratch / answers_file, answered(run, batches)[: len(inputs)])
+        asked = batches if answer_all else batches[: calls_for(size)]
+        np.save(scratch / answers_file, answered(run, asked)[: len(inputs)])
     began = time.perf_counter_ns()
     calls = warmed(run, batches, warm_up)
     warm_up_s = (time.perf_counter_ns() - began) * NANO

@@ -10,10 +10,14 @@ from msgspec import Meta, Struct
 
 from mnist_bench.core.errors import BadInput
 
-SchemaVersion = Literal[1, 2]
-SCHEMA_VERSION: SchemaVersion = 2
-"""Version of the saved documents. History: 1, the first; 2, `TrainConfig.processes` (1 where it is not there)."""
-READABLE_VERSIONS: tuple[SchemaVersion, ...] = (1, 2)
+SchemaVersion = Literal[1, 2, 3]
+SCHEMA_VERSION: SchemaVersion = 3
+"""Version of the saved documents.
+
+History: 1, the first; 2, `TrainConfig.processes` (1 where it is not there); 3, `Artifact.saturation`,
+`ParityRecord.saturation` and `Environment.instructions` (unknown where they are not there).
+"""
+READABLE_VERSIONS: tuple[SchemaVersion, ...] = (1, 2, 3)
 
 Activation = Literal["relu", "sigmoid"]
 Validation = Literal["test", "holdout"]
@@ -155,7 +159,11 @@ class DatasetInfo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Environment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The machine and the software, as found when the work began; unknown things are None."""
+    """The machine and the software, as found when the work began; unknown things are None.
+
+    `instructions` are the instruction sets that decide how matrix products are computed, as Linux calls them; empty
+    where the system does not tell.
+    """
 
     started_at: str
     python: str
@@ -166,6 +174,7 @@ class Environment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     load_average: float | None
     virtual_machine: bool | None
     libraries: dict[str, str]
+    instructions: tuple[str, ...] = ()
     gpu: str | None = None
     gpu_driver: str | None = None
 
@@ -205,11 +214,32 @@ Precision = Literal["fp32", "tf32", "fp16", "bf16", "int8", "int8-dynamic"]
 """`int8` is quantised statically (QDQ), `int8-dynamic` at run time; `tf32` and `bf16` are of training engines alone."""
 
 
+LARGEST_INT16 = 2**15 - 1
+
+
+class Saturation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whether a quantised file's sums of two neighbouring products fit in 16 bits, in which some processors add them.
+
+    `largest_sum` is the largest that the weights allow, in magnitude, with activations of up to 255; of `pairs` of
+    neighbouring weights, `pairs_beyond` can exceed 16 bits.
+    """
+
+    largest_sum: Count
+    fits_16_bits: bool
+    pairs_beyond: Count
+    pairs: Count
+
+    def __post_init__(self) -> None:
+        if self.fits_16_bits is not (self.largest_sum <= LARGEST_INT16) or self.fits_16_bits is bool(self.pairs_beyond):
+            raise ValueError("a largest sum, a verdict and a number of pairs that contradict each other")
+
+
 class Artifact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A file exported for deployment.
 
     `version` is the format's own (an ONNX opset, an archive version), `batch` its batch size where that is fixed and
-    None where any is taken, `weights_sha256` the checkpoint file that it was exported from.
+    None where any is taken, `weights_sha256` the checkpoint file that it was exported from. `saturation` is of int8
+    files, and None for others.
     """
 
     name: Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -224,6 +254,7 @@ class Artifact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     exporter_version: str
     export_s: Seconds
     weights_sha256: Sha256
+    saturation: Saturation | None = None
 
 
 class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -323,6 +354,7 @@ class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     Images 0 … n - 1 are the test images, those from n on the edge images named in `edges`. `labels`,
     `reference_predictions` and `reference_margins` (best logit minus the second) are the reference's, per image.
+    `saturation` is of the targets that compute with int8, by name.
     """
 
     schema_version: SchemaVersion = SCHEMA_VERSION
@@ -340,6 +372,7 @@ class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     certificate: Certificate
     results: tuple[ParityResult, ...]
     skipped: tuple[Absent, ...] = ()
+    saturation: dict[str, Saturation] = {}
 
     @property
     def reference_correct(self) -> int:

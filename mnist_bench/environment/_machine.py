@@ -13,6 +13,12 @@ import psutil
 from mnist_bench.core.errors import BadInput, DeviceUnavailable
 from mnist_bench.core.types import Environment
 
+INSTRUCTIONS = (
+    *("sse4_1", "avx", "f16c", "fma", "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8"),
+    *("asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve"),
+)
+"""What Linux calls the instruction sets, of x86 and of ARM, by which libraries choose their kernels."""
+
 LIBRARIES = ("mnist-bench", "torch", "onnx", "onnxruntime", "numpy", "scikit-learn")
 
 
@@ -49,6 +55,7 @@ def collect(device: str = "cpu") -> Environment:
         load_average=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         virtual_machine="hypervisor" in cpuinfo["flags"].split() if "flags" in cpuinfo else None,
         libraries={name: version for name in LIBRARIES if (version := library_version(name))},
+        instructions=instructions(cpuinfo),
         **_gpu(device),
     )
 
@@ -60,6 +67,12 @@ def processor(cpuinfo: Mapping[str, str]) -> str | None:
     if not name or not told or any(letter.isdigit() for letter in name):
         return name
     return f"{name} ({', '.join(told)})"
+
+
+def instructions(cpuinfo: Mapping[str, str]) -> tuple[str, ...]:
+    """Return which of `INSTRUCTIONS` a processor has."""
+    there = f"{cpuinfo.get('flags', '')} {cpuinfo.get('Features', '')}".split()
+    return tuple(name for name in INSTRUCTIONS if name in there)
 
 
 def resolve_device(name: str) -> str:

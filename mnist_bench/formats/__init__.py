@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec.structs import replace
 
 from mnist_bench import store
@@ -104,7 +105,8 @@ def _write(target: Path, request: dict[str, Any], checkpoint: Checkpoint) -> Art
     began = time.perf_counter()
     with store.replacing(target) as temporary:
         argument = request | {"path": str(temporary)}
-        facts = child.call("mnist_bench.formats._request:serve", argument, time_limit_s=TIME_LIMIT_S)
+        found = child.call("mnist_bench.formats._request:serve", argument, time_limit_s=TIME_LIMIT_S)
+    facts = msgspec.convert(found, Facts)
     return Artifact(
         name=target.name,
         format=request["name"],
@@ -114,7 +116,7 @@ def _write(target: Path, request: dict[str, Any], checkpoint: Checkpoint) -> Art
         size_bytes=target.stat().st_size,
         export_s=time.perf_counter() - began,
         weights_sha256=checkpoint.weights.sha256,
-        **facts,
+        **msgspec.structs.asdict(facts),
     )
 
 

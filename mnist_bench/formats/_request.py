@@ -1,18 +1,18 @@
 """What an exporter gets and what it tells, on the inside of its process."""
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from mnist_bench import data, model, store
 from mnist_bench.core import plugins
-from mnist_bench.core.types import Precision, Record
+from mnist_bench.core.types import Precision, Record, Saturation
 
 EXAMPLE_BATCH = 2
 """With an example of one image, exporters take the batch size for a constant."""
@@ -51,14 +51,14 @@ class Request:
         } | {f"trained_with.{name}": version for name, version in versions.items()}
 
 
-@dataclass(frozen=True)
-class Facts:
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
     """What an exporter tells of the file that it wrote; see `Artifact`."""
 
     version: str
     exporter: str
     exporter_version: str
     batch: int | None = None
+    saturation: Saturation | None = None
 
 
 def serve(
@@ -79,4 +79,5 @@ def serve(
 
     request = Request(network, record, precision, opset, device, calibration)
     facts: Facts = plugins.load(formats, name).export(request, Path(path))
-    return dataclasses.asdict(facts)
+    fields: dict[str, Any] = msgspec.to_builtins(facts)
+    return fields

@@ -36,7 +36,7 @@ def export(request: Request, path: Path) -> Facts:
         package.unlink(missing_ok=True)
     local = [sysconfig.get_path("purelib"), sysconfig.get_path("include"), cache_dir(), str(Path.home())]
     rewrite(path, lambda name, content: None if name.endswith(".cpp") else _impersonal(content, local))
-    return Facts(version="aotinductor package", exporter="torch._inductor", exporter_version=torch.__version__)
+    return Facts(version="aotinductor package", exporter="torch._inductor", exporter_version=str(torch.__version__))
 
 
 def _impersonal(content: bytes, paths: list[str]) -> bytes:

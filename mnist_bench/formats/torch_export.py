@@ -35,4 +35,4 @@ def export(request: Request, path: Path) -> Facts:
 
     with path.open("wb") as file:
         torch.export.save(program(request), file)
-    return Facts(version="pt2 archive", exporter="torch.export", exporter_version=torch.__version__)
+    return Facts(version="pt2 archive", exporter="torch.export", exporter_version=str(torch.__version__))

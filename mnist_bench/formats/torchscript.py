@@ -32,4 +32,4 @@ def export(request: Request, path: Path) -> Facts:
         frozen = torch.jit.freeze(torch.jit.trace(request.network, request.example()))  # type: ignore[no-untyped-call]
         torch.jit.save(frozen, path)
     rewrite(path, lambda name, content: None if name.endswith(".debug_pkl") else content)
-    return Facts(version="torchscript", exporter="torch.jit.trace", exporter_version=torch.__version__)
+    return Facts(version="torchscript", exporter="torch.jit.trace", exporter_version=str(torch.__version__))

@@ -4,7 +4,7 @@ The derivation, with every assumption, stands in `docs/certificate.md`; the symb
 of the distance between a runtime's value and the float64 reference's, so the reference's own rounding is in them too.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,10 @@ class Bounds:
     margins: Array
     margin_bounds: Array
     certified: NDArray[np.bool_]
+
+    def first(self, count: int) -> "Bounds":
+        """Return those of the first so many images."""
+        return Bounds(**{field.name: getattr(self, field.name)[:count] for field in fields(self)})
 
 
 def gamma(operations: int, unit: float) -> float:

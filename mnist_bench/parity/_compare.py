@@ -29,7 +29,8 @@ EPS = 2.0**-23
 class Tier:
     """What is demanded of a lower precision, whose rounding the certificate does not cover.
 
-    `largest_difference` in logits, `flips` a number, `flip_share` and `accuracy_loss` shares of the test images.
+    `largest_difference` in logits, `flips` a number, `flip_share` and `accuracy_loss` shares of the test images; one
+    image is always allowed, for a share cannot be told from fewer images than make one.
     """
 
     largest_difference: float = float("inf")
@@ -49,18 +50,27 @@ TIERS: dict[Precision, Tier] = {
 class Inputs:
     """What runtimes are asked: `images` float32 (n + e, 1, 28, 28): n test images with `labels` (n,), e edge images.
 
-    `edges` names the latter; `bounds` are the reference's logits and the certificate, for all of them.
+    `edges` names the latter; `bounds` are the reference's logits and the certificate, for all of them. `of_all` is the
+    `largest_logit` of more images, of which these are the first.
     """
 
     images: NDArray[np.float32]
     labels: NDArray[np.uint8]
     edges: tuple[str, ...]
     bounds: Bounds
+    of_all: float | None = None
+
+    def first(self, count: int) -> "Inputs":
+        """Return the first so many images, test images before edge images, with the tolerance of all of them."""
+        if count >= len(self.images):
+            return self
+        edges = self.edges[: max(count - len(self.labels), 0)]
+        return Inputs(self.images[:count], self.labels[:count], edges, self.bounds.first(count), self.largest_logit)
 
     @property
     def largest_logit(self) -> float:
         """The reference's largest |logit| over the test images: edge images must not widen the tolerance."""
-        return float(np.abs(self.bounds.logits[: len(self.labels)]).max())
+        return self.of_all or float(np.abs(self.bounds.logits[: len(self.labels)]).max())
 
     @property
     def tolerance(self) -> float:
@@ -160,15 +170,15 @@ def _tier_failures(inputs: Inputs, result: ParityResult, tier: Tier) -> tuple[st
     images = len(inputs.labels)
     flips = sum(deviation.image < images for deviation in result.deviations)
     reference_correct = int((inputs.bounds.predictions[:images] == inputs.labels).sum())
-    loss = (reference_correct - result.correct) / images
+    lost = reference_correct - result.correct
     failures = []
     allowed = tier.largest_difference
     if result.largest_difference is not None and result.largest_difference > allowed:
         failures.append(f"largest |Δlogit| {result.largest_difference:.2g}, allowed {allowed:.2g}")
     if tier.flips is not None and flips > tier.flips:
         failures.append(f"{flips} flips, allowed {tier.flips}")
-    if flips > tier.flip_share * images:
+    if flips > max(tier.flip_share * images, 1):
         failures.append(f"{flips} of {images} predictions differ, allowed {tier.flip_share:.1%}")
-    if loss > tier.accuracy_loss:
-        failures.append(f"accuracy is {100 * loss:.2f} points lower, allowed {100 * tier.accuracy_loss:.1f}")
+    if lost > max(tier.accuracy_loss * images, 1):
+        failures.append(f"accuracy is {100 * lost / images:.2f} points lower, allowed {100 * tier.accuracy_loss:.1f}")
     return tuple(failures)

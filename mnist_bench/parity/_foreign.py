@@ -14,9 +14,9 @@ from mnist_bench import data, runtimes, store
 from mnist_bench.core import child
 from mnist_bench.core.digest import sha256_of_file
 from mnist_bench.core.errors import BadInput, ModelRefused
-from mnist_bench.core.types import Configuration, Manifest, ParityRecord, Precision, Record
+from mnist_bench.core.types import Configuration, Manifest, ParityRecord, Precision, Record, Saturation
 from mnist_bench.parity._inputs import build_inputs
-from mnist_bench.parity._verify import Answer, Plan, Target, absence, answer_all, parity_record, result, weights_of
+from mnist_bench.parity._verify import Answer, Plan, Target, absence, answer_all, compared, parity_record, weights_of
 
 TIME_LIMIT_S = 600
 MEMORY_LIMIT_BYTES = 4 * 1024**3
@@ -59,8 +59,8 @@ def verify_file(
     with tempfile.TemporaryDirectory() as scratch:
         np.save(Path(scratch, "images.npy"), inputs.images)
         answers = [answer for name in names for answer in _ask(path, name, kind, precision, plan, Path(scratch))]
-        results = [result(inputs, answer) for answer in answers]
-    return parity_record(record, dataset, inputs, results, [])
+        results, saturation = compared(inputs, answers)
+    return parity_record(record, dataset, inputs, results, [], saturation)
 
 
 def _readers(path: Path, kind: str, precision: Precision, plan: Plan) -> list[str]:
@@ -125,6 +125,7 @@ def _ask(path: Path, name: str, kind: str, precision: Precision, plan: Plan, scr
             np.load(scratch / answer["file"]) if answer["file"] else None,
             answer["precision"],
             answer["failure"],
+            msgspec.convert(answer["saturation"], Saturation | None),
         )
         for answer in found
     ]
@@ -145,9 +146,9 @@ def serve(
         if name and answer.logits is not None:
             np.save(Path(scratch, name), answer.logits)
         configuration = msgspec.to_builtins(answer.configuration)
-        found.append(
-            {"configuration": configuration, "file": name, "precision": answer.precision, "failure": answer.failure}
-        )
+        facts = {"precision": answer.precision, "failure": answer.failure}
+        saturation = msgspec.to_builtins(answer.saturation)
+        found.append({"configuration": configuration, "file": name, "saturation": saturation, **facts})
     return found
 
 

@@ -1,6 +1,6 @@
 """Running every runtime on every image in every configuration, and comparing each with the one reference."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from mnist_bench.core.types import (
     ParityRecord,
     ParityResult,
     Record,
+    Saturation,
     Uncertified,
 )
 from mnist_bench.parity._compare import Inputs, compare
@@ -77,10 +78,9 @@ def verify(folder: Path, record: Record, dataset: data.Dataset, plan: Plan, told
     weights = weights_of(folder, record)
     targets = find_targets(folder, record, plan.runtimes, plan.device)
     inputs = build_inputs(dataset, weights)
-    results = [
-        result(inputs, answer) for target in targets.ready for answer in answer_all(target, inputs.images, plan, told)
-    ]
-    return parity_record(record, dataset, inputs, results, targets.skipped)
+    answers = (answer for target in targets.ready for answer in answer_all(target, inputs.images, plan, told))
+    results, saturation = compared(inputs, answers)
+    return parity_record(record, dataset, inputs, results, targets.skipped, saturation)
 
 
 def weights_of(folder: Path, record: Record) -> Weights:
@@ -197,6 +197,17 @@ class Answer:
     logits: NDArray[np.float32] | None
     precision: str
     failure: str | None = None
+    saturation: Saturation | None = None
+
+
+def compared(inputs: Inputs, answers: Iterable[Answer]) -> tuple[list[ParityResult], dict[str, Saturation]]:
+    """Compare answers with the reference; and say of each target that computes with int8 whether it can saturate."""
+    results, saturation = [], {}
+    for answer in answers:
+        results.append(result(inputs, answer))
+        if answer.saturation:
+            saturation[answer.configuration.target] = answer.saturation
+    return results, saturation
 
 
 def result(inputs: Inputs, answer: Answer) -> ParityResult:
@@ -226,7 +237,7 @@ def answer_all(target: Target, images: NDArray[np.float32], plan: Plan, told: To
                     asked = _configuration(target, spec, batch_size, module.version(), effective.provider)
                     told(asked)
                     logits = _logits(session, images, batch_size, target.model.batch)
-                    yield Answer(asked, logits, effective.precision)
+                    yield Answer(asked, logits, effective.precision, saturation=effective.saturation)
         except MemoryError:
             raise  # this process's trouble, and no answer
         except Exception as error:  # noqa: BLE001 whatever a runtime raises is its answer
@@ -273,6 +284,7 @@ def parity_record(
     inputs: Inputs,
     results: Sequence[ParityResult],
     skipped: Sequence[Absent],
+    saturation: dict[str, Saturation],
 ) -> ParityRecord:
     """Put together what is saved."""
     assert record.checkpoint
@@ -292,6 +304,7 @@ def parity_record(
         certificate=certificate(inputs),
         results=tuple(results),
         skipped=tuple(skipped),
+        saturation=saturation,
     )
 
 

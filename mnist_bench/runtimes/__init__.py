@@ -9,10 +9,10 @@ device that it was exported for. Heavy imports stay inside the functions.
 from typing import Any
 
 from mnist_bench.core import plugins
-from mnist_bench.runtimes._onnx_graph import effective_precision as onnx_precision
+from mnist_bench.runtimes._onnx_graph import saturation
 from mnist_bench.runtimes._session import Effective, Model, Session, Spec
 
-__all__ = ["Effective", "Model", "Session", "Spec", "load", "names", "onnx_precision"]
+__all__ = ["Effective", "Model", "Session", "Spec", "load", "names", "saturation"]
 
 
 def names() -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_bench.core.errors import DeviceUnavailable
-from mnist_bench.core.types import Activation, Precision, Skipped
+from mnist_bench.core.types import Activation, Precision, Saturation, Skipped
 
 PROBE = 2  # torch.compile takes a batch of one for a constant
 
@@ -43,11 +43,12 @@ class Spec:
 class Effective:
     """Where and how a session really runs, read back from it and not repeated from what was asked for.
 
-    `precision` is a `Precision`, or the name of what runs instead.
+    `precision` is a `Precision`, or the name of what runs instead; `saturation` is of what computes with int8.
     """
 
     provider: str
     precision: str
+    saturation: Saturation | None = None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 from mnist_bench.core.errors import DeviceUnavailable
 from mnist_bench.core.types import Precision, Skipped
-from mnist_bench.runtimes._onnx_graph import effective_precision
+from mnist_bench.runtimes._onnx_graph import effective_precision, saturation
 from mnist_bench.runtimes._session import Effective, Images, Logits, Model, Session, Spec
 
 FORMAT, DEVICES = "onnx", ("cpu", "cuda")
@@ -56,13 +56,14 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
         logits: Logits = session.run(None, {name: images})[0]
         return logits
 
-    yield Session(run, lambda: Effective(provider, _precision(model)))
+    yield Session(run, lambda: _effective(model, provider))
 
 
-def _precision(model: Model) -> Precision:
+def _effective(model: Model, provider: str) -> Effective:
     import onnx
 
-    return effective_precision(onnx.load(model.path, load_external_data=False).graph)
+    graph = onnx.load(model.path, load_external_data=False).graph
+    return Effective(provider, effective_precision(graph), saturation(graph))
 
 
 def _providers(device: str) -> list[Any]:

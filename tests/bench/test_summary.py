@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from mnist_bench.bench.summary import floor_s, summarise, unsteady
+from mnist_bench.bench.summary import alarms, floor_s, summarise, unsteady
 from mnist_bench.core.architecture import (
     LAYERS,
     PARAMETERS,
@@ -64,6 +64,18 @@ def test_half_precision_moves_half_the_weights() -> None:
     limits = (made.limits(bytes_per_s=1e9),)
     half = made.row([1.0], made.configuration(precision="fp16"))
     assert floor_s(half, limits) == pytest.approx((PARAMETERS * 2 + 794 * 4) / 1e9)
+
+
+def test_more_than_the_machine_can_do_is_an_alarm_and_no_share() -> None:
+    row = made.row([1e-4] * 6, made.configuration(batch=1_000))
+    limits = (made.limits(flop_per_s=1e9),)
+    record = made.record([row], limits=limits)
+    found = summarise(record, row)
+    assert found.limit_share is None
+    assert found.beyond_limit == pytest.approx(1_070_080_000 / 1e9 / 1e-4)
+    (told,) = alarms(record)
+    assert told.startswith("ALARM: ")
+    assert alarms(made.record([made.row([2.0] * 6, made.configuration(batch=1_000))], limits=limits)) == []
 
 
 def test_no_floor_is_claimed_where_no_limit_was_measured() -> None:

@@ -130,6 +130,47 @@ def test_wrong_answers_are_not_timed(here: Path, run: Run, monkeypatch: pytest.M
     assert (failure.block, failure.threads, failure.batch_size) == (0, 1, 128)
 
 
+def test_a_file_that_is_swapped_while_it_is_benchmarked_is_not_timed(
+    here: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured, blocks = inference.Process.__call__, []
+
+    def swap(self: inference.Process, block: int, position: int) -> Any:
+        blocks.append(block)
+        if block == 1:
+            (here / "model.onnx").write_bytes((here / "model-fp16.onnx").read_bytes())
+        return measured(self, block, position)
+
+    monkeypatch.setattr(inference.Process, "__call__", swap)
+    assert bench(run, *ORT, "--batch-size", "1", "--threads", "1") == 0
+    saved = store.load(here, BenchRecord)
+    assert saved is not None
+    (failure,) = [one for one in saved.failures if one.target == "onnxruntime"]
+    assert failure.block == 1
+    assert "model.onnx changed while it was benchmarked" in failure.reason
+
+
+def test_answers_that_go_wrong_later_are_not_timed(here: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every process answers the images on which it is timed, in every block."""
+    real, loads = np.load, [0]
+
+    def lie(path: Path, *arguments: Any) -> Any:
+        found = real(path, *arguments)
+        if "answers-1-1.npy" in str(path):
+            loads[0] += 1
+            return found[:, ::-1] if loads[0] > 1 else found
+        return found
+
+    monkeypatch.setattr(np, "load", lie)
+    only = ("--runtime", "torch-eager", "--threads", "1", "--batch-size", "1")
+    assert bench(run, *only) == 0
+    saved = store.load(here, BenchRecord)
+    assert saved is not None
+    (failure,) = saved.failures
+    assert failure.reason.startswith("wrong answers: ")
+    assert (failure.block, failure.threads, failure.batch_size) == (1, 1, 1)
+
+
 def test_a_process_that_hangs_becomes_a_reason(
     here: Path, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

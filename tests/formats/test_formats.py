@@ -114,6 +114,17 @@ def test_int8_keeps_its_last_layer_in_float(exported: Path) -> None:
     assert stored[last.input[1]] == onnx.TensorProto.FLOAT
 
 
+@pytest.mark.parametrize("precision", ["int8", "int8-dynamic"])
+def test_int8_cannot_saturate_in_16_bits(precision: Precision, exported: Path) -> None:
+    entry = artifact(exported, "onnx", precision)
+    assert entry.saturation
+    assert entry.saturation.fits_16_bits
+    for weight in onnx.load(exported / entry.name).graph.initializer:
+        if weight.data_type == onnx.TensorProto.INT8 and len(weight.dims) == 2:
+            assert np.abs(onnx.numpy_helper.to_array(weight).astype(int)).max() <= 64
+    assert artifact(exported, "onnx").saturation is None
+
+
 def test_an_opset_can_be_chosen(own_copy: Path) -> None:
     done = formats.export(own_copy, store.load_record(own_copy), "onnx", opset=18)
     assert isinstance(done, Artifact)

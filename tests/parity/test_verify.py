@@ -351,6 +351,29 @@ def test_a_foreign_file_of_lower_precision_must_say_so(
     assert run(*QUICK, *arguments, "--precision", precision) == 0
 
 
+def test_a_foreign_file_that_can_saturate_is_told_with_its_pairs(
+    own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = onnx.load(own_copy / "model-int8.onnx")
+    weight = next(one for one in model.graph.initializer if one.name == "fc2.weight_quantized")
+    values = onnx.numpy_helper.to_array(weight).copy()
+    values[5:7] = 0
+    values[5, 10:12], values[6, 11:13] = (127, 2), (-127, -127)  # the pairs are 10 and 11, 12 and 13
+    weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
+    onnx.save(model, "saturates.onnx")
+    arguments = ("--precision", "int8", "--runtime", "onnxruntime", "--model")
+    assert run(*QUICK, *arguments, own_copy / "model-int8.onnx") == 0
+    assert "fits in 16 bits" in capsys.readouterr().out
+    assert run(*QUICK, *arguments, "saturates.onnx", "--json", "-") in (0, 1)
+    found = json.loads(capsys.readouterr().out)["saturation"]["onnxruntime int8"]
+    pairs = (784 * 512 + 512 * 256) // 2
+    assert found == {"largest_sum": 255 * 129, "fits_16_bits": False, "pairs_beyond": 1, "pairs": pairs}
+    run(*QUICK, *arguments, "saturates.onnx")
+    told = capsys.readouterr().out
+    assert "CAN SATURATE" in told
+    assert "without VNNI" in told
+
+
 def test_a_runtime_that_cannot_read_a_foreign_file_is_told(
     own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:

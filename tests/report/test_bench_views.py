@@ -45,13 +45,14 @@ def inference() -> BenchRecord:
         Failure(target="onnxruntime int8", threads=1, batch_size=128, block=0, reason="wrong answers: 900 flips"),
     )
     absent = Absent(target="aotinductor", reason="the run holds no aotinductor file", remedy="mnist-bench export")
-    return made.record(rows, plan=plan, failures=failures, skipped=(absent,))
+    limits = (made.limits(flop_per_s=2e11, bytes_per_s=1.25e11),)
+    return made.record(rows, plan=plan, limits=limits, failures=failures, skipped=(absent,))
 
 
 def training() -> BenchRecord:
     own = row("eager", 1.5, batch=128, form=TRAINING_FORMAT)
     own = replace(own, samples=tuple(replace(one, images=60_000) for one in own.samples))
-    return made.record([own], TrainingBenchRecord)
+    return made.record([own], TrainingBenchRecord, limits=(made.limits(flop_per_s=2e11),))
 
 
 def gate() -> BenchRecord:

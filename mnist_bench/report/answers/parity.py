@@ -7,6 +7,7 @@ from mnist_bench.report._answer import Answer
 from mnist_bench.report._material import Material
 from mnist_bench.report._parity import by_target, flipped, flipped_edges
 from mnist_bench.report._table import ViewOptions
+from mnist_bench.report.views.parity.saturation import WHERE
 
 ORDER = 1
 QUESTION = "Does the exported model still give the same answers?"
@@ -35,6 +36,8 @@ def _sentences(record: ParityRecord) -> Iterator[str]:
         }
         if of_kind:
             yield from _flips(record, kind, of_kind)
+    if can := [name for name, found in record.saturation.items() if not found.fits_16_bits]:
+        yield f"On {WHERE}, {', '.join(can)} can saturate, and answer otherwise than here."
     covered = record.certificate
     yield (
         f"On {covered.certified:,} of {covered.images:,} test images no IEEE float32 runtime, in whatever order it "

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from matplotlib.ticker import PercentFormatter
 
-from mnist_bench.bench.summary import rows_of, summarise
+from mnist_bench.bench.summary import alarms, rows_of, summarise
 from mnist_bench.core.bench_types import BenchRecord
 from mnist_bench.core.types import Skipped
 from mnist_bench.report._material import Material
@@ -46,16 +46,13 @@ def _picture(record: BenchRecord, batch: int, threads: int) -> Picture | Skipped
         [None] * len(found),
         [False] * len(found),
     )
-    axes.set(xlim=(0, max(1.0, found[0][1]) * 1.05), xlabel="share of the machine's limit")
+    axes.set(xlim=(0, 1.05), xlabel="share of the machine's limit")
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     axes.axvline(1.0, color="#000000", linewidth=1)
     says = (
         f"Share of the machine's limit that {record.name} reached, {where}: from {found[0][1]:.0%} "
         f"({found[0][0]}) down to {found[-1][1]:.0%} ({found[-1][0]})."
     )
-    if found[0][1] > 1:
-        says += (
-            " Above 100% is no share: the limit was measured while the machine was slower, so benchmark it again when "
-            "it is quiet."
-        )
+    if told := alarms(record):
+        says = " ".join([says, *told])
     return Picture(record.name, f"limit-share-{threads}", figure, says)

@@ -10,7 +10,7 @@ from mnist_bench.report._material import Material
 from mnist_bench.report._parity import by_target
 from mnist_bench.report._table import Cell, Column, Table, ViewOptions
 from mnist_bench.report.page._blocks import Block, Faces, Folded, Heading
-from mnist_bench.report.views.parity import certificate, flips, low_precision, runtimes, skipped
+from mnist_bench.report.views.parity import certificate, flips, low_precision, runtimes, saturation, skipped
 
 ORDER = 8
 TITLE = "Parity of the runtimes, and the certificate"
@@ -40,6 +40,7 @@ def _compared(record: ParityRecord, options: ViewOptions) -> Iterator[Block]:
     yield _ladder(record)
     yield from flips.build(record, options)
     yield from low_precision.build(record, options)
+    yield from saturation.build(record, options)
     yield from certificate.build(record, options)
     yield Folded("Differences of logits", [differences])
     yield from skipped.build(record, options)

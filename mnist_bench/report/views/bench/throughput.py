@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.bench.summary import peak_memory, rows_of, summarise
+from mnist_bench.bench.summary import alarms, peak_memory, rows_of, summarise
 from mnist_bench.core.bench_types import BenchRecord, Row
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
@@ -18,7 +18,7 @@ COLUMNS = [
 ]
 NOTE = (
     "Floor: what this machine would need at best, operations over its best rate or bytes over bandwidth, the larger; "
-    "no limit is measured for integers; above 100% the probe met the machine in a slower phase. Peak memory: resident, "
+    "no limit is measured for integers. Peak memory: resident, "
     "with Python, NumPy and the test images, of processes that had served no larger batch."
 )
 
@@ -29,7 +29,7 @@ def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
     lines = [_line(record, row) for row in rows]
     if lines:
         title = f"Throughput of {record.name} on {record.plan.device}"
-        yield Table(title, _columns(record), lines, notes=[NOTE])
+        yield Table(title, _columns(record), lines, notes=[*alarms(record), NOTE])
 
 
 def _columns(record: BenchRecord) -> list[Column]:

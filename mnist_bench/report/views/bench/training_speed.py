@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from statistics import median
 
-from mnist_bench.bench.summary import peak_memory, rows_of, summarise, unsteady
+from mnist_bench.bench.summary import alarms, peak_memory, rows_of, summarise, unsteady
 from mnist_bench.core.bench_types import LOSS_TOLERANCE, REFERENCE_ENGINE, BenchRecord, Row
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
@@ -64,6 +64,7 @@ def _which(row: Row) -> list[Cell]:
 
 def _notes(record: BenchRecord) -> list[str]:
     notes = [
+        *alarms(record),
         f"Whole epochs of training steps after a first one to warm up; evaluation, loading and saving excluded. Epoch: "
         f"median of {len(record.blocks)} process medians with its exact 95% interval. Floor: the eight matrix products "
         f"of each step at the measured rate of those products, plus Adam's seven passes over the parameters at the "

@@ -6,7 +6,7 @@ from mnist_bench.core.types import ParityRecord, Uncertified
 from mnist_bench.report._parity import image_name, label_name
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
-ORDER = 4
+ORDER = 5
 PREVIEW = 20
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from mnist_bench.core.types import ParityRecord
 from mnist_bench.report._table import Column, Table, ViewOptions
 
-ORDER = 5
+ORDER = 6
 
 
 def build(record: ParityRecord, _options: ViewOptions) -> Iterator[Table]:

@@ -1,0 +1,91 @@
+"""What is read from a graph: its precision, and whether its int8 products can saturate."""
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from mnist_bench.runtimes import saturation
+from mnist_bench.runtimes._onnx_graph import effective_precision
+
+
+def graph(*nodes: onnx.NodeProto, **stored: Any) -> onnx.GraphProto:
+    """Return a graph from `x` to `y`."""
+    tensors = [numpy_helper.from_array(np.asarray(value), name) for name, value in stored.items()]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", "m"]) for name in ("x", "y")]
+    return helper.make_graph(nodes, "made", ends[:1], ends[1:], tensors)
+
+
+def quantised(weight: NDArray[Any], operator: str = "Gemm", **attributes: Any) -> onnx.GraphProto:
+    """Return a product in QDQ form, of weights (units, inputs) with transB=1, and (inputs, units) without."""
+    return graph(
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["a"]),
+        helper.make_node("DequantizeLinear", ["w", "scale"], ["b"]),
+        helper.make_node(operator, ["a", "b"], ["y"], **attributes),
+        w=weight,
+        scale=np.float32(1),
+        zero=np.uint8(0),
+    )
+
+
+@pytest.mark.parametrize(
+    ("weights", "largest", "beyond", "pairs"),
+    [
+        ([100, 28], 255 * 128, 0, 1),
+        ([100, 29], 255 * 129, 1, 1),
+        ([-100, -29], 255 * 129, 1, 1),
+        ([127, -127], 255 * 127, 0, 1),  # activations of 255 and 0
+        ([1, 127, 127, 1], 255 * 128, 0, 2),  # neighbours are 0 and 1, 2 and 3: never 1 and 2
+        ([0, 0, 127], 255 * 127, 0, 2),  # the last one is alone
+        ([0, 0], 0, 0, 1),
+    ],
+)
+def test_pairs_of_neighbouring_inputs_are_summed_for_the_worst_activations(
+    weights: list[int], largest: int, beyond: int, pairs: int
+) -> None:
+    found = saturation(quantised(np.array([weights], np.int8), transB=1))
+    assert found
+    assert (found.largest_sum, found.pairs_beyond, found.pairs) == (largest, beyond, pairs)
+    assert found.fits_16_bits is (largest <= 32_767)
+
+
+def test_all_forms_of_a_quantised_product_are_read_alike() -> None:
+    weight = np.array([[127, 127, 1], [1, 2, 3]], np.int8)  # units, inputs
+    forms = [
+        quantised(weight, transB=1),
+        quantised(weight.T),
+        quantised(weight.T, "MatMul"),
+        quantised((weight.astype(int) + 128).astype(np.uint8), transB=1),
+        graph(helper.make_node("MatMulInteger", ["q", "w"], ["y"]), w=weight.T),
+        graph(helper.make_node("QLinearMatMul", ["q", "s", "z", "w", "s", "z", "s", "z"], ["y"]), w=weight.T),
+        graph(
+            helper.make_node("QGemm", ["q", "s", "z", "w", "s", "z"], ["y"], "", "", "com.microsoft", transB=1),
+            w=weight,
+        ),
+    ]
+    for form in forms:
+        found = saturation(form)
+        assert found
+        assert (found.largest_sum, found.pairs_beyond, found.pairs) == (255 * 254, 1, 4)
+
+
+def test_what_multiplies_no_bytes_has_no_sums_to_look_at() -> None:
+    weight = np.ones((4, 4), np.float32)
+    assert saturation(graph(helper.make_node("Gemm", ["x", "w"], ["y"]), w=weight)) is None
+    weights_alone = graph(
+        helper.make_node("DequantizeLinear", ["w", "scale"], ["b"]),
+        helper.make_node("MatMul", ["x", "b"], ["y"]),
+        w=np.ones((4, 4), np.int8),
+        scale=np.float32(1),
+    )
+    assert saturation(weights_alone) is None
+
+
+def test_quantised_operators_are_int8() -> None:
+    weight = np.ones((4, 4), np.int8)
+    product = helper.make_node("QLinearMatMul", ["q", "s", "z", "w", "s", "z", "s", "z"], ["y"])
+    assert effective_precision(graph(product, w=weight)) == "int8"
