@@ -37,6 +37,7 @@ def parts(path: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
+@pytest.mark.processors
 @pytest.mark.parametrize(("name", "precision"), KINDS)
 def test_the_manifest_tells_the_truth(name: str, precision: Precision, exported: Path) -> None:
     entry = artifact(exported, name, precision)
@@ -78,6 +79,7 @@ def test_two_exports_are_equal_byte_for_byte(name: str, precision: Precision, ex
     assert again.sha256 == before.sha256
 
 
+@pytest.mark.processors
 @pytest.mark.parametrize("batch", [1, 2, 7, 128, 10_000])
 @pytest.mark.parametrize(("name", "precision"), KINDS)
 def test_any_batch_size_runs(name: str, precision: Precision, batch: int, exported: Path, digits: data.Dataset) -> None:

@@ -207,6 +207,7 @@ def sigmoids() -> dict[str, Callable[[float32.F32], float32.F32]]:
     }
 
 
+@pytest.mark.processors
 @pytest.mark.parametrize("name", ["torch", "onnxruntime", "coarse"])
 def test_the_sigmoids_that_are_here_keep_the_assumption(name: str) -> None:
     arguments = np.linspace(-100, 100, 4_000_001).astype(np.float32)

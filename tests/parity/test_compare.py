@@ -7,6 +7,7 @@ from tests.parity.float32 import F32
 from tests.parity.test_certificate import random_images, random_weights
 
 TESTS = 16  # of 20 images; the other four stand for edge images
+pytestmark = pytest.mark.processors
 
 
 @pytest.fixture(scope="module")

@@ -34,6 +34,7 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
     return err
 
 
+@pytest.mark.processors
 @pytest.mark.parametrize("name", ALL)
 def test_every_runtime_gives_the_reference_s_answers(name: str, exported: Path, digits: data.Dataset) -> None:
     found = verify(exported, digits, name)
@@ -65,6 +66,7 @@ def test_without_a_gpu_cuda_is_skipped_with_the_remedy() -> None:
         assert skipped.remedy
 
 
+@pytest.mark.processors
 def test_the_certificate_covers_nearly_all_digits(exported: Path, digits: data.Dataset) -> None:
     found = verify(exported, digits, "torch-eager", batch_sizes=(128,)).certificate
     assert found.images == 360

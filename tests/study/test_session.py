@@ -103,6 +103,7 @@ def test_jobs_keep_the_pairs_of_a_seed_together() -> None:
     assert [job.seeds for job in jobs.jobs_of([("relu", seed) for seed in range(5)], 2)] == [(0, 1), (2, 3), (4,)]
 
 
+@pytest.mark.processors
 @pytest.mark.parametrize("activation", ["relu", "sigmoid"])
 def test_many_seeds_at_once_train_as_one_by_one(activation: Any, digits: data.Dataset) -> None:
     config = replace(CONFIG, activation=activation, engine=study.BATCHED)

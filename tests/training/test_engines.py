@@ -17,6 +17,7 @@ from tests import nearness
 from tests.training import textbook
 
 BATCH, IMAGES = 64, 300  # the last batch is short
+pytestmark = pytest.mark.processors
 
 
 def exact(device: str) -> list[str]:

@@ -25,6 +25,7 @@ from tests.training.test_engines import tensors
 
 CONFIG = TrainConfig(dataset="digits", batch_size=64)
 EPOCHS, IMAGES = 2, 150  # the last batch is short
+pytestmark = pytest.mark.processors
 
 
 @pytest.fixture
