@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 
 from mnist_bench import store
+from mnist_bench.core.kinds import Activation
 from mnist_bench.core.study_types import StudyRecord
-from mnist_bench.core.types import Activation
 from mnist_bench.study import statistics, summary
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from mnist_bench.core.architecture import CLASSES, HIDDEN_1, HIDDEN_2, PIXELS
-from mnist_bench.core.types import Activation
+from mnist_bench.core.kinds import Activation
 
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {"relu": nn.ReLU, "sigmoid": nn.Sigmoid}
 

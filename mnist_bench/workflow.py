@@ -18,7 +18,8 @@ from mnist_bench.bench import session
 from mnist_bench.bench.blocks import Progress
 from mnist_bench.core.bench_types import BenchPlan, BenchRecord
 from mnist_bench.core.errors import MnistBenchError, ParityBroken, RecordDamaged
-from mnist_bench.core.types import Absent, Artifact, Configuration, Manifest, ParityRecord, Precision, Record, Skipped
+from mnist_bench.core.kinds import Precision, Skipped
+from mnist_bench.core.types import Absent, Artifact, Configuration, Manifest, ParityRecord, Record
 
 BLOCKS, BATCH_SIZES = 6, (1, 128)
 COMPILED_FORMATS, COMPILED_RUNTIMES = ("aotinductor",), ("aotinductor", "torch-compile")

@@ -10,7 +10,8 @@ import torch
 
 from mnist_bench import data, formats, training
 from mnist_bench.cli import _main
-from mnist_bench.core.types import Artifact, FinalMeasurement, Record, Skipped, TrainConfig
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.types import Artifact, FinalMeasurement, Record, TrainConfig
 
 MNIST_ROOT = Path(os.environ.pop("MNIST_BENCH_DATA", "/nowhere"))
 Run = Callable[..., int]

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from mnist_bench import model
-from mnist_bench.core.types import Activation
+from mnist_bench.core.kinds import Activation
 
 
 def test_the_network_is_as_specified() -> None:

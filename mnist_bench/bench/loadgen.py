@@ -13,7 +13,8 @@ from mnist_bench.bench import inference
 from mnist_bench.bench.session import Subject
 from mnist_bench.core import child
 from mnist_bench.core.errors import EnvironmentProblem, ParityBroken, RecordDamaged
-from mnist_bench.core.types import Configuration, Skipped
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.types import Configuration
 
 FOLDER, SUMMARY, DETAIL = "loadgen", "mlperf_log_summary.txt", "mlperf_log_detail.txt"
 GRACE_S = 120

@@ -8,8 +8,9 @@ from mnist_bench.cli._output import print_tables, say, write_json
 from mnist_bench.cli._progress import study_display, tell
 from mnist_bench.cli._signals import stop_on_signal
 from mnist_bench.core.errors import BadInput, StudyIncomplete
+from mnist_bench.core.kinds import Activation
 from mnist_bench.core.study_types import SeedFailure, StudyRecord
-from mnist_bench.core.types import Activation, TrainConfig
+from mnist_bench.core.types import TrainConfig
 
 SEEDS = tuple(range(8))
 ACTIVATIONS: dict[str, tuple[Activation, ...]] = {

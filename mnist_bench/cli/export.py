@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mnist_bench.core.errors import MnistBenchError
-    from mnist_bench.core.types import Artifact, Precision, Skipped
+    from mnist_bench.core.kinds import Precision, Skipped
+    from mnist_bench.core.types import Artifact
     from mnist_bench.report import Cell, Table
 
     Outcome = tuple[str, str, Artifact | Skipped | MnistBenchError]
@@ -121,7 +122,7 @@ def _fail(outcomes: "Sequence[Outcome]", skipping_is_failing: bool) -> None:
     """Raise one error for all exports that failed, with the exit code of the first."""
     from mnist_bench.core.child import ChildFailed
     from mnist_bench.core.errors import MnistBenchError, TargetUnavailable
-    from mnist_bench.core.types import Skipped
+    from mnist_bench.core.kinds import Skipped
 
     skipped = [done for *_, done in outcomes if isinstance(done, Skipped)]
     failed = [(name, kind, done) for name, kind, done in outcomes if isinstance(done, MnistBenchError)]

@@ -4,9 +4,9 @@ from itertools import pairwise
 
 from msgspec import Struct
 
+from mnist_bench.core.kinds import Activation
 from mnist_bench.core.types import (
     SCHEMA_VERSION,
-    Activation,
     Count,
     DatasetInfo,
     Environment,

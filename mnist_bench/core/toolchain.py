@@ -3,7 +3,7 @@
 import os
 import shutil
 
-from mnist_bench.core.types import Skipped
+from mnist_bench.core.kinds import Skipped
 
 
 def no_compiler(target: str) -> Skipped | None:

@@ -3,12 +3,12 @@
 Every type is a `msgspec.Struct`: saved as JSON with its field names, checked against its annotations when read back.
 """
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from mnist_bench.core.errors import BadInput
+from mnist_bench.core.kinds import Activation, Precision, Validation
 
 SchemaVersion = Literal[1, 2, 3]
 SCHEMA_VERSION: SchemaVersion = 3
@@ -19,8 +19,6 @@ History: 1, the first; 2, `TrainConfig.processes` (1 where it is not there); 3, 
 """
 READABLE_VERSIONS: tuple[SchemaVersion, ...] = (1, 2, 3)
 
-Activation = Literal["relu", "sigmoid"]
-Validation = Literal["test", "holdout"]
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(gt=0)]
 Seconds = Annotated[float, Meta(ge=0)]
@@ -210,10 +208,6 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"a label or a prediction beyond the {classes} classes")
 
 
-Precision = Literal["fp32", "tf32", "fp16", "bf16", "int8", "int8-dynamic"]
-"""`int8` is quantised statically (QDQ), `int8-dynamic` at run time; `tf32` and `bf16` are of training engines alone."""
-
-
 LARGEST_INT16 = 2**15 - 1
 
 
@@ -378,15 +372,3 @@ class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def reference_correct(self) -> int:
         """How many test images the reference predicts rightly."""
         return sum(a == b for a, b in zip(self.labels, self.reference_predictions, strict=False))
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """Something that could not be done here, and what would make it possible: absence never looks like success."""
-
-    target: str
-    reason: str
-    remedy: str
-
-    def __str__(self) -> str:
-        return f"{self.target}: skipped: {self.reason}; {self.remedy}"

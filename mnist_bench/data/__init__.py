@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_bench.core import plugins
-from mnist_bench.core.types import Validation
+from mnist_bench.core.kinds import Validation
 from mnist_bench.data import sets
 from mnist_bench.data._arrays import Dataset, Images, stratified_split
 

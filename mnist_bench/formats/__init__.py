@@ -16,7 +16,8 @@ from mnist_bench import store
 from mnist_bench.core import child, plugins
 from mnist_bench.core.digest import sha256_of_file
 from mnist_bench.core.errors import BadInput
-from mnist_bench.core.types import Artifact, Checkpoint, Manifest, Precision, Record, Skipped
+from mnist_bench.core.kinds import Precision, Skipped
+from mnist_bench.core.types import Artifact, Checkpoint, Manifest, Record
 from mnist_bench.formats._request import Facts, Request
 
 TIME_LIMIT_S = 600

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from mnist_bench import data, model, store
 from mnist_bench.core import plugins
-from mnist_bench.core.types import Precision, Record, Saturation
+from mnist_bench.core.kinds import Precision
+from mnist_bench.core.types import Record, Saturation
 
 EXAMPLE_BATCH = 2
 """With an example of one image, exporters take the batch size for a constant."""

@@ -3,8 +3,8 @@
 import sysconfig
 from pathlib import Path
 
+from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.core.toolchain import no_compiler
-from mnist_bench.core.types import Precision, Skipped
 from mnist_bench.formats import torch_export
 from mnist_bench.formats._request import Facts, Request
 from mnist_bench.formats._zip import rewrite

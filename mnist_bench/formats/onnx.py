@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_bench.core.errors import BadInput
-from mnist_bench.core.types import Precision, Skipped
+from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.formats._request import Facts, Request
 from mnist_bench.runtimes import saturation
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from mnist_bench.core.types import Precision, Skipped
+from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.formats._request import Facts, Request
 
 FILE_NAME = "model.pt2"

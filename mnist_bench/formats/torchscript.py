@@ -4,7 +4,7 @@ import sys
 import warnings
 from pathlib import Path
 
-from mnist_bench.core.types import Precision, Skipped
+from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.formats._request import Facts, Request
 from mnist_bench.formats._zip import rewrite
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_bench.core.types import Configuration, Deviation, ParityResult, Precision
+from mnist_bench.core.kinds import Precision
+from mnist_bench.core.types import Configuration, Deviation, ParityResult
 from mnist_bench.parity._certificate import Bounds
 
 RUNGS = (

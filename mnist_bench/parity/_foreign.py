@@ -14,7 +14,8 @@ from mnist_bench import data, runtimes, store
 from mnist_bench.core import child
 from mnist_bench.core.digest import sha256_of_file
 from mnist_bench.core.errors import BadInput, ModelRefused
-from mnist_bench.core.types import Configuration, Manifest, ParityRecord, Precision, Record, Saturation
+from mnist_bench.core.kinds import Precision
+from mnist_bench.core.types import Configuration, Manifest, ParityRecord, Record, Saturation
 from mnist_bench.parity._inputs import build_inputs
 from mnist_bench.parity._verify import Answer, Plan, Target, absence, answer_all, compared, parity_record, weights_of
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_bench.core.types import Activation
+from mnist_bench.core.kinds import Activation
 
 Array = NDArray[np.float64]
 LAYERS = ("fc1", "fc2", "fc3")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mnist_bench import store
 from mnist_bench.core import plugins
-from mnist_bench.core.types import Skipped
+from mnist_bench.core.kinds import Skipped
 from mnist_bench.report._material import Material
 
 if TYPE_CHECKING:

@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from mnist_bench import store
 from mnist_bench.core.bench_types import BenchRecord, GateRecord, SelfTestRecord, TrainingBenchRecord
 from mnist_bench.core.errors import MnistBenchError, RecordDamaged
+from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.study_types import StudyRecord
-from mnist_bench.core.types import Manifest, ParityRecord, Record, Skipped
+from mnist_bench.core.types import Manifest, ParityRecord, Record
 from mnist_bench.data import Dataset
 from mnist_bench.report._learning import unlike_protocols
 

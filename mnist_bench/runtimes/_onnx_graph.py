@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_bench.core.types import LARGEST_INT16, Precision, Saturation
+from mnist_bench.core.kinds import Precision
+from mnist_bench.core.types import LARGEST_INT16, Saturation
 
 PRODUCTS, QUANTISED_PRODUCTS = ("Gemm", "MatMul"), ("QLinearMatMul", "QGemm")
 LARGEST_BYTE = 255

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_bench.core.errors import DeviceUnavailable
-from mnist_bench.core.types import Activation, Precision, Saturation, Skipped
+from mnist_bench.core.kinds import Activation, Precision, Skipped
+from mnist_bench.core.types import Saturation
 
 PROBE = 2  # torch.compile takes a batch of one for a constant
 

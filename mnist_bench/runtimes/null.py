@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mnist_bench.core.types import Precision, Skipped
+from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.runtimes._session import Effective, Images, Logits, Model, Session, Spec
 
 FORMAT, DEVICES, CLASSES = None, ("cpu",), 10

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from importlib.util import find_spec
 
-from mnist_bench.core.types import Precision, Skipped
+from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.runtimes._session import Effective, Images, Logits, Model, Session, Spec
 
 FORMAT, DEVICES = "onnx", ("cpu",)

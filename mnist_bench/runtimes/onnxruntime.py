@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from mnist_bench.core.errors import DeviceUnavailable
-from mnist_bench.core.types import Precision, Skipped
+from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.runtimes._onnx_graph import effective_precision, saturation
 from mnist_bench.runtimes._session import Effective, Images, Logits, Model, Session, Spec
 

@@ -3,8 +3,8 @@
 import contextlib
 from collections.abc import Iterator
 
+from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.toolchain import no_compiler
-from mnist_bench.core.types import Skipped
 from mnist_bench.runtimes import torch_eager
 from mnist_bench.runtimes._session import Model, Session, Spec, no_cuda, torch_session, torch_threads
 from mnist_bench.runtimes._torch_network import network

@@ -4,7 +4,7 @@ import contextlib
 import warnings
 from collections.abc import Iterator
 
-from mnist_bench.core.types import Skipped
+from mnist_bench.core.kinds import Skipped
 from mnist_bench.runtimes import torch_eager
 from mnist_bench.runtimes._session import Model, Session, Spec, no_cuda, torch_session, torch_threads
 

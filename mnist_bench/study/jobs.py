@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from mnist_bench.core.kinds import Activation
 from mnist_bench.core.study_types import Key, SeedFailure, SeedResult
-from mnist_bench.core.types import Activation, Count, TrainConfig
+from mnist_bench.core.types import Count, TrainConfig
 
 BATCHED = "batched"
 """The `TrainConfig.engine` of a study whose seeds are trained at once, as one network."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mnist_bench.core.kinds import Activation
 from mnist_bench.core.stats import Interval
 from mnist_bench.core.study_types import SeedResult, StudyRecord
-from mnist_bench.core.types import Activation
 from mnist_bench.study import statistics
 
 Z_95 = 1.96  # two-sided 95% quantile of the normal distribution

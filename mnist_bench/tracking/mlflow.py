@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from mnist_bench.core.types import Record, Skipped
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.types import Record
 from mnist_bench.tracking import _facts
 from mnist_bench.tracking._guard import Tracker
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mnist_bench import data, environment, model, store
 from mnist_bench.core.errors import BadInput, Interrupted, RecordDamaged, TrainingDiverged
+from mnist_bench.core.kinds import Validation
 from mnist_bench.core.types import (
     DatasetInfo,
     EpochMetrics,
@@ -24,7 +25,6 @@ from mnist_bench.core.types import (
     SavedFile,
     Tally,
     TrainConfig,
-    Validation,
 )
 from mnist_bench.training._choice import usable_engine
 from mnist_bench.training._evaluate import measure, predictions

@@ -27,7 +27,7 @@ from mnist_bench.core.bench_types import (
     SelfTestRecord,
     TrainingBenchRecord,
 )
-from mnist_bench.core.types import Skipped
+from mnist_bench.core.kinds import Skipped
 from tests.bench import made
 from tests.conftest import Run
 

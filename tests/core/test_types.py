@@ -2,7 +2,8 @@ import msgspec
 import pytest
 
 from mnist_bench.core.errors import BadInput
-from mnist_bench.core.types import Predictions, Skipped, Tally, TrainConfig
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.types import Predictions, Tally, TrainConfig
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from mnist_bench import data, formats, runtimes, store
 from mnist_bench.core.child import ChildFailed
 from mnist_bench.core.digest import sha256_of_file
 from mnist_bench.core.errors import BadInput
-from mnist_bench.core.types import Artifact, Manifest, Precision, Skipped
+from mnist_bench.core.kinds import Precision, Skipped
+from mnist_bench.core.types import Artifact, Manifest
 from tests.conftest import Run
 
 KINDS = [(name, precision) for name in formats.names() for precision in formats.precisions(name)]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from mnist_bench.core.types import Activation
+from mnist_bench.core.kinds import Activation
 from mnist_bench.parity import Bounds, Weights, certify
 from mnist_bench.parity._certificate import SIGMOID_FLOOR, SIGMOID_ULPS, TINY, U32, U64, gamma
 from tests.parity import float32

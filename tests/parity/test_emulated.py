@@ -11,7 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 from mnist_bench import data, parity, store
-from mnist_bench.core.types import Configuration, Precision
+from mnist_bench.core.kinds import Precision
+from mnist_bench.core.types import Configuration
 
 QEMU = shutil.which("qemu-x86_64")
 pytestmark = [

@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from mnist_bench import data, parity, runtimes, store
-from mnist_bench.core.types import Configuration, Manifest, ParityRecord, Skipped
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.types import Configuration, Manifest, ParityRecord
 from tests.conftest import Run
 
 ALL = [name for name in runtimes.names() if runtimes.load(name).FORMAT]

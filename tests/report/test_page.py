@@ -19,7 +19,8 @@ from mnist_bench import data, parity, report, store
 from mnist_bench.cli import bench, export, study, train, verify
 from mnist_bench.cli import report as report_of_cli
 from mnist_bench.core.bench_types import BenchPlan
-from mnist_bench.core.types import Deviation, Record, Skipped, TrainConfig
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.types import Deviation, Record, TrainConfig
 from mnist_bench.report import _commands
 from mnist_bench.report._errors import Gallery, Image, Mistake, galleries
 from mnist_bench.report.answers import confusions, speed

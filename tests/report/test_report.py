@@ -12,14 +12,8 @@ from msgspec.structs import replace
 
 from mnist_bench import data, report
 from mnist_bench.core.errors import BadInput, DataUnavailable
-from mnist_bench.core.types import (
-    EpochMetrics,
-    FinalMeasurement,
-    Predictions,
-    Record,
-    Skipped,
-    Tally,
-)
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.types import EpochMetrics, FinalMeasurement, Predictions, Record, Tally
 from mnist_bench.report._errors import misclassified
 from mnist_bench.report._table import Cell, Column, Quantity, Table, Unit
 from mnist_bench.report.views.training import overfitting

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from mnist_bench.core.kinds import Activation
 from mnist_bench.core.study_types import SeedResult, StudyRecord
-from mnist_bench.core.types import Activation, DatasetInfo, EpochMetrics, Tally, TrainConfig
+from mnist_bench.core.types import DatasetInfo, EpochMetrics, Tally, TrainConfig
 from tests.bench.made import ENVIRONMENT
 
 TRAIN_IMAGES, TEST_IMAGES = 1_000, 1_000

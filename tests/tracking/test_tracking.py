@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from mnist_bench import data, store, tracking
-from mnist_bench.core.types import Record, Skipped
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.types import Record
 from mnist_bench.tracking import tensorboard
 from tests.conftest import Run
 

@@ -3,7 +3,7 @@ import pytest
 from mnist_bench import training
 from mnist_bench.core import plugins
 from mnist_bench.core.errors import BadInput, TargetUnavailable
-from mnist_bench.core.types import Skipped
+from mnist_bench.core.kinds import Skipped
 from mnist_bench.training import engines
 from mnist_bench.training.engines import onednn
 

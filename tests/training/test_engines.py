@@ -8,7 +8,8 @@ from torch.nn import functional
 
 from mnist_bench import data, model
 from mnist_bench.core import plugins
-from mnist_bench.core.types import Activation, Tally, TrainConfig
+from mnist_bench.core.kinds import Activation
+from mnist_bench.core.types import Tally, TrainConfig
 from mnist_bench.training import engines
 from mnist_bench.training._schedule import MaskStream
 from mnist_bench.training.engines import _by_hand

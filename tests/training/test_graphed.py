@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from torch import Tensor
 
 from mnist_bench import data, model
-from mnist_bench.core.types import Activation, Tally, TrainConfig
+from mnist_bench.core.kinds import Activation
+from mnist_bench.core.types import Tally, TrainConfig
 from mnist_bench.training import engines
 from mnist_bench.training._schedule import MaskStream, epoch_order
 from mnist_bench.training.engines import cuda_graph, cuda_graph_bf16, cuda_graph_tf32, preallocated

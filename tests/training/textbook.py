@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mnist_bench.core.types import Activation
+from mnist_bench.core.kinds import Activation
 
 RATE, BETA_1, BETA_2, EPSILON = 1e-3, 0.9, 0.999, 1e-8
 UNIT = 2.0**-24

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from statistics import median
 
-from mnist_bench.core.types import Skipped
+from mnist_bench.core.kinds import Skipped
 from mnist_bench.report._answer import Answer
 from mnist_bench.report._errors import Gallery, Mistake, galleries
 from mnist_bench.report._material import Material

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mnist_bench.core.types import Record, Skipped
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.types import Record
 from mnist_bench.report._material import Material
 from mnist_bench.report.figures._style import LINES, MEASURES, Measure, Picture, panel, short
 

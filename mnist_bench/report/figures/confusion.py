@@ -6,7 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mnist_bench.core.types import Predictions, Record, Skipped
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.types import Predictions, Record
 from mnist_bench.report._commands import resume_command
 from mnist_bench.report._material import Material
 from mnist_bench.report.figures._style import INK, MUTED, Picture, short

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from mnist_bench.bench.comparison import can_tell, fastest
 from mnist_bench.bench.summary import Summary, rows_of, summarise
 from mnist_bench.core.bench_types import BenchRecord, Row
-from mnist_bench.core.types import Skipped
+from mnist_bench.core.kinds import Skipped
 from mnist_bench.report._material import Material
 from mnist_bench.report.figures._style import Picture, dot_plot, short, time_axis
 

@@ -6,7 +6,7 @@ from matplotlib.ticker import PercentFormatter
 
 from mnist_bench.bench.summary import alarms, rows_of, summarise
 from mnist_bench.core.bench_types import BenchRecord
-from mnist_bench.core.types import Skipped
+from mnist_bench.core.kinds import Skipped
 from mnist_bench.report._material import Material
 from mnist_bench.report.figures._style import Picture, dot_plot, short
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mnist_bench.core.types import Skipped
+from mnist_bench.core.kinds import Skipped
 from mnist_bench.report._material import Material
 from mnist_bench.report.figures._style import Picture, image_grid
 

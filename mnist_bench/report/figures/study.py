@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from mnist_bench import study
+from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.study_types import StudyRecord
-from mnist_bench.core.types import Skipped
 from mnist_bench.report._material import Material
 from mnist_bench.report._study import verdict
 from mnist_bench.report._table import ViewOptions

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from mnist_bench.bench.summary import Summary, rows_of, summarise
 from mnist_bench.core.bench_types import Row, TrainingBenchRecord
-from mnist_bench.core.types import Skipped
+from mnist_bench.core.kinds import Skipped
 from mnist_bench.report._material import Material
 from mnist_bench.report.figures._style import ORANGE, Picture, dot_plot, short
 

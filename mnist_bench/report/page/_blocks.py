@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mnist_bench.core.types import Skipped
+from mnist_bench.core.kinds import Skipped
 from mnist_bench.report._answer import Answer
 from mnist_bench.report._errors import Gallery, Image
 from mnist_bench.report._table import Table

@@ -9,7 +9,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from mnist_bench.core.types import Activation, TrainConfig
+from mnist_bench.core.kinds import Activation
+from mnist_bench.core.types import TrainConfig
 from mnist_bench.model import Network
 from mnist_bench.training._schedule import MaskStream
 from mnist_bench.training.engines._engine import MOMENTS, RunningTally

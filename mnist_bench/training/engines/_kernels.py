@@ -11,7 +11,7 @@ import triton.language as tl
 from torch import Tensor
 
 from mnist_bench.core.architecture import CLASSES, HIDDEN_1, HIDDEN_2
-from mnist_bench.core.types import Activation
+from mnist_bench.core.kinds import Activation
 
 BLOCK = 1024
 COLUMNS, ROWS = 16, 32

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mnist_bench.core.types import Skipped, TrainConfig
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.types import TrainConfig
 from mnist_bench.model import Network
 from mnist_bench.training._schedule import MaskStream
 from mnist_bench.training.engines._engine import MOMENTS, Engine, RunningTally

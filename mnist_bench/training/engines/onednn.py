@@ -8,7 +8,8 @@ torch, which is faster there.
 import torch
 from torch import Tensor
 
-from mnist_bench.core.types import Skipped, TrainConfig
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.types import TrainConfig
 from mnist_bench.model import Network
 from mnist_bench.training.engines._by_hand import ByHand
 from mnist_bench.training.engines._engine import Engine

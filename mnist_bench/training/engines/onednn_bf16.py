@@ -7,7 +7,8 @@ it, is rounded to bfloat16 (8 bits of mantissa); in between oneDNN sums in float
 import torch
 from torch import Tensor
 
-from mnist_bench.core.types import Skipped, TrainConfig
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.types import TrainConfig
 from mnist_bench.model import Network
 from mnist_bench.training.engines import onednn
 from mnist_bench.training.engines._by_hand import ByHand

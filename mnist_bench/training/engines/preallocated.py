@@ -6,7 +6,8 @@ Autograd allocates 5 MB of gradients and activations at every step, which the sy
 import torch
 from torch import Tensor
 
-from mnist_bench.core.types import Skipped, TrainConfig
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.types import TrainConfig
 from mnist_bench.model import Network
 from mnist_bench.training.engines._by_hand import ByHand
 from mnist_bench.training.engines._engine import Engine

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.core.types import FinalMeasurement, Record, Skipped
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.types import FinalMeasurement, Record
 from mnist_bench.report._errors import galleries
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.core.types import ParityRecord, Record, Skipped, Uncertified
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.types import ParityRecord, Record, Uncertified
 from mnist_bench.data import Dataset
 from mnist_bench.parity import RUNGS
 from mnist_bench.report._errors import image_of

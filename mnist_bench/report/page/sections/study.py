@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.core.types import Skipped
+from mnist_bench.core.kinds import Skipped
 from mnist_bench.report._figures import pictures
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions

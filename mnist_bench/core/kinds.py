@@ -1,0 +1,22 @@
+"""Words that every room uses, in a module without dependencies: a worker starts with these and NumPy alone."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Activation = Literal["relu", "sigmoid"]
+Validation = Literal["test", "holdout"]
+
+Precision = Literal["fp32", "tf32", "fp16", "bf16", "int8", "int8-dynamic"]
+"""`int8` is quantised statically, `int8-dynamic` at run time; `tf32` and `bf16` round what goes into float32 products."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Something that could not be done here, and what would make it possible: absence never looks like success."""
+
+    target: str
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.target}: skipped: {self.reason}; {self.remedy}"
