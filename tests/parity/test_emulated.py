@@ -33,7 +33,8 @@ for model in models:
 
 
 def answers(processor: str, folder: Path, *models: Path) -> list[NDArray[np.float32]]:
-    command = [str(QEMU), "-cpu", processor, sys.executable, "-c", ANSWER, folder / "images.npy", *models]
+    files = map(str, (folder / "images.npy", *models))
+    command = [str(QEMU), "-cpu", processor, sys.executable, "-c", ANSWER, *files]
     subprocess.run(command, check=True, timeout=240)
     return [np.load(f"{model}.npy") for model in models]
 
