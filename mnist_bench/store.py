@@ -6,12 +6,15 @@ holds one complete state. A study's folder holds `study.json`, which is replaced
 """
 
 import contextlib
+import errno
 import gzip
 import os
 import re
 import shlex
+import shutil
+import stat
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -43,6 +46,7 @@ NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 DEFAULT_OUT = Path("exports")
 PAGE = "report.html"
+ASIDE = ".old"
 
 Arrays = Mapping[str, NDArray[Any]]
 Saved = Record | Manifest | ParityRecord | BenchRecord | StudyRecord
@@ -152,6 +156,7 @@ def locked(folder: Path, kind: type[Saved] = Record) -> Iterator[None]:
     try:
         for left in folder.glob(f".{NAMES[kind]}.*.tmp"):  # by a process that died: the lock's holder alone writes it
             left.unlink(missing_ok=True)
+        _put_back(folder)
         yield
     finally:
         lock.release()
@@ -169,14 +174,59 @@ def replacing(path: Path) -> Iterator[Path]:
     with explained(path):
         try:
             yield temporary
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            temporary.replace(path)
+            if temporary.is_dir():
+                _replace_folder(temporary, path)
+            else:
+                _sync_file(temporary)
+                temporary.replace(path)
             _sync_folder(path.parent)
         except BaseException:
             with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+                _remove(temporary)
             raise
+
+
+def _replace_folder(temporary: Path, path: Path) -> None:
+    """Put a new folder in the place of a folder, or of a file: systems have no one step for that.
+
+    A process that dies between the two leaves the old one under its other name; `locked` puts it back.
+    """
+    for file in temporary.iterdir():
+        _sync_file(file)
+    _sync_folder(temporary)
+    aside = path.with_name(f".{path.name}{ASIDE}")
+    _remove(aside)
+    if path.exists():
+        path.rename(aside)
+    try:
+        temporary.rename(path)
+    except OSError:
+        if aside.exists():
+            aside.rename(path)
+        raise
+    _remove(aside)
+
+
+def _put_back(folder: Path) -> None:
+    """Give folders their name again that a process which died had put aside; remove them where the new ones are."""
+    for aside in folder.glob(f".*{ASIDE}"):
+        path = aside.with_name(aside.name.removeprefix(".").removesuffix(ASIDE))
+        if path.exists():
+            _remove(aside)
+        else:
+            aside.rename(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -293,34 +343,63 @@ def load_arrays(folder: Path, saved: SavedFile) -> dict[str, NDArray[Any]]:
     Raises:
         RecordDamaged: the file is missing or differs from what the record says.
     """
-    return read_arrays(checked(folder, saved))
+    return to_arrays(content(folder, saved), folder / saved.name)
 
 
-def checked(folder: Path, saved: SavedFile | Artifact) -> Path:
-    """Return the path of a run's file, after checking that it holds the bytes that were saved.
+def content(folder: Path, saved: SavedFile) -> bytes:
+    """Read one of a run's files, and check that it holds the bytes that were saved: what is hashed is what is returned.
 
     Raises:
         RecordDamaged: the file is missing or differs from what the record or the manifest says.
     """
     path = folder / saved.name
     try:
-        if sha256_of_file(path) == saved.sha256:
-            return path
+        found = read_regular(path)
     except OSError as error:
         raise RecordDamaged(f"{path} cannot be read ({error.strerror}): restore it, or make it anew") from error
-    raise RecordDamaged(f"{path} differs from what was saved (SHA-256): restore it, or make it anew")
+    if sha256(found) != saved.sha256:
+        raise RecordDamaged(f"{path} differs from what was saved (SHA-256): restore it, or make it anew")
+    return found
 
 
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Read a safetensors file.
+def contents(folder: Path, artifact: Artifact) -> dict[str, bytes]:
+    """Read an exported file, or the files of an exported folder, by name; checked as `content` checks.
 
     Raises:
-        RecordDamaged: it is not one.
+        RecordDamaged: a file is missing, or differs from what the manifest says.
     """
-    try:
-        return to_arrays(path.read_bytes(), path)
-    except OSError as error:
-        raise RecordDamaged(f"{path} cannot be read ({error}): restore it, or make it anew") from error
+    if not artifact.files:
+        whole = SavedFile(name=artifact.name, sha256=artifact.sha256, size_bytes=artifact.size_bytes)
+        return {artifact.name: content(folder, whole)}
+    if digest_of_list(artifact.files) != artifact.sha256:
+        raise RecordDamaged(f"the manifest contradicts itself on {artifact.name} (SHA-256): export it anew")
+    return {one.name: content(folder / artifact.name, one) for one in artifact.files}
+
+
+def saved_files(folder: Path) -> tuple[SavedFile, ...]:
+    """Describe the files of an exported folder, in the order of their names."""
+    return tuple(
+        SavedFile(name=path.name, sha256=sha256_of_file(path), size_bytes=path.stat().st_size)
+        for path in sorted(folder.iterdir())
+    )
+
+
+def digest_of_list(files: Iterable[SavedFile]) -> str:
+    """Return the SHA-256 of some files together; see `Artifact`."""
+    return sha256("".join(f"{one.sha256}  {one.name}\n" for one in files).encode())
+
+
+def read_regular(path: Path) -> bytes:
+    """Read a file that is one: a pipe or a device would wait, or never end.
+
+    Raises:
+        OSError: it cannot be read, or is none.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        return file.read()
 
 
 def to_arrays(content: bytes, path: Path) -> dict[str, NDArray[Any]]:
@@ -409,7 +488,7 @@ def _remove_derived(folder: Path) -> None:
     with contextlib.suppress(RecordDamaged):
         manifest = load(folder, Manifest)
         for artifact in manifest.artifacts if manifest else ():
-            (folder / artifact.name).unlink(missing_ok=True)
+            _remove(folder / artifact.name)
     for name in (*DERIVED, PAGE):
         (folder / name).unlink(missing_ok=True)
     _remove_figures(folder)

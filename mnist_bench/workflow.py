@@ -17,7 +17,7 @@ from mnist_bench import data, environment, formats, parity, report, runtimes, st
 from mnist_bench.bench import session
 from mnist_bench.bench.blocks import Progress
 from mnist_bench.core.bench_types import BenchPlan, BenchRecord
-from mnist_bench.core.errors import MnistBenchError, ParityBroken, RecordDamaged
+from mnist_bench.core.errors import MnistBenchError, ParityBroken, RecordDamaged, Unanswered
 from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.core.types import Absent, Artifact, Configuration, Manifest, ParityRecord, Record
 
@@ -150,7 +150,7 @@ def _present(folder: Path, record: Record) -> list[Artifact]:
 
 def _whole(folder: Path, entry: Artifact) -> bool:
     try:
-        store.checked(folder, entry)
+        store.contents(folder, entry)
     except RecordDamaged:
         return False
     return True
@@ -176,7 +176,8 @@ def _verify(folder: Path, record: Record, dataset: data.Dataset, settings: Setti
     )
     found, fresh = _saved(folder, ParityRecord), False
     expected = {
-        (one.runtime, one.model.precision) for one in parity.find_targets(folder, record, names, settings.device).ready
+        (one.runtime, one.precision)
+        for one in parity.find_targets(folder, record, parity.Wanted(names, settings.device)).ready
     }
     if found is None or not _covers(folder, record, found, expected, plan):
         found, fresh = parity.verify(folder, record, dataset, plan, watch.asks), True
@@ -186,6 +187,11 @@ def _verify(folder: Path, record: Record, dataset: data.Dataset, settings: Setti
         raise ParityBroken(
             f"{len(failed)} of {len(found.results)} configurations of {record.name!r} do not give the reference's "
             f"answers; the first: {failed[0].configuration.target}: {'; '.join(failed[0].failures)}"
+        )
+    if found.unreachable:
+        lost = found.unreachable[0]
+        raise Unanswered(
+            f"{len(found.unreachable)} target(s) of {record.name!r} could not be asked: {lost.target}: {lost.reason}"
         )
     targets = len({result.configuration.target for result in found.results})
     return f"{targets} targets passed" + ("" if fresh else " before")
@@ -211,7 +217,7 @@ def _here(settings: Settings) -> tuple[str, ...]:
     return tuple(
         name
         for name, module in modules.items()
-        if module.FORMAT and kind in module.DEVICES and not module.why_unavailable(settings.device)
+        if module.FORMAT and kind in module.DEVICES and not module.why_unavailable()
     )
 
 

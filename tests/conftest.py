@@ -1,13 +1,17 @@
 """Fixtures: every test has an empty cache folder and no dataset of its user's; real MNIST only where it is marked."""
 
+import importlib
 import os
 import shutil
+import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
+import mnist_bench
 from mnist_bench import data, formats, training
 from mnist_bench.cli import _main
 from mnist_bench.core.kinds import Skipped
@@ -40,6 +44,37 @@ def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def mnist_root() -> Path:
     return MNIST_ROOT.resolve()
+
+
+class Plugins:
+    """Adds modules to the package: to this process's, and to a copy of it, which is what workers import."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.site, self._own, self._patch = folder / "site", folder / "own", monkeypatch
+        ours = Path(mnist_bench.__file__).parent
+        shutil.copytree(ours, self.site / "mnist_bench", ignore=shutil.ignore_patterns("*.pyc"))
+        monkeypatch.setenv("PYTHONPATH", str(self.site))
+
+    def add(self, room: str, name: str, text: str) -> None:
+        """Add one source file: `add("runtimes", "abacus", …)`; it takes the place of an earlier one of its name."""
+        for folder in (self._own / room, self.site / "mnist_bench" / room):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{name}.py").write_text(textwrap.dedent(text), encoding="utf-8")
+        package = importlib.import_module(f"mnist_bench.{room}")
+        if str(self._own / room) not in package.__path__:
+            self._patch.setattr(package, "__path__", [*package.__path__, str(self._own / room)])
+        sys.modules.pop(f"mnist_bench.{room}.{name}", None)
+        importlib.invalidate_caches()
+
+
+@pytest.fixture
+def plugins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Plugins]:
+    """Add modules to the package while a test runs."""
+    before = set(sys.modules)
+    yield Plugins(tmp_path / "plugins", monkeypatch)
+    for name in set(sys.modules) - before:
+        if name.startswith("mnist_bench."):
+            del sys.modules[name]
 
 
 @pytest.fixture(scope="session")

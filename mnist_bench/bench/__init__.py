@@ -1,6 +1,6 @@
 """How fast is it: what is timed, in which processes and order, and what the times say.
 
-`worker`, `trainer` and `prober` run inside the measured processes: they import only what they measure.
+`trainer` and `prober` run inside the measured processes: they import only what they measure.
 """
 
 SCENARIOS = ("single-stream", "offline", "server")

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from mnist_bench import environment
 from mnist_bench.core.bench_types import BenchRecord, Block, Failure, Row
-from mnist_bench.core.child import ChildFailed
+from mnist_bench.core.errors import MnistBenchError
 
 R = TypeVar("R", bound=BenchRecord)
 
@@ -40,7 +40,7 @@ class Measurement(Protocol):
     """Starts a process and waits for it."""
 
     def __call__(self, block: int, position: int) -> Outcome:
-        """Measure once; raises ChildFailed where the process hung, died or ran out of memory."""
+        """Measure once; raises an error of ours where the process hung, died or ran out of memory."""
         ...
 
 
@@ -168,7 +168,7 @@ def _measure(contender: Contender, block: int, position: int, found: _Found) -> 
         return
     try:
         outcome = contender.measure(block, position)
-    except ChildFailed as error:
+    except MnistBenchError as error:
         found.fail(contender, block, str(error))
         return
     for one in outcome.wrong:

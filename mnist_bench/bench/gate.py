@@ -4,26 +4,23 @@ import contextlib
 import shlex
 import shutil
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
-from mnist_bench import data, runtimes, store
+import mnist_bench
+from mnist_bench import data, hosts, runtimes, store
 from mnist_bench.bench import inference
 from mnist_bench.bench.blocks import Contender
 from mnist_bench.bench.comparison import GATE_ALPHA, GATE_CONFIDENCE, Compared, compare_rows, key
-from mnist_bench.bench.inference import target_name
 from mnist_bench.bench.self_test import half_widths
 from mnist_bench.bench.session import Subject, Told, begin, finish, new_record
 from mnist_bench.bench.summary import row_name
-from mnist_bench.bench.worker import whereabouts
-from mnist_bench.core import child
 from mnist_bench.core.bench_types import BenchPlan, BenchRecord, GateRecord, Row
-from mnist_bench.core.errors import BadInput, MeasurementFailed
-from mnist_bench.core.types import Absent
+from mnist_bench.core.errors import BadInput, MeasurementFailed, MnistBenchError
+from mnist_bench.core.types import Absent, target_name
 
 CANDIDATE, BASELINE = "candidate", "baseline"
 IDENTIFY_S = 120
@@ -76,20 +73,20 @@ def _refuse_ourselves(python: tuple[str, ...]) -> None:
     """Raise where a command starts no Python that has mnist-bench, or one that finds this very mnist-bench."""
     given = shlex.join(python)
     try:
-        with tempfile.TemporaryDirectory() as elsewhere:
-            found = child.call(
-                "mnist_bench.bench.worker:whereabouts",
-                {},
-                time_limit_s=IDENTIFY_S,
-                folder=Path(elsewhere),
-                python=python,
-            )
-    except child.ChildFailed as error:
+        launch = hosts.launch(hosts.Host("python", given), inference.NULL)
+        with hosts.started(launch, None, hosts.Limits(IDENTIFY_S)) as worker:
+            found = worker.greet("cpu").origin
+    except MnistBenchError as error:
         raise BadInput(
             f"baseline {given!r} starts no Python that has a mnist-bench to compare with: {error}"
         ) from error
     if found == whereabouts() and python[0] != sys.executable:
         raise BadInput(f"baseline {given!r} runs this very mnist-bench ({found}), not one of its own: give another")
+
+
+def whereabouts() -> str:
+    """Return which mnist-bench this is: the path of its package."""
+    return str(Path(mnist_bench.__file__).parent)
 
 
 def _other_run(out: Path, name: str, subject: Subject) -> Subject:
@@ -100,22 +97,18 @@ def _other_run(out: Path, name: str, subject: Subject) -> Subject:
     return Subject(folder, record, data.load(record.config.dataset, subject.data_dir), subject.data_dir)
 
 
-@contextlib.contextmanager
-def sides(
-    subject: Subject, baseline: Baseline, plan: BenchPlan
-) -> Iterator[tuple[list[Contender], tuple[Absent, ...]]]:
-    """Find the contenders of both sides; their files last as long as this."""
+def sides(subject: Subject, baseline: Baseline, plan: BenchPlan) -> tuple[list[Contender], tuple[Absent, ...]]:
+    """Find the contenders of both sides, and what cannot be measured."""
     other = baseline.subject
-    with contextlib.ExitStack() as stack:
-        question = stack.enter_context(inference.asked(subject.folder, subject.record, subject.dataset))
-        theirs = question
-        if other is not subject:
-            theirs = stack.enter_context(inference.asked(other.folder, other.record, other.dataset))
-        ours, skipped = inference.contenders(subject.folder, subject.record, plan, plan.targets, question)
-        names = (baseline.runtime,) if baseline.runtime else plan.targets
-        found, missing = inference.contenders(other.folder, other.record, plan, names, theirs, baseline.python)
-        absent = [*_absent(CANDIDATE, skipped), *_absent(BASELINE, missing)]
-        yield [*_on(CANDIDATE, ours), *_on(BASELINE, found)], tuple(absent)
+    inputs = theirs = inference.evaluation_inputs(subject.folder, subject.record, subject.dataset)
+    if other is not subject:
+        theirs = inference.evaluation_inputs(other.folder, other.record, other.dataset)
+    ours, skipped = inference.contenders(subject.folder, subject.record, plan, plan.targets, inputs)
+    names = (baseline.runtime,) if baseline.runtime else plan.targets
+    on = (hosts.Host("python", shlex.join(baseline.python)),) if baseline.python else ()
+    found, missing = inference.contenders(other.folder, other.record, plan, names, theirs, on)
+    absent = [*_absent(CANDIDATE, skipped), *_absent(BASELINE, missing)]
+    return [*_on(CANDIDATE, ours), *_on(BASELINE, found)], tuple(absent)
 
 
 def _on(side: str, contenders: Sequence[Contender]) -> list[Contender]:
@@ -148,16 +141,16 @@ def gate(
     """
     begun, plan, conditions = begin(GateRecord, subject, plan, resume=resume, allow_busy=allow_busy)
     plan = msgspec.structs.replace(plan, baseline=plan.baseline or reference)
-    with sides(subject, resolve(str(plan.baseline), subject), plan) as (contenders, skipped):
-        record = begun or new_record(GateRecord, subject, plan, conditions, skipped)
-        record = msgspec.structs.replace(record, half_widths=half_widths(subject.folder, record.environment))
-        record = finish(record, contenders, told, subject.folder)
-        if slower := _slower(judged(record)):
-            second = msgspec.structs.replace(plan, seed=plan.seed + 1)
-            confirmation = new_record(BenchRecord, subject, second, conditions, ())
-            confirmation = finish(confirmation, _contenders_of(slower, contenders), told, None)
-            record = msgspec.structs.replace(record, confirmation=confirmation)
-            store.save(subject.folder, record)
+    contenders, skipped = sides(subject, resolve(str(plan.baseline), subject), plan)
+    record = begun or new_record(GateRecord, subject, plan, conditions, skipped)
+    record = msgspec.structs.replace(record, half_widths=half_widths(subject.folder, record.environment))
+    record = finish(record, contenders, told, subject.folder)
+    if slower := _slower(judged(record)):
+        second = msgspec.structs.replace(plan, seed=plan.seed + 1)
+        confirmation = new_record(BenchRecord, subject, second, conditions, ())
+        confirmation = finish(confirmation, _contenders_of(slower, contenders), told, None)
+        record = msgspec.structs.replace(record, confirmation=confirmation)
+        store.save(subject.folder, record)
     return record
 
 

@@ -1,53 +1,39 @@
-"""Contenders of inference: a run's weights and exported files in every runtime that is here."""
+"""Targets of inference: a run's weights and exported files in every runtime that is here, timed in fresh workers."""
 
-import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import psutil
+from msgspec.structs import replace
 
-from mnist_bench import data, parity, runtimes
+from mnist_bench import data, hosts, parity, runtimes
 from mnist_bench.bench.blocks import Contender, Outcome, Wrong
-from mnist_bench.core import child
 from mnist_bench.core.bench_types import BenchPlan, Row, Sample
-from mnist_bench.core.digest import sha256_of_file
-from mnist_bench.core.errors import BadInput, EnvironmentProblem
+from mnist_bench.core.errors import BadInput
 from mnist_bench.core.types import Absent, Configuration, Record
 
 NULL = "null"
 UNCHECKED = "answers nothing"
-MEASURED = ("first_call_s", "warm_up_calls", "warm_up_s", "peak_resident_bytes", "peak_device_bytes")
+MOST_CALLS, FEWEST_CALLS, IMAGES_A_PROCESS = 1_000, 60, 15_360
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What every process is asked: the images, with the reference's answers, in a file within a folder for answers."""
-
-    inputs: parity.Inputs
-    scratch: Path
-
-    @property
-    def images(self) -> Path:
-        """The file of the images."""
-        return self.scratch / "images.npy"
+def calls_for(batch_size: int) -> int:
+    """Return how many calls a process times: fixed in advance, 1,000 at batch 1 and 60 at 1,024."""
+    return max(FEWEST_CALLS, min(MOST_CALLS, IMAGES_A_PROCESS // batch_size))
 
 
-@contextmanager
-def asked(folder: Path, record: Record, dataset: data.Dataset) -> Iterator[Asked]:
-    """Evaluate the reference on a run's images, and keep them where processes find them while this lasts."""
-    weights = parity.weights_of(folder, record)
-    with tempfile.TemporaryDirectory(prefix="mnist-bench-") as scratch:
-        found = Asked(parity.build_inputs(dataset, weights), Path(scratch))
-        np.save(found.images, found.inputs.images)
-        yield found
+def evaluation_inputs(folder: Path, record: Record, dataset: data.Dataset) -> parity.Inputs:
+    """Return what every process is asked: the images, with the reference's answers."""
+    return parity.build_inputs(dataset, parity.weights_of(folder, record))
 
 
 def contenders(
-    folder: Path, record: Record, plan: BenchPlan, names: Sequence[str], question: Asked, python: Sequence[str] = ()
+    folder: Path,
+    record: Record,
+    plan: BenchPlan,
+    names: Sequence[str],
+    inputs: parity.Inputs,
+    on: Sequence[hosts.Host] = (),
 ) -> tuple[list[Contender], tuple[Absent, ...]]:
     """Return whom to measure, and what cannot be measured here.
 
@@ -56,154 +42,131 @@ def contenders(
         record: its record.
         plan: how to measure.
         names: runtimes; all that are here where there are none.
-        question: see `asked`.
-        python: the command that starts another installation's interpreter; none for this one.
+        inputs: see `evaluation_inputs`.
+        on: the hosts; those of the plan, unless told.
 
     Raises:
-        BadInput: there is nothing to measure.
+        BadInput: there is nothing to measure, or a host on which times say nothing.
         RecordDamaged: a file differs from the manifest.
         TargetUnavailable: a runtime that was named cannot be used here.
     """
+    places = _timed(tuple(on) or tuple(hosts.named(text) for text in plan.hosts))
     answering = tuple(name for name in names if name != NULL)
+    asked = [host for host in places if answering or not names or hosts.load(host.kind).RUNTIMES == ()]
     targets = parity.Targets()
-    if answering or not names:
-        targets = parity.find_targets(folder, record, answering, plan.device)
-    found = [_contender(target.runtime, target.model, plan, question, python) for target in targets.ready]
+    if asked:
+        wanted = parity.Wanted(answering, plan.device, tuple(asked), plan.command_format, plan.command_precision)
+        targets = parity.find_targets(folder, record, wanted)
+    ready = list(targets.ready)
     if (NULL in names or not names) and plan.device == "cpu":
-        found.append(_contender(NULL, None, plan, question, python))
-    if not found:
+        ready += [_null(host) for host in places if hosts.load(host.kind).RUNTIMES is None]
+    if not ready:
         raise BadInput(
             f"there is nothing to measure on {plan.device} in {folder}: name other runtimes, or export first"
         )
+    found = [Contender("", target.name(), Process(target, plan, inputs), target.sha256) for target in ready]
     return found, tuple(targets.skipped)
 
 
-def _contender(
-    runtime: str, model: runtimes.Model | None, plan: BenchPlan, question: Asked, python: Sequence[str]
-) -> Contender:
-    digest = sha256_of_file(model.path) if model else None
-    name = target_name(runtime, model.precision if model else "fp32")
-    return Contender("", name, Process(runtime, model, plan, question, tuple(python), digest), digest)
+def _timed(places: tuple[hosts.Host, ...]) -> tuple[hosts.Host, ...]:
+    """Return hosts whose times say something; refuse others."""
+    for host in places:
+        if not hosts.load(host.kind).TIMED:
+            raise BadInput(f"host {host.kind} is emulated, so its times say nothing: verify on it, and bench elsewhere")
+    return places
 
 
-def target_name(runtime: str, precision: str) -> str:
-    """Name a target, whatever the device: `onnxruntime int8`."""
-    return runtime if precision == "fp32" else f"{runtime} {precision}"
+def _null(host: hosts.Host) -> parity.Target:
+    nothing = runtimes.Model({}, NULL, "fp32", "relu")
+    return parity.Target(NULL, "fp32", nothing, host, hosts.launch(host, NULL), None, None)
 
 
 @dataclass(frozen=True)
 class Process:
-    """Measures one target in a fresh process: all threads and batch sizes of the plan."""
+    """Measures one target in a fresh worker: all threads and batch sizes of the plan."""
 
-    runtime: str
-    model: runtimes.Model | None
+    target: parity.Target
     plan: BenchPlan
-    question: Asked
-    python: tuple[str, ...] = ()
-    sha256: str | None = None
+    inputs: parity.Inputs
 
     def __call__(self, block: int, position: int) -> Outcome:
         """See `Measurement`; the threads take turns in being first."""
-        argument: dict[str, Any] = {
-            "runtime": self.runtime,
-            "model": _builtins(self.model),
-            "device": self.plan.device,
-            "images": str(self.question.images),
-            "answers": str(self.question.scratch) if self.model and (block == 0 or not self.python) else None,
-        }
-        if not self.python:  # another installation may be older, and answers in the first block alone
-            argument["answer_all"] = block == 0
-        if self.model and sha256_of_file(self.model.path) != self.sha256:
-            raise child.ChildFailed(f"{self.model.path} changed while it was benchmarked", BadInput.exit_code)
-        found = measured(
-            "mnist_bench.bench.worker:measure", argument, self.plan, block, self.question.scratch, self.python
-        )
-        outcomes = [
-            self._outcome(found, session, batch, block, position)
-            for session in found["sessions"]
-            for batch in session["batches"]
-        ]
+        turn = block % len(self.plan.threads)
+        threads = [*self.plan.threads[turn:], *self.plan.threads[:turn]]
+        limits = hosts.Limits(self.plan.time_limit_s, parity.memory_limit(self.plan.device))
+        with hosts.started(self.target.launch, self.target.model, limits) as worker:
+            hello = worker.greet(self.plan.device)
+            outcomes = [
+                outcome
+                for count in threads
+                for outcome in self._session(worker, hello, count, block, position, first=count == threads[0])
+            ]
         return Outcome.of(outcomes)
 
-    def _outcome(
-        self, found: dict[str, Any], session: dict[str, Any], batch: dict[str, Any], block: int, position: int
-    ) -> Row | Wrong:
+    def _session(
+        self, worker: hosts.Worker, hello: hosts.Hello, threads: int, block: int, position: int, *, first: bool
+    ) -> Iterator[Row | Wrong]:
+        """Open a session and measure it with each batch size; how it runs is asked last, since asking costs memory."""
+        spec = runtimes.Spec(self.plan.device, threads, self.target.precision)
+        opened = worker.open(self.target.model, spec)
+        fixed = self.target.model.batch or opened.batch
+        sizes = [size for size in sorted(self.plan.batch_sizes) if fixed in (None, size)]
+        timings = {size: self._timing(size, block) for size in sizes}
+        timed = {size: worker.time(self.inputs.images, timing) for size, timing in timings.items()}
+        effective = worker.inspect()
+        for size, found in timed.items():
+            sample = _sample(found, block, position, size, first)
+            if size == sizes[0]:
+                sample = replace(sample, import_s=hello.import_s if first else None, load_s=opened.load_s)
+            own = parity.configuration(self.target, hello, spec, size, effective.provider)
+            yield self._judged(own, found, effective.precision, sample)
+
+    def _timing(self, size: int, block: int) -> hosts.Timing:
+        """Say how to time a batch size: in the first block all images are answered, later those that are timed."""
+        if self.target.model.format == NULL:
+            answers = 0
+        else:
+            images = len(self.inputs.images)
+            answers = images if block == 0 else min(images, calls_for(size) * size)
+        return hosts.Timing(
+            batch_size=size,
+            calls=calls_for(size),
+            warm_up_calls=self.plan.warm_up_calls,
+            warm_up_s=self.plan.warm_up_s / len(self.plan.threads) / len(self.plan.batch_sizes),
+            answers=answers,
+        )
+
+    def _judged(self, own: Configuration, found: hosts.Timed, precision: str, sample: Sample) -> Row | Wrong:
         """Make a row of one sample; or say what is wrong with the answers."""
-        ran = found | {"provider": session["provider"]}
-        own = configuration(self.runtime, self.model, self.plan.device, ran, session["threads"], batch["batch_size"])
         checked, deviations = UNCHECKED, 0
-        if batch["answers_file"]:
-            logits = np.load(self.question.scratch / batch["answers_file"])
-            answer = parity.Answer(own, logits, session["precision"])
-            result = parity.result(self.question.inputs.first(len(logits)), answer)
+        if found.logits is not None:
+            inputs = self.inputs.first(len(found.logits) if found.logits.ndim else 0)
+            result = parity.result(inputs, parity.Answer(own, found.logits, precision))
             if result.failures:
                 return Wrong(own.threads, own.batch_size, f"wrong answers: {'; '.join(result.failures)}")
             checked, deviations = parity.RUNGS[result.rung], len(result.deviations)
-        first_session, first_batch = session is found["sessions"][0], batch is session["batches"][0]
-        sample = Sample(
-            block=block,
-            position=position,
-            import_s=found["import_s"] if first_session and first_batch else None,
-            load_s=session["load_s"] if first_batch else None,
-            images=batch["batch_size"],
-            times_s=tuple(batch["times_s"]),
-            **{name: batch[name] for name in MEASURED},
-        )
         return Row(
             configuration=own,
-            size_bytes=self.model.path.stat().st_size if self.model else None,
+            size_bytes=self.target.size_bytes,
             checked=checked,
             deviations=deviations,
             samples=(sample,),
         )
 
 
-def configuration(
-    runtime: str, model: runtimes.Model | None, device: str, found: dict[str, Any], threads: int, batch_size: int
-) -> Configuration:
-    """Describe a configuration that was run; `found` holds the version and the provider that were read back."""
-    return Configuration(
-        runtime=runtime,
-        version=found["version"],
-        format=model.format if model else NULL,
-        precision=model.precision if model else "fp32",
-        device=device,
-        provider=found["provider"],
-        threads=threads,
-        batch_size=batch_size,
+def _sample(found: hosts.Timed, block: int, position: int, size: int, first: bool) -> Sample:
+    """Make a sample of what was timed in a process's first session, or in a later one."""
+    return Sample(
+        block=block,
+        position=position,
+        import_s=None,
+        load_s=None,
+        first_call_s=found.first_call_s,
+        warm_up_calls=found.warm_up_calls,
+        warm_up_s=found.warm_up_s,
+        images=size,
+        times_s=found.times_s,
+        # What a process had resident before would show in every session after its first.
+        peak_resident_bytes=found.peak_resident_bytes if first else None,
+        peak_device_bytes=found.peak_device_bytes if first else None,
     )
-
-
-def _builtins(model: runtimes.Model | None) -> dict[str, Any]:
-    return asdict(model) | {"path": str(model.path.resolve())} if model else {}
-
-
-def measured(
-    function: str,
-    argument: dict[str, Any],
-    plan: BenchPlan,
-    block: int,
-    folder: Path | None = None,
-    python: Sequence[str] = (),
-) -> Any:
-    """Let a fresh process measure by a plan, within its limits; the threads take turns in being first."""
-    turn = block % len(plan.threads)
-    planned = {
-        "threads": [*plan.threads[turn:], *plan.threads[:turn]],
-        "batch_sizes": sorted(plan.batch_sizes),
-        "warm_up": {"calls": plan.warm_up_calls, "seconds": plan.warm_up_s},
-    }
-    return child.call(
-        function,
-        argument | planned,
-        time_limit_s=plan.time_limit_s,
-        memory_limit_bytes=memory_limit(plan.device),
-        died_exit_code=EnvironmentProblem.exit_code,
-        folder=folder,
-        python=python,
-    )
-
-
-def memory_limit(device: str) -> int | None:
-    """Return how much memory a measured process may take, in bytes: what is free; unlimited for CUDA."""
-    return psutil.virtual_memory().available if device == "cpu" else None

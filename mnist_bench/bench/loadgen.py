@@ -1,18 +1,16 @@
 """MLPerf LoadGen: a session under load, single-stream, offline, or open-loop at a stated rate."""
 
-import shutil
-import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-import numpy as np
+from numpy.typing import NDArray
 
-from mnist_bench import parity
-from mnist_bench.bench import inference
+from mnist_bench import hosts, parity, runtimes, store
 from mnist_bench.bench.session import Subject
-from mnist_bench.core import child
-from mnist_bench.core.errors import EnvironmentProblem, ParityBroken, RecordDamaged
+from mnist_bench.core.errors import ParityBroken, RecordDamaged
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import Configuration
 
@@ -55,49 +53,40 @@ def why_unavailable() -> Skipped | None:
 
 
 def under_load(
-    subject: Subject, target: parity.Target, load: Load, threads: int, device: str, question: inference.Asked
+    subject: Subject, target: parity.Target, load: Load, threads: int, device: str, inputs: parity.Inputs
 ) -> Loaded:
-    """Drive one session in a process of its own, and keep LoadGen's files in the run's folder.
+    """Drive one session in a worker of its own, and keep LoadGen's files in the run's folder.
 
     Raises:
-        ChildFailed: the process hung or died.
+        Unreachable: the worker hung or died.
+        RuntimeFailed: the runtime raised an error.
         ParityBroken: its answers are wrong; nothing is kept.
         RecordDamaged: LoadGen left no summary.
     """
-    logs = Path(tempfile.mkdtemp(dir=question.scratch))
-    found = child.call(
-        "mnist_bench.bench.loaded:serve",
-        {
-            "runtime": target.runtime,
-            "model": asdict(target.model) | {"path": str(target.model.path.resolve())},
-            "device": device,
-            "threads": threads,
-            "images": str(question.images),
-            "answers": str(logs),
-            "load": asdict(load),
-            "logs": str(logs),
-        },
-        time_limit_s=3 * load.duration_s + GRACE_S,
-        memory_limit_bytes=inference.memory_limit(device),
-        died_exit_code=EnvironmentProblem.exit_code,
-        folder=logs,
-    )
-    own = inference.configuration(target.runtime, target.model, device, found, threads, load.batch_size)
-    for size in (1, load.batch_size):
-        logits = np.load(logs / f"loaded-{size}.npy")
-        result = parity.result(question.inputs, parity.Answer(own, logits, found["precision"]))
+    limits = hosts.Limits(3 * load.duration_s + GRACE_S, parity.memory_limit(device))
+    spec = runtimes.Spec(device, threads, target.precision)
+    with hosts.started(target.launch, target.model, limits) as worker:
+        hello = worker.greet(device)
+        worker.open(target.model, spec)
+        found = worker.load(inputs.images, asdict(load))
+        effective = worker.inspect()
+    own = parity.configuration(target, hello, spec, load.batch_size, effective.provider)
+    for name, size in (("logits_1", 1), ("logits_n", load.batch_size)):
+        result = parity.result(inputs, parity.Answer(own, found.get(name), effective.precision, "it gave no answers"))
         if result.failures:
             raise ParityBroken(f"{own.target} gives wrong answers at batch {size}: {'; '.join(result.failures)}")
-    return Loaded(own, load.scenario, *_kept(subject.folder, logs, own, load.scenario))
+    return Loaded(own, load.scenario, *_kept(subject.folder, found, own, load.scenario))
 
 
-def _kept(folder: Path, logs: Path, configuration: Configuration, scenario: str) -> tuple[dict[str, str], Path]:
+def _kept(
+    folder: Path, found: Mapping[str, NDArray[Any]], configuration: Configuration, scenario: str
+) -> tuple[dict[str, str], Path]:
     place = folder / FOLDER / f"{scenario}-{configuration.target.replace(' ', '-')}-{configuration.threads}"
-    if not (logs / SUMMARY).is_file():
+    if "summary" not in found:
         raise RecordDamaged("LoadGen left no summary: run it again")
     place.mkdir(parents=True, exist_ok=True)
-    for name in (SUMMARY, DETAIL):
-        shutil.copyfile(logs / name, place / name)
+    for name, file in (("summary", SUMMARY), ("detail", DETAIL)):
+        store.write_atomically(place / file, found[name].tobytes() if name in found else b"")
     return parse_summary((place / SUMMARY).read_text(encoding="utf-8")), place / SUMMARY
 
 
@@ -109,4 +98,4 @@ def parse_summary(text: str) -> dict[str, str]:
 
 def targets(subject: Subject, names: tuple[str, ...], device: str) -> list[parity.Target]:
     """Return what to drive: the runtimes that were named, or onnxruntime; raises as `parity.find_targets` does."""
-    return parity.find_targets(subject.folder, subject.record, names or ("onnxruntime",), device).ready
+    return parity.find_targets(subject.folder, subject.record, parity.Wanted(names or ("onnxruntime",), device)).ready

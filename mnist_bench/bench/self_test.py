@@ -46,18 +46,18 @@ def self_test(
         MeasurementFailed: a copy could not be measured.
     """
     begun, plan, conditions = begin(SelfTestRecord, subject, plan, resume=resume, allow_busy=allow_busy)
-    with inference.asked(subject.folder, subject.record, subject.dataset) as question:
-        found, skipped = inference.contenders(subject.folder, subject.record, plan, plan.targets, question)
-        copies = [
-            replace(contender, side=f"copy {number + 1}")
-            for contender in found
-            if " " not in contender.target
-            for number in range(COPIES)
-        ]
-        if not copies:
-            raise BadInput(f"{subject.folder} holds no float32 file to test: export one, or name a runtime")
-        record = begun or new_record(SelfTestRecord, subject, plan, conditions, skipped)
-        record = finish(record, copies, told, subject.folder)
+    inputs = inference.evaluation_inputs(subject.folder, subject.record, subject.dataset)
+    found, skipped = inference.contenders(subject.folder, subject.record, plan, plan.targets, inputs)
+    copies = [
+        replace(contender, side=f"copy {number + 1}")
+        for contender in found
+        if " " not in contender.target
+        for number in range(COPIES)
+    ]
+    if not copies:
+        raise BadInput(f"{subject.folder} holds no float32 file to test: export one, or name a runtime")
+    record = begun or new_record(SelfTestRecord, subject, plan, conditions, skipped)
+    record = finish(record, copies, told, subject.folder)
     if record.failures:
         first = record.failures[0]
         raise MeasurementFailed(f"the self-test could not measure {first.target}: {first.reason}")

@@ -1,7 +1,7 @@
 """A benchmark from its plan to its saved record: probe, blocks, probe."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from mnist_bench.bench.blocks import Contender, Progress, measure_blocks
 from mnist_bench.core import child
 from mnist_bench.core.bench_types import BenchPlan, BenchRecord, Conditions, Limits, TrainingBenchRecord
 from mnist_bench.core.errors import BadInput, EnvironmentProblem, MeasurementFailed, TooBusy
-from mnist_bench.core.types import Absent, Environment, Record
+from mnist_bench.core.types import Absent, Configuration, Environment, Record, target_name
 
 BUSY_SHARE = 0.4
 """Above this share of all cores nothing is measured: two busy programs on two cores slow each other several times."""
@@ -62,16 +62,14 @@ def looked_at(device: str, allow_busy: bool) -> Conditions:
     return conditions
 
 
-@contextlib.contextmanager
 def contenders_of(
     kind: type[BenchRecord], subject: Subject, plan: BenchPlan
-) -> Iterator[tuple[list[Contender], tuple[Absent, ...]]]:
-    """Find whom to measure for a kind of record, and what cannot be measured here; their files last as long as this."""
+) -> tuple[list[Contender], tuple[Absent, ...]]:
+    """Find whom to measure for a kind of record, and what cannot be measured here."""
     if issubclass(kind, TrainingBenchRecord):
-        yield steps.contenders(subject.record, plan, plan.targets, subject.data_dir), ()
-        return
-    with inference.asked(subject.folder, subject.record, subject.dataset) as question:
-        yield inference.contenders(subject.folder, subject.record, plan, plan.targets, question)
+        return steps.contenders(subject.record, plan, plan.targets, subject.data_dir), ()
+    inputs = inference.evaluation_inputs(subject.folder, subject.record, subject.dataset)
+    return inference.contenders(subject.folder, subject.record, plan, plan.targets, inputs)
 
 
 def bench(
@@ -96,9 +94,9 @@ def bench(
         MeasurementFailed: not one target could be measured.
     """
     begun, plan, conditions = begin(kind, subject, plan, resume=resume, allow_busy=allow_busy)
-    with contenders_of(kind, subject, plan) as (contenders, skipped):
-        record = begun or new_record(kind, subject, plan, conditions, skipped)
-        return finish(record, contenders, told, subject.folder)
+    contenders, skipped = contenders_of(kind, subject, plan)
+    record = begun or new_record(kind, subject, plan, conditions, skipped)
+    return finish(record, contenders, told, subject.folder)
 
 
 def begin(
@@ -149,15 +147,17 @@ def finish(record: R, contenders: Sequence[Contender], told: Told, folder: Path 
 def _refuse_changed(record: BenchRecord, contenders: Sequence[Contender]) -> None:
     """Raise where a benchmark would go on with other targets, or other files, than it began with."""
     digests = {(one.side, one.target): one.sha256 for one in contenders}
-    rows = [
-        (row.side, inference.target_name(row.configuration.runtime, row.configuration.precision), row.sha256)
-        for row in record.rows
-    ]
+    rows = [(row.side, name_of(row.configuration), row.sha256) for row in record.rows]
     changed = [target for side, target, sha256 in rows if digests.get((side, target), "") != sha256]
     if record.blocks and {one.label for one in contenders} != set(record.blocks[0].order):
         changed.append("the targets that are here")
     if changed:
         raise BadInput(f"{changed[0]} changed since the first blocks were measured: begin anew without --resume")
+
+
+def name_of(configuration: Configuration) -> str:
+    """Return the name by which a configuration's target is measured: whatever the device, which is the plan's."""
+    return target_name(configuration.runtime, configuration.precision, host=configuration.host)
 
 
 def resumable(kind: type[R], subject: Subject) -> R:

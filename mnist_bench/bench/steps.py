@@ -8,13 +8,14 @@ from typing import Any
 
 import msgspec
 
-from mnist_bench import training
+from mnist_bench import environment, training
 from mnist_bench.bench.blocks import Contender, Outcome, Wrong
-from mnist_bench.bench.inference import MEASURED, measured
 from mnist_bench.core import child
 from mnist_bench.core.bench_types import LOSS_TOLERANCE, REFERENCE_ENGINE, TRAINING_FORMAT, BenchPlan, Row, Sample
 from mnist_bench.core.errors import EnvironmentProblem
 from mnist_bench.core.types import Configuration, Record, TrainConfig
+
+MEASURED = ("first_call_s", "warm_up_calls", "warm_up_s", "peak_resident_bytes", "peak_device_bytes")
 
 
 def contenders(record: Record, plan: BenchPlan, names: Sequence[str], data_dir: Path | None) -> list[Contender]:
@@ -58,8 +59,21 @@ class Process:
 
     def __call__(self, block: int, position: int) -> Outcome:
         """See `Measurement`; the threads take turns in being first."""
-        argument = {"config": msgspec.to_builtins(self.config), "data_dir": _path(self.data_dir)}
-        found = measured("mnist_bench.bench.trainer:measure", argument, self.plan, block)
+        turn = block % len(self.plan.threads)
+        argument = {
+            "config": msgspec.to_builtins(self.config),
+            "data_dir": _path(self.data_dir),
+            "threads": [*self.plan.threads[turn:], *self.plan.threads[:turn]],
+            "batch_sizes": sorted(self.plan.batch_sizes),
+            "warm_up": {"calls": self.plan.warm_up_calls, "seconds": self.plan.warm_up_s},
+        }
+        found = child.call(
+            "mnist_bench.bench.trainer:measure",
+            argument,
+            time_limit_s=self.plan.time_limit_s,
+            memory_limit_bytes=environment.free_memory_bytes() if self.plan.device == "cpu" else None,
+            died_exit_code=EnvironmentProblem.exit_code,
+        )
         return Outcome.of([self._outcome(found, session, block, position) for session in found["sessions"]])
 
     def _outcome(self, found: dict[str, Any], session: dict[str, Any], block: int, position: int) -> Row | Wrong:

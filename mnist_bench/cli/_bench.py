@@ -11,18 +11,20 @@ from mnist_bench.bench import gate as gates
 from mnist_bench.bench import inference, loadgen, session
 from mnist_bench.bench import self_test as self_tests
 from mnist_bench.bench.session import Subject
+from mnist_bench.cli._options import hosts_of
 from mnist_bench.cli._output import newest_run, print_tables, write_json, write_text
 from mnist_bench.cli._progress import processes_display, tell
 from mnist_bench.core.bench_types import BenchPlan, BenchRecord, GateRecord, SelfTestRecord, TrainingBenchRecord
-from mnist_bench.core.child import ChildFailed
 from mnist_bench.core.errors import (
     BadInput,
     CheckFailed,
     Interrupted,
     MeasurementFailed,
     ParityBroken,
+    RuntimeFailed,
     Slower,
     TargetUnavailable,
+    Unreachable,
 )
 
 QUICK_BLOCKS, BLOCKS, GATE_BLOCKS = 6, 12, 20
@@ -83,6 +85,9 @@ def _plan(given: Given, *, batch_sizes: Sequence[int], threads: Sequence[int], *
         device=environment.resolve_device(given["device"]),
         seed=given["seed"],
         time_limit_s=given["time_limit"],
+        hosts=tuple(map(str, hosts_of(given["places"], given["commands"]))),
+        command_format=given["command_format"],
+        command_precision=given["command_precision"],
         **fields,
     )
 
@@ -182,15 +187,14 @@ def load(subject: Subject, given: Given) -> None:
     session.looked_at(device, given["allow_busy"])
     found: list[loadgen.Loaded] = []
     failed: list[str] = []
-    with inference.asked(subject.folder, subject.record, subject.dataset) as question:
-        for target, threads in itertools.product(targets, given["threads"] or (1,)):
-            name = inference.target_name(target.runtime, target.model.precision)
-            if not given["quiet"]:
-                tell(f"{name}: {wanted.scenario}, {wanted.duration_s:g} s, {threads} thread(s)")
-            try:
-                found.append(loadgen.under_load(subject, target, wanted, threads, device, question))
-            except (ChildFailed, ParityBroken) as error:
-                failed.append(f"{name}: {error}")
+    inputs = inference.evaluation_inputs(subject.folder, subject.record, subject.dataset)
+    for target, threads in itertools.product(targets, given["threads"] or (1,)):
+        if not given["quiet"]:
+            tell(f"{target.name()}: {wanted.scenario}, {wanted.duration_s:g} s, {threads} thread(s)")
+        try:
+            found.append(loadgen.under_load(subject, target, wanted, threads, device, inputs))
+        except (Unreachable, RuntimeFailed, ParityBroken) as error:
+            failed.append(f"{target.name()}: {error}")
     _show_load(found, failed, given)
 
 

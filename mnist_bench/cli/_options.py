@@ -3,11 +3,17 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-MOST_SEEDS, LARGEST_SEED = 10_000, 2**63
+from mnist_bench.core.kinds import Precision
+
+if TYPE_CHECKING:
+    from mnist_bench.hosts import Host
+
+MOST_SEEDS, LARGEST_SEED, LONGEST_S = 10_000, 2**63, 86_400
+PRECISIONS = get_args(Precision)
 
 
 class Finite(click.FloatRange):
@@ -120,6 +126,55 @@ json_output = click.option(
 renderer = click.option(
     "--format", "renderer", default="rich", show_default=True, metavar="NAME", help="rich, markdown, csv or json."
 )
+
+
+def time_limit(default: float) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the option that says how long a worker may take in all."""
+    return click.option(
+        "--time-limit",
+        type=Finite(0, LONGEST_S, min_open=True),
+        default=default,
+        show_default=True,
+        help="Seconds that a process may take.",
+    )
+
+
+def engine_command(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that name a program which speaks the protocol, and what it opens."""
+    for option in (
+        click.option(
+            "--format",
+            "command_format",
+            default="onnx",
+            show_default=True,
+            metavar="NAME",
+            help="What a --command opens.",
+        ),
+        click.option(
+            "--host",
+            "places",
+            multiple=True,
+            metavar="NAME",
+            help="Where: here, or an emulated processor such as haswell; can be repeated.  [default: here]",
+        ),
+        click.option(
+            "--command",
+            "commands",
+            multiple=True,
+            metavar="CMD",
+            help="A program that speaks docs/protocol.md, {model} in it being the file; can be repeated.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def hosts_of(places: tuple[str, ...], commands: tuple[str, ...]) -> "tuple[Host, ...]":
+    """Return the hosts that were named, and the commands as hosts; this machine where there are none."""
+    from mnist_bench import hosts
+
+    named = [*map(hosts.named, places), *(hosts.Host("command", text) for text in commands)]
+    return tuple(dict.fromkeys(named)) or (hosts.HERE,)
 
 
 def of_training(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -8,11 +8,23 @@ import click
 from mnist_bench.bench import SCENARIOS
 from mnist_bench.cli import _options
 
-PLANNED = ("runtimes", "engines", "batch_sizes", "threads", "device", "quick", "seed", "time_limit", "baseline")
+OF_PLACES = ("places", "commands", "command_format", "command_precision")
+PLANNED = (
+    *("runtimes", "engines", "batch_sizes", "threads", "device", "quick", "seed", "time_limit", "baseline"),
+    *OF_PLACES,
+)
 OF_SCENARIOS = ("rate", "latency_bound", "duration")
-NOT_OF_SCENARIOS = ("works", "gate", "self_test", "engines", "quick", "seed", "time_limit", "resume")
-SPELLED = {"runtimes": "runtime", "engines": "engine", "batch_sizes": "batch-size"}
-LONGEST_S, HIGHEST_RATE = 86_400, 1_000_000
+NOT_OF_SCENARIOS = ("works", "gate", "self_test", "engines", "quick", "seed", "time_limit", "resume", *OF_PLACES)
+SPELLED = {
+    "runtimes": "runtime",
+    "engines": "engine",
+    "batch_sizes": "batch-size",
+    "places": "host",
+    "commands": "command",
+    "command_format": "format",
+    "command_precision": "precision",
+}
+HIGHEST_RATE = 1_000_000
 
 
 @click.command(
@@ -23,6 +35,7 @@ Examples:
   mnist-bench bench --training                                  the training engines
   mnist-bench bench --resume                                    go on where Ctrl-C stopped
   mnist-bench bench --gate --baseline ~/old/venv/bin/python     has the new installation become slower?
+  mnist-bench bench --host here --command './engine {model}'    a program of yours, beside the others
   mnist-bench bench --scenario server --rate 2000               MLPerf LoadGen, 2,000 queries a second
 """
 )
@@ -48,13 +61,7 @@ Examples:
 @click.option("--threads", callback=_options.numbers, metavar="N,…", help="[default: 1,all; training: all]")
 @click.option("--quick", is_flag=True, help="6 blocks instead of 12; 20 for a gate and a self-test, always.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the order within the blocks.")
-@click.option(
-    "--time-limit",
-    type=_options.Finite(0, LONGEST_S, min_open=True),
-    default=180,
-    show_default=True,
-    help="Seconds that a process may take.",
-)
+@_options.time_limit(180)
 @click.option(
     "--rate",
     type=_options.Finite(0, HIGHEST_RATE, min_open=True),
@@ -70,13 +77,22 @@ Examples:
 )
 @click.option(
     "--duration",
-    type=_options.Finite(0, LONGEST_S, min_open=True),
+    type=_options.Finite(0, _options.LONGEST_S, min_open=True),
     default=10,
     show_default=True,
     help="Seconds of a scenario.",
 )
 @click.option("--resume", is_flag=True, help="Go on with the blocks that the saved benchmark lacks.")
 @click.option("--allow-busy", is_flag=True, help="Measure although others use this machine.")
+@_options.engine_command
+@click.option(
+    "--precision",
+    "command_precision",
+    type=click.Choice(_options.PRECISIONS),
+    default="fp32",
+    show_default=True,
+    help="Of the run's file that a --command opens.",
+)
 @_options.data_dir
 @_options.json_output
 @_options.quiet

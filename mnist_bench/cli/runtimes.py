@@ -1,10 +1,10 @@
 """`mnist-bench runtimes`."""
 
-from typing import Any
-
 import click
 
 from mnist_bench.cli import _options
+
+ASK_S = 120
 
 
 @click.command(
@@ -21,23 +21,33 @@ def command(device: str, renderer: str) -> None:
     """List all runtimes: version, devices, what they read; for those that are missing, why and what installs them."""
     from mnist_bench import report, runtimes
     from mnist_bench.cli._output import print_tables
+    from mnist_bench.core.errors import BadInput
 
+    if device.partition(":")[0] not in ("cpu", "cuda"):
+        raise BadInput(f"unknown device {device!r}: choose cpu, cuda or cuda:N")
     columns = [report.Column(name) for name in ("Runtime", "Version", "Reads", "Precisions", "Devices", "Here")]
-    rows = [_row(name, runtimes.load(name), device) for name in runtimes.names()]
+    rows = [_row(name, device) for name in runtimes.names()]
     print_tables(renderer, [report.Table(f"Runtimes for {device}", columns, rows)])
 
 
-def _row(name: str, module: Any, device: str) -> list[str]:
-    from mnist_bench.core.errors import BadInput
+def _row(name: str, device: str) -> list[str]:
+    from mnist_bench import environment, parity, runtimes
 
-    kind = device.partition(":")[0]
-    if kind not in ("cpu", "cuda"):
-        raise BadInput(f"unknown device {device!r}: choose cpu, cuda or cuda:N")
-    here = "yes"
-    if kind not in module.DEVICES:
-        here = f"no: it does not run on {kind}"
-    elif skipped := module.why_unavailable(device):
-        here = f"no: {skipped.reason}; {skipped.remedy}"
-    reads = module.FORMAT or "nothing"
-    version = "–" if module.why_unavailable("cpu") else module.version()
-    return [name, version, reads, ", ".join(module.PRECISIONS), ", ".join(module.DEVICES), here]
+    module = runtimes.load(name)
+    missing = parity.absence(name, device)
+    here = f"no: {missing.reason}; {missing.remedy}" if missing else "yes" if device == "cpu" else _on(name, device)
+    version = environment.library_version(module.LIBRARY) or "–"
+    return [name, version, module.FORMAT or "nothing", ", ".join(module.PRECISIONS), ", ".join(module.DEVICES), here]
+
+
+def _on(name: str, device: str) -> str:
+    """Ask a worker whether a runtime can use a device: only its engine knows."""
+    from mnist_bench import hosts
+    from mnist_bench.core.errors import MnistBenchError
+
+    try:
+        with hosts.started(hosts.launch(hosts.HERE, name), None, hosts.Limits(ASK_S)) as worker:
+            worker.greet(device)
+    except MnistBenchError as error:
+        return f"no: {error}"
+    return "yes"

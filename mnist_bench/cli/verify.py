@@ -18,6 +18,9 @@ Examples:
   mnist-bench verify                                           the newest run, in every runtime that is here
   mnist-bench verify --run mnist-relu --runtime onnxruntime    one runtime
   mnist-bench verify --run mnist-relu --model other.onnx       a file from elsewhere, against this run
+  mnist-bench verify --host haswell --host nehalem             the same packages on emulated processors
+  mnist-bench verify --command './engine {model}'              any program that speaks docs/protocol.md
+  mnist-bench verify --command 'ssh board mnist-bench serve --runtime onnxruntime'    another machine
 """
 )
 @_options.run_name
@@ -38,12 +41,14 @@ Examples:
 )
 @click.option(
     "--precision",
-    type=click.Choice(["fp32", "fp16", "int8", "int8-dynamic"]),
+    type=click.Choice(_options.PRECISIONS),
     default="fp32",
     show_default=True,
-    help="What the foreign file claims to be.",
+    help="What the foreign file claims to be, or the run's file that a --command opens.",
 )
 @click.option("--trust-code", is_flag=True, help="Load a foreign file that is a program: TorchScript can do anything.")
+@_options.engine_command
+@_options.time_limit(600)
 @_options.json_output
 @_options.quiet
 def command(name: str | None, out: Path, **given: Any) -> None:
@@ -51,6 +56,7 @@ def command(name: str | None, out: Path, **given: Any) -> None:
 
     The reference is the network in float64. Exit code 1 where a runtime that claims fp32 flips a certified image,
     leaves the tolerance, or does not run at the precision that it claims; docs/certificate.md says what is proved.
+    Exit code 3 where a worker could not be asked.
     """
     from mnist_bench import data, environment, parity, store
     from mnist_bench.cli._output import check_json_path, newest_run
@@ -58,12 +64,20 @@ def command(name: str | None, out: Path, **given: Any) -> None:
     check_json_path(given["json_path"])
     folder = store.run_folder(out, name or newest_run(out))
     record = store.load_record(folder)
-    device = environment.resolve_device(given["device"])
-    plan = parity.Plan(given["runtimes"], given["batch_sizes"], given["threads"], device)
+    plan = parity.Plan(
+        runtimes=given["runtimes"],
+        batch_sizes=given["batch_sizes"],
+        threads=given["threads"],
+        device=environment.resolve_device(given["device"]),
+        on=_options.hosts_of(given["places"], given["commands"]),
+        format=given["command_format"],
+        precision=given["precision"],
+        time_limit_s=given["time_limit"],
+    )
     dataset = data.load(given["dataset"] or record.config.dataset, given["data_dir"])
     found = _verify(folder, record, dataset, plan, given)
     _show(found, given)
-    if not given["model_file"] and dataset.name == record.config.dataset:
+    if plan.on == parity.Plan.on and not given["model_file"] and dataset.name == record.config.dataset:
         store.save(folder, found)  # only what tells of the run itself
     _judge(found)
 
@@ -74,8 +88,8 @@ def _verify(folder: Path, record: "Record", dataset: Any, plan: "Plan", given: d
 
     with configurations_display(given["quiet"]) as told:
         if given["model_file"]:
-            claims = {"precision": given["precision"], "trusted": given["trust_code"]}
-            return parity.verify_file(given["model_file"], folder, record, dataset, plan, **claims)
+            trusted = given["trust_code"]
+            return parity.verify_file(given["model_file"], folder, record, dataset, plan, told, trusted=trusted)
         return parity.verify(folder, record, dataset, plan, told)
 
 
@@ -90,8 +104,8 @@ def _show(found: "ParityRecord", given: dict[str, Any]) -> None:
 
 
 def _judge(found: "ParityRecord") -> None:
-    """Raise ParityBroken where any configuration failed."""
-    from mnist_bench.core.errors import ParityBroken
+    """Raise ParityBroken where any configuration failed, and Unanswered where a target could not be asked."""
+    from mnist_bench.core.errors import ParityBroken, Unanswered
 
     failed = [result for result in found.results if result.failures]
     if failed:
@@ -100,4 +114,10 @@ def _judge(found: "ParityRecord") -> None:
         raise ParityBroken(
             f"{len(failed)} of {len(found.results)} configurations do not give the reference's answers; the first: "
             f"{first.configuration.target} with {where}: {'; '.join(first.failures)}"
+        )
+    if found.unreachable:
+        lost = found.unreachable[0]
+        raise Unanswered(
+            f"{len(found.unreachable)} target(s) could not be asked, so nothing is known of them; the first: "
+            f"{lost.target}: {lost.reason}"
         )

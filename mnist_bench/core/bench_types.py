@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from mnist_bench.core.kinds import Precision
 from mnist_bench.core.types import (
     SCHEMA_VERSION,
     Absent,
@@ -73,6 +74,7 @@ class BenchPlan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     Each of `blocks` runs every target once, in a fresh process, in an order drawn from `seed`. A process warms up for
     at least `warm_up_calls` calls of each configuration and `warm_up_s` in all, and is stopped after `time_limit_s`.
+    `hosts` are where, by name; a command among them reads the run's file of `command_format` and `command_precision`.
     """
 
     blocks: Positive
@@ -85,6 +87,9 @@ class BenchPlan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     warm_up_s: Seconds = 1.0
     time_limit_s: Duration = 180.0
     baseline: str | None = None
+    hosts: tuple[str, ...] = ("here",)
+    command_format: str = "onnx"
+    command_precision: Precision = "fp32"
 
 
 class Sample(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,6 +4,7 @@
     ├── CheckFailed             exit 1: something was measured and is not as required
     │   ├── TrainingDiverged
     │   ├── ParityBroken
+    │   ├── RuntimeFailed       a runtime raised an error: what it answered, in its own words
     │   ├── AccuracyTooLow
     │   └── Slower
     ├── BadInput                exit 2: what was asked for, or given, is wrong
@@ -17,6 +18,9 @@
     │   ├── DataUnavailable
     │   ├── DeviceUnavailable
     │   ├── TargetUnavailable
+    │   ├── Unreachable         a worker hung, died, or does not speak the protocol
+    │   │   └── OutOfMemory
+    │   ├── Unanswered
     │   ├── OutputUnwritable
     │   ├── TooBusy
     │   ├── MeasurementFailed
@@ -47,6 +51,10 @@ class TrainingDiverged(CheckFailed):
 
 class ParityBroken(CheckFailed):
     """A runtime does not give the reference's answers."""
+
+
+class RuntimeFailed(CheckFailed):
+    """A runtime raised an error: what it answered, in its own words."""
 
 
 class AccuracyTooLow(CheckFailed):
@@ -103,6 +111,18 @@ class DeviceUnavailable(EnvironmentProblem):
 
 class TargetUnavailable(EnvironmentProblem):
     """A runtime or a format that was asked for by name cannot be used here."""
+
+
+class Unreachable(EnvironmentProblem):
+    """A worker could not be asked: it did not start, hung, died, or does not speak the protocol."""
+
+
+class OutOfMemory(Unreachable):
+    """A worker used up the memory that it may use."""
+
+
+class Unanswered(EnvironmentProblem):
+    """A comparison is incomplete, since a worker could not be asked."""
 
 
 class OutputUnwritable(EnvironmentProblem):

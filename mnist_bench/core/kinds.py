@@ -7,7 +7,9 @@ Activation = Literal["relu", "sigmoid"]
 Validation = Literal["test", "holdout"]
 
 Precision = Literal["fp32", "tf32", "fp16", "bf16", "int8", "int8-dynamic"]
-"""`int8` is quantised statically, `int8-dynamic` at run time; `tf32` and `bf16` round what float32 products multiply."""
+"""`int8` is quantised statically, `int8-dynamic` at run time; `tf32` and `bf16` round what products multiply."""
+
+LARGEST_INT16 = 2**15 - 1
 
 
 @dataclass(frozen=True)

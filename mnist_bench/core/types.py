@@ -8,14 +8,15 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from mnist_bench.core.errors import BadInput
-from mnist_bench.core.kinds import Activation, Precision, Validation
+from mnist_bench.core.kinds import LARGEST_INT16, Activation, Precision, Validation
 
 SchemaVersion = Literal[1, 2, 3]
 SCHEMA_VERSION: SchemaVersion = 3
 """Version of the saved documents.
 
-History: 1, the first; 2, `TrainConfig.processes` (1 where it is not there); 3, `Artifact.saturation`,
-`ParityRecord.saturation` and `Environment.instructions` (unknown where they are not there).
+History: 1, the first; 2, `TrainConfig.processes` (1 where it is not there); 3, `Artifact.saturation`
+and `files`, `ParityRecord.saturation` and `unreachable`, `Environment.instructions`, `Configuration.host` (this
+machine) and `BenchPlan.hosts`.
 """
 READABLE_VERSIONS: tuple[SchemaVersion, ...] = (1, 2, 3)
 
@@ -208,9 +209,6 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(f"a label or a prediction beyond the {classes} classes")
 
 
-LARGEST_INT16 = 2**15 - 1
-
-
 class Saturation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Whether a quantised file's sums of two neighbouring products fit in 16 bits, in which some processors add them.
 
@@ -227,13 +225,20 @@ class Saturation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if self.fits_16_bits is not (self.largest_sum <= LARGEST_INT16) or self.fits_16_bits is bool(self.pairs_beyond):
             raise ValueError("a largest sum, a verdict and a number of pairs that contradict each other")
 
+    @classmethod
+    def of(cls, largest: int, beyond: int, pairs: int) -> "Saturation":
+        """Judge sums of neighbouring products: the largest, how many exceed 16 bits, and how many there are."""
+        return cls(largest_sum=largest, fits_16_bits=largest <= LARGEST_INT16, pairs_beyond=beyond, pairs=pairs)
+
 
 class Artifact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A file exported for deployment.
 
-    `version` is the format's own (an ONNX opset, an archive version), `batch` its batch size where that is fixed and
-    None where any is taken, `weights_sha256` the checkpoint file that it was exported from. `saturation` is of int8
-    files, and None for others.
+    `files` are those within, where it is a folder; `sha256` is then that of their list, a line `SHA-256 NAME` each,
+    as sha256sum prints it, in the order of their names, and `size_bytes` their sum. `version` is the format's own
+    (an ONNX opset, an archive version), `batch` its batch size where that is fixed and None where any is taken,
+    `weights_sha256` the checkpoint file that it was exported from. `saturation` is of int8 files, and None for
+    others.
     """
 
     name: Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -242,6 +247,7 @@ class Artifact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     device: str = "cpu"
     sha256: Sha256
     size_bytes: Count
+    files: tuple[SavedFile, ...] = ()
     version: str
     batch: Positive | None = None
     exporter: str
@@ -267,7 +273,7 @@ class Deviation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A runtime as it was run: `provider` is what really ran, as read back from it."""
+    """A runtime as it was run: `provider` is what really ran, as read back from it, `host` where, if not here."""
 
     runtime: str
     version: str
@@ -277,16 +283,18 @@ class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     provider: str
     threads: Positive
     batch_size: Positive
+    host: str = ""
 
     @property
     def target(self) -> str:
-        """The runtime with its precision and device, without threads and batch: `onnxruntime fp16`."""
-        parts = [
-            self.runtime,
-            "" if self.precision == "fp32" else self.precision,
-            "" if self.device == "cpu" else self.device,
-        ]
-        return " ".join(part for part in parts if part)
+        """What was run, without threads and batch; see `target_name`."""
+        return target_name(self.runtime, self.precision, self.device, self.host)
+
+
+def target_name(runtime: str, precision: str, device: str = "cpu", host: str = "") -> str:
+    """Name a target: `onnxruntime`, `onnxruntime int8`, `torch-eager cuda:0`, `onnxruntime int8 on haswell`."""
+    parts = [runtime, "" if precision == "fp32" else precision, "" if device == "cpu" else device]
+    return " ".join([*filter(None, parts), *([f"on {host}"] if host else [])])
 
 
 class ParityResult(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -348,7 +356,8 @@ class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     Images 0 … n - 1 are the test images, those from n on the edge images named in `edges`. `labels`,
     `reference_predictions` and `reference_margins` (best logit minus the second) are the reference's, per image.
-    `saturation` is of the targets that compute with int8, by name.
+    `saturation` is of the targets that compute with int8, by name. `unreachable` are targets whose worker could not be
+    asked: they hang, died, or do not speak the protocol; that is neither a wrong answer nor a target that is not here.
     """
 
     schema_version: SchemaVersion = SCHEMA_VERSION
@@ -367,6 +376,7 @@ class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     results: tuple[ParityResult, ...]
     skipped: tuple[Absent, ...] = ()
     saturation: dict[str, Saturation] = {}
+    unreachable: tuple[Absent, ...] = ()
 
     @property
     def reference_correct(self) -> int:

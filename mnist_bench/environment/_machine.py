@@ -37,6 +37,11 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+def free_memory_bytes() -> int:
+    """Return how much memory can be allocated before this machine begins to swap."""
+    return int(psutil.virtual_memory().available)
+
+
 def now() -> str:
     """Return the time as ISO 8601 in UTC, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,8 +1,9 @@
 """From a trained network to a file for deployment.
 
 A format is a module with `FILE_NAME`, the `PRECISIONS` that it can hold, `why_unavailable()` (a `Skipped`, or None)
-and `export(request, path)`, which writes the file and returns its `Facts`. Each export runs in a process of its own: it
-starts from the same state every time, so that equal runs give equal bytes; one that crashes does not stop the others.
+and `export(request, path)`, which writes a file, or a folder of files, there and returns its `Facts`. Each export
+runs in a process of its own: it starts from the same state every time, so that equal runs give equal bytes; one that
+crashes does not stop the others.
 """
 
 import time
@@ -18,11 +19,11 @@ from mnist_bench.core.digest import sha256_of_file
 from mnist_bench.core.errors import BadInput
 from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.core.types import Artifact, Checkpoint, Manifest, Record
-from mnist_bench.formats._request import Facts, Request
+from mnist_bench.formats._facts import Facts
 
 TIME_LIMIT_S = 600
 
-__all__ = ["Facts", "Request", "export", "file_name", "names", "precisions"]
+__all__ = ["Facts", "export", "file_name", "names", "precisions"]
 
 
 def names() -> tuple[str, ...]:
@@ -108,13 +109,15 @@ def _write(target: Path, request: dict[str, Any], checkpoint: Checkpoint) -> Art
         argument = request | {"path": str(temporary)}
         found = child.call("mnist_bench.formats._request:serve", argument, time_limit_s=TIME_LIMIT_S)
     facts = msgspec.convert(found, Facts)
+    files = store.saved_files(target) if target.is_dir() else ()
     return Artifact(
         name=target.name,
         format=request["name"],
         precision=request["precision"],
         device=request["device"],
-        sha256=sha256_of_file(target),
-        size_bytes=target.stat().st_size,
+        sha256=store.digest_of_list(files) if files else sha256_of_file(target),
+        size_bytes=sum(one.size_bytes for one in files) if files else target.stat().st_size,
+        files=files,
         export_s=time.perf_counter() - began,
         weights_sha256=checkpoint.weights.sha256,
         **msgspec.structs.asdict(facts),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mnist_bench import data, model, store
 from mnist_bench.core import plugins
 from mnist_bench.core.kinds import Precision
-from mnist_bench.core.types import Record, Saturation
+from mnist_bench.core.types import Record
 
 EXAMPLE_BATCH = 2
 """With an example of one image, exporters take the batch size for a constant."""
@@ -52,16 +52,6 @@ class Request:
         } | {f"trained_with.{name}": version for name, version in versions.items()}
 
 
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What an exporter tells of the file that it wrote; see `Artifact`."""
-
-    version: str
-    exporter: str
-    exporter_version: str
-    batch: int | None = None
-    saturation: Saturation | None = None
-
-
 def serve(
     folder: str, name: str, precision: Precision, opset: int | None, device: str, data_dir: str | None, path: str
 ) -> dict[str, Any]:
@@ -79,6 +69,5 @@ def serve(
         return data.to_input(data.load(record.config.dataset, Path(data_dir) if data_dir else None).train.pixels)
 
     request = Request(network, record, precision, opset, device, calibration)
-    facts: Facts = plugins.load(formats, name).export(request, Path(path))
-    fields: dict[str, Any] = msgspec.to_builtins(facts)
+    fields: dict[str, Any] = msgspec.to_builtins(plugins.load(formats, name).export(request, Path(path)))
     return fields

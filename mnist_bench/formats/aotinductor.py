@@ -2,12 +2,16 @@
 
 import sysconfig
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.core.toolchain import no_compiler
 from mnist_bench.formats import torch_export
-from mnist_bench.formats._request import Facts, Request
+from mnist_bench.formats._facts import Facts
 from mnist_bench.formats._zip import rewrite
+
+if TYPE_CHECKING:
+    from mnist_bench.formats._request import Request
 
 FILE_NAME = "model.aoti.pt2"
 PRECISIONS: tuple[Precision, ...] = ("fp32",)
@@ -18,7 +22,7 @@ def why_unavailable() -> Skipped | None:
     return no_compiler("aotinductor")
 
 
-def export(request: Request, path: Path) -> Facts:
+def export(request: "Request", path: Path) -> Facts:
     """Compile and package; without the generated sources and without local paths in the machine code."""
     import torch
     from torch._inductor.runtime.cache_dir_utils import cache_dir

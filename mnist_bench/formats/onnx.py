@@ -3,15 +3,19 @@
 import copy
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_bench.core.errors import BadInput
 from mnist_bench.core.kinds import Precision, Skipped
-from mnist_bench.formats._request import Facts, Request
-from mnist_bench.runtimes import saturation
+from mnist_bench.core.types import Saturation
+from mnist_bench.formats._facts import Facts
+from mnist_bench.runtimes import pair_sums
+
+if TYPE_CHECKING:
+    from mnist_bench.formats._request import Request
 
 FILE_NAME = "model.onnx"
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-dynamic")
@@ -24,7 +28,7 @@ def why_unavailable() -> Skipped | None:
     return None
 
 
-def export(request: Request, path: Path) -> Facts:
+def export(request: "Request", path: Path) -> Facts:
     """Write the file; fp16 keeps float32 at the border, int8 is made from the fp32 graph by onnxruntime's tools."""
     import onnx
     import torch
@@ -40,15 +44,16 @@ def export(request: Request, path: Path) -> Facts:
     if request.opset not in (None, opset):  # the exporter keeps silent about an opset that it cannot convert to
         raise BadInput(f"the exporter cannot write opset {request.opset}, only {opset} or one near it")
     path.write_bytes(exported.SerializeToString(deterministic=True))
+    sums = pair_sums(exported.graph)
     return Facts(
         version=f"opset {opset}",
         exporter="torch.onnx",
         exporter_version=str(torch.__version__),
-        saturation=saturation(exported.graph),
+        saturation=sums and Saturation.of(*sums),
     )
 
 
-def _export_graph(request: Request) -> Any:
+def _export_graph(request: "Request") -> Any:
     import torch
 
     class Half(torch.nn.Module):
@@ -77,7 +82,7 @@ def _export_graph(request: Request) -> Any:
     return program.model_proto
 
 
-def _quantise(exported: Any, request: Request) -> Any:
+def _quantise(exported: Any, request: "Request") -> Any:
     import onnx
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -129,7 +134,7 @@ def _strip(exported: Any) -> None:
             part.ClearField(field)
 
 
-def _describe(exported: Any, request: Request) -> None:
+def _describe(exported: Any, request: "Request") -> None:
     import onnx
 
     exported.graph.name = "mnist_bench"

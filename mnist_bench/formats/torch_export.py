@@ -1,10 +1,13 @@
 """torch.export: a `.pt2` archive of the graph in ATen operators, any batch size."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mnist_bench.core.kinds import Precision, Skipped
-from mnist_bench.formats._request import Facts, Request
+from mnist_bench.formats._facts import Facts
+
+if TYPE_CHECKING:
+    from mnist_bench.formats._request import Request
 
 FILE_NAME = "model.pt2"
 PRECISIONS: tuple[Precision, ...] = ("fp32",)
@@ -16,7 +19,7 @@ def why_unavailable() -> Skipped | None:
     return None
 
 
-def program(request: Request) -> Any:
+def program(request: "Request") -> Any:
     """Return the exported program, without the metadata that hold local paths."""
     import torch
 
@@ -29,7 +32,7 @@ def program(request: Request) -> Any:
     return exported
 
 
-def export(request: Request, path: Path) -> Facts:
+def export(request: "Request", path: Path) -> Facts:
     """Write the archive."""
     import torch
 

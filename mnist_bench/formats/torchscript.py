@@ -3,10 +3,14 @@
 import sys
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mnist_bench.core.kinds import Precision, Skipped
-from mnist_bench.formats._request import Facts, Request
+from mnist_bench.formats._facts import Facts
 from mnist_bench.formats._zip import rewrite
+
+if TYPE_CHECKING:
+    from mnist_bench.formats._request import Request
 
 FILE_NAME = "model.ts"
 PRECISIONS: tuple[Precision, ...] = ("fp32",)
@@ -23,7 +27,7 @@ def why_unavailable() -> Skipped | None:
     return None
 
 
-def export(request: Request, path: Path) -> Facts:
+def export(request: "Request", path: Path) -> Facts:
     """Trace, freeze and save; without the debug records, which hold local paths."""
     import torch
 

@@ -5,21 +5,27 @@ from mnist_bench.parity._compare import RUNGS, Inputs, compare
 from mnist_bench.parity._foreign import verify_file
 from mnist_bench.parity._inputs import build_inputs
 from mnist_bench.parity._reference import Weights
-from mnist_bench.parity._verify import Answer, Plan, Target, Targets, find_targets, result, verify, weights_of
+from mnist_bench.parity._targets import WEIGHTS, Target, Targets, Wanted, absence, find_targets
+from mnist_bench.parity._verify import Answer, Plan, configuration, memory_limit, result, verify, weights_of
 
 __all__ = [
     "RUNGS",
+    "WEIGHTS",
     "Answer",
     "Bounds",
     "Inputs",
     "Plan",
     "Target",
     "Targets",
+    "Wanted",
     "Weights",
+    "absence",
     "build_inputs",
     "certify",
     "compare",
+    "configuration",
     "find_targets",
+    "memory_limit",
     "result",
     "verify",
     "verify_file",

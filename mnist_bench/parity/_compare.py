@@ -40,10 +40,13 @@ class Tier:
     accuracy_loss: float = 1.0
 
 
+HALF, BYTES = Tier(largest_difference=0.02, flips=2), Tier(flip_share=0.002, accuracy_loss=0.001)
 TIERS: dict[Precision, Tier] = {
-    "fp16": Tier(largest_difference=0.02, flips=2),
-    "int8": Tier(flip_share=0.002, accuracy_loss=0.001),
-    "int8-dynamic": Tier(flip_share=0.002, accuracy_loss=0.001),
+    "fp16": HALF,
+    "tf32": HALF,  # as many bits of mantissa
+    "bf16": BYTES,  # eight bits of mantissa
+    "int8": BYTES,
+    "int8-dynamic": BYTES,
 }
 
 

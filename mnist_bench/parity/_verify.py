@@ -1,6 +1,6 @@
-"""Running every runtime on every image in every configuration, and comparing each with the one reference."""
+"""Asking every target about every image in every configuration, and comparing each with the one reference."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,14 +9,13 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from mnist_bench import data, environment, formats, runtimes, store
-from mnist_bench.core.errors import BadInput, RecordDamaged, TargetUnavailable
+from mnist_bench import data, environment, hosts, runtimes, store
+from mnist_bench.core.errors import BadInput, RuntimeFailed, TargetUnavailable, Unreachable
+from mnist_bench.core.kinds import Precision
 from mnist_bench.core.types import (
     Absent,
-    Artifact,
     Certificate,
     Configuration,
-    Manifest,
     ParityRecord,
     ParityResult,
     Record,
@@ -26,38 +25,30 @@ from mnist_bench.core.types import (
 from mnist_bench.parity._compare import Inputs, compare
 from mnist_bench.parity._inputs import build_inputs
 from mnist_bench.parity._reference import Weights
+from mnist_bench.parity._targets import Target, Wanted, find_targets
+
+TIME_LIMIT_S = 600.0
 
 Told = Callable[[Configuration], None]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to verify: all runtimes where `runtimes` is empty; a runtime that is named must be there."""
+    """What to verify, in which configurations; see `Wanted`. `time_limit_s` is what a worker may take in all."""
 
     runtimes: tuple[str, ...] = ()
     batch_sizes: tuple[int, ...] = (1, 7, 128, 10_000)
     threads: tuple[int, ...] = (1,)
     device: str = "cpu"
+    on: tuple[hosts.Host, ...] = (hosts.HERE,)
+    format: str = "onnx"
+    precision: Precision = "fp32"
+    time_limit_s: float = TIME_LIMIT_S
 
-
-@dataclass(frozen=True)
-class Target:
-    """A runtime and the file that it opens."""
-
-    runtime: str
-    model: runtimes.Model
-
-
-@dataclass
-class Targets:
-    """What can be compared, and what cannot."""
-
-    ready: list[Target] = field(default_factory=list)
-    skipped: list[Absent] = field(default_factory=list)
-
-    def skip(self, target: str, reason: str, remedy: str) -> None:
-        """Note an absence."""
-        self.skipped.append(Absent(target=target, reason=reason, remedy=remedy))
+    @property
+    def wanted(self) -> Wanted:
+        """What to look for."""
+        return Wanted(self.runtimes, self.device, self.on, self.format, self.precision)
 
 
 def verify(folder: Path, record: Record, dataset: data.Dataset, plan: Plan, told: Told) -> ParityRecord:
@@ -76,11 +67,20 @@ def verify(folder: Path, record: Record, dataset: data.Dataset, plan: Plan, told
         TargetUnavailable: a runtime that was named cannot be used here.
     """
     weights = weights_of(folder, record)
-    targets = find_targets(folder, record, plan.runtimes, plan.device)
+    targets = find_targets(folder, record, plan.wanted)
     inputs = build_inputs(dataset, weights)
-    answers = (answer for target in targets.ready for answer in answer_all(target, inputs.images, plan, told))
-    results, saturation = compared(inputs, answers)
-    return parity_record(record, dataset, inputs, results, targets.skipped, saturation)
+    found = Findings(skipped=targets.skipped)
+    for target in targets.ready:
+        try:
+            found.add(inputs, ask_all(target, inputs.images, plan, told))
+        except TargetUnavailable as error:
+            if target.runtime in plan.runtimes or target.host != hosts.HERE:
+                raise TargetUnavailable(f"{target.name(plan.device)} cannot be used: {error}") from error
+            found.skipped.append(Absent(target=target.runtime, reason=str(error), remedy="see mnist-bench runtimes"))
+        except Unreachable as error:
+            remedy = "see what it says when it is run alone"
+            found.unreachable.append(Absent(target=target.name(plan.device), reason=str(error), remedy=remedy))
+    return parity_record(record, dataset, inputs, found)
 
 
 def weights_of(folder: Path, record: Record) -> Weights:
@@ -95,119 +95,32 @@ def weights_of(folder: Path, record: Record) -> Weights:
     return Weights.of(store.load_arrays(folder, record.checkpoint.weights), record.config.activation)
 
 
-def find_targets(folder: Path, record: Record, names: Sequence[str], device: str) -> Targets:
-    """Return which runtimes can open which of a run's files on a device, and which cannot.
-
-    Args:
-        folder: the run's folder.
-        record: its record; it must hold a checkpoint.
-        names: runtimes, which must all be there; all that are here where there are none.
-        device: `cpu` or `cuda:N`.
-
-    Raises:
-        BadInput: there is nothing to open, or a runtime that was named answers nothing.
-        RecordDamaged: a file differs from the manifest.
-        TargetUnavailable: a runtime that was named cannot be used here.
-    """
-    targets = Targets()
-    artifacts = checked_artifacts(folder)
-    for name in names or runtimes.names():
-        module = runtimes.load(name)
-        if module.FORMAT is None:
-            if name in names:
-                raise BadInput(f"{name} answers nothing: name another runtime")
-        elif missing := absence(name, module, device):
-            if name in names:
-                raise TargetUnavailable(f"{name} cannot be used: {missing.reason}; {missing.remedy}")
-            targets.skipped.append(missing)
-        elif module.FORMAT == "weights":
-            _add_weights(targets, name, folder, record)
-        else:
-            _add_artifacts(targets, name, folder, record, artifacts, device)
-    _refuse_missing(targets, names)
-    if not targets.ready:
-        raise BadInput(f"there is nothing to open in {folder}: export first, or name other runtimes")
-    return targets
-
-
-def checked_artifacts(folder: Path) -> tuple[Artifact, ...]:
-    """Return what the manifest names, after checking every file of it, whoever is going to read it.
-
-    Raises:
-        RecordDamaged: a file differs from its hash, or is called what its format does not call it.
-    """
-    manifest = store.load(folder, Manifest)
-    for entry in manifest.artifacts if manifest else ():
-        if entry.format not in formats.names() or entry.name != formats.file_name(entry.format, entry.precision):
-            raise RecordDamaged(
-                f"{folder / store.NAMES[Manifest]} calls {entry.name} {entry.format} {entry.precision}: export anew"
-            )
-        store.checked(folder, entry)
-    return manifest.artifacts if manifest else ()
-
-
-def _refuse_missing(targets: Targets, names: Sequence[str]) -> None:
-    """Raise where a runtime that was named has nothing to open."""
-    ready = {target.runtime for target in targets.ready}
-    for name in names:
-        if name not in ready:
-            absences = [entry for entry in targets.skipped if entry.target.partition(" ")[0] == name]
-            raise BadInput("; ".join(f"{entry.target}: {entry.reason}: {entry.remedy}" for entry in absences))
-
-
-def absence(name: str, module: Any, device: str) -> Absent | None:
-    """Return why a runtime cannot be used on a device; None where it can."""
-    if device.partition(":")[0] not in module.DEVICES:
-        return Absent(target=name, reason=f"it does not run on {device}", remedy="use --device cpu")
-    skipped = module.why_unavailable(device)
-    return skipped and Absent(target=name, reason=skipped.reason, remedy=skipped.remedy)
-
-
-def _add_weights(targets: Targets, name: str, folder: Path, record: Record) -> None:
-    assert record.checkpoint
-    path = store.checked(folder, record.checkpoint.weights)
-    targets.ready.append(Target(name, runtimes.Model(path, "weights", "fp32", record.config.activation)))
-
-
-def _add_artifacts(
-    targets: Targets, name: str, folder: Path, record: Record, artifacts: Sequence[Artifact], device: str
-) -> None:
-    assert record.checkpoint
-    module = runtimes.load(name)
-    fitting = [entry for entry in artifacts if entry.format == module.FORMAT and entry.precision in module.PRECISIONS]
-    again = f"mnist-bench export --run {record.name} --format {module.FORMAT}"
-    if not fitting:
-        targets.skip(name, f"the run holds no {module.FORMAT} file", again)
-    for entry in fitting:
-        if entry.weights_sha256 != record.checkpoint.weights.sha256:
-            targets.skip(f"{name} {entry.name}", "it was exported before the run was trained further", again)
-            continue
-        if getattr(module, "COMPILED", False) and entry.device != device:
-            targets.skip(f"{name} {entry.name}", f"it was compiled for {entry.device}", f"{again} --device {device}")
-            continue
-        model = runtimes.Model(folder / entry.name, entry.format, entry.precision, record.config.activation)
-        targets.ready.append(Target(name, model))
-
-
 @dataclass(frozen=True)
 class Answer:
-    """What a target said in one configuration: logits (n, 10), or why it failed."""
+    """What a target said in one configuration: logits (n, 10), or why it failed; `precision` is the effective one."""
 
     configuration: Configuration
-    logits: NDArray[np.float32] | None
+    logits: NDArray[Any] | None
     precision: str
     failure: str | None = None
     saturation: Saturation | None = None
 
 
-def compared(inputs: Inputs, answers: Iterable[Answer]) -> tuple[list[ParityResult], dict[str, Saturation]]:
-    """Compare answers with the reference; and say of each target that computes with int8 whether it can saturate."""
-    results, saturation = [], {}
-    for answer in answers:
-        results.append(result(inputs, answer))
-        if answer.saturation:
-            saturation[answer.configuration.target] = answer.saturation
-    return results, saturation
+@dataclass
+class Findings:
+    """What came of asking: results, and what cannot be asked here or did not answer."""
+
+    results: list[ParityResult] = field(default_factory=list)
+    saturation: dict[str, Saturation] = field(default_factory=dict)
+    skipped: list[Absent] = field(default_factory=list)
+    unreachable: list[Absent] = field(default_factory=list)
+
+    def add(self, inputs: Inputs, answers: Iterable[Answer]) -> None:
+        """Compare answers with the reference, one after the other, as they come."""
+        for answer in answers:
+            self.results.append(result(inputs, answer))
+            if answer.saturation:
+                self.saturation[answer.configuration.target] = answer.saturation
 
 
 def result(inputs: Inputs, answer: Answer) -> ParityResult:
@@ -224,68 +137,61 @@ def result(inputs: Inputs, answer: Answer) -> ParityResult:
     )
 
 
-def answer_all(target: Target, images: NDArray[np.float32], plan: Plan, told: Told) -> Iterator[Answer]:
-    """Ask a target about all images with every number of threads and every batch size; a failure is an answer too."""
-    module = runtimes.load(target.runtime)
-    for threads in plan.threads:
-        spec = runtimes.Spec(plan.device, threads)
-        asked = _configuration(target, spec, plan.batch_sizes[0], module.version(), "none")
-        try:
-            with module.open(target.model, spec) as session:
-                effective = session.inspect()
-                for batch_size in _batch_sizes(target.model, plan, len(images)):
-                    asked = _configuration(target, spec, batch_size, module.version(), effective.provider)
+def ask_all(
+    target: Target, images: NDArray[np.float32], plan: Plan, told: Told, memory_limit_bytes: int | None = None
+) -> Iterator[Answer]:
+    """Ask a target about all images with every number of threads and every batch size; a failure is an answer too.
+
+    Raises:
+        Unreachable: it cannot be asked.
+        TargetUnavailable: it cannot be used on the plan's device.
+    """
+    limits = hosts.Limits(plan.time_limit_s, memory_limit_bytes or memory_limit(plan.device))
+    with hosts.started(target.launch, target.model, limits) as worker:
+        hello = worker.greet(plan.device)
+        for threads in plan.threads:
+            spec = runtimes.Spec(plan.device, threads, target.precision)
+            asked = configuration(target, hello, spec, plan.batch_sizes[0], "none")
+            try:
+                opened, effective = worker.open(target.model, spec), worker.inspect()
+                sums = effective.pair_sums
+                saturation = Saturation.of(sums.largest, sums.beyond, sums.pairs) if sums else None
+                for batch_size in _batch_sizes(target.model.batch or opened.batch, plan, len(images)):
+                    asked = configuration(target, hello, spec, batch_size, effective.provider)
                     told(asked)
-                    logits = _logits(session, images, batch_size, target.model.batch)
-                    yield Answer(asked, logits, effective.precision, saturation=effective.saturation)
-        except MemoryError:
-            raise  # this process's trouble, and no answer
-        except Exception as error:  # noqa: BLE001 whatever a runtime raises is its answer
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            yield Answer(asked, None, target.model.precision, reason)
+                    logits = worker.run(images, batch_size)
+                    yield Answer(asked, logits, effective.precision, saturation=saturation)
+            except RuntimeFailed as error:
+                yield Answer(asked, None, target.precision, str(error))
 
 
-def _batch_sizes(model: runtimes.Model, plan: Plan, images: int) -> tuple[int, ...]:
-    return (model.batch,) if model.batch else tuple(dict.fromkeys(min(size, images) for size in plan.batch_sizes))
+def memory_limit(device: str) -> int | None:
+    """Return how much memory a worker may take, in bytes: what is free; unlimited for CUDA."""
+    return environment.free_memory_bytes() if device == "cpu" else None
 
 
-def _configuration(target: Target, spec: runtimes.Spec, batch_size: int, version: str, provider: str) -> Configuration:
+def _batch_sizes(fixed: int | None, plan: Plan, images: int) -> tuple[int, ...]:
+    return (fixed,) if fixed else tuple(dict.fromkeys(min(size, images) for size in plan.batch_sizes))
+
+
+def configuration(
+    target: Target, hello: hosts.Hello, spec: runtimes.Spec, batch_size: int, provider: str
+) -> Configuration:
+    """Describe a configuration that was run; version and provider are what was read back."""
     return Configuration(
-        runtime=target.runtime,
-        version=version,
+        runtime=hello.runtime,
+        version=hello.version,
         format=target.model.format,
-        precision=target.model.precision,
+        precision=target.precision,
         device=spec.device,
         provider=provider,
         threads=spec.threads,
         batch_size=batch_size,
+        host=target.launch.label,
     )
 
 
-def _logits(
-    session: runtimes.Session, images: NDArray[np.float32], batch_size: int, fixed: int | None
-) -> NDArray[np.float32]:
-    """Ask a session batch by batch; the last is as short as it is, or filled up where the batch size is fixed."""
-    parts = []
-    for at in range(0, len(images), batch_size):
-        batch = images[at : at + batch_size]
-        missing = batch_size - len(batch) if fixed else 0
-        asked = np.concatenate([batch, np.zeros((missing, *images.shape[1:]), np.float32)]) if missing else batch
-        answer = np.array(session.run(asked))
-        if len(answer) != len(asked):
-            raise ValueError(f"{len(answer)} answers to {len(asked)} images")
-        parts.append(answer[: len(batch)])
-    return np.concatenate(parts)
-
-
-def parity_record(
-    record: Record,
-    dataset: data.Dataset,
-    inputs: Inputs,
-    results: Sequence[ParityResult],
-    skipped: Sequence[Absent],
-    saturation: dict[str, Saturation],
-) -> ParityRecord:
+def parity_record(record: Record, dataset: data.Dataset, inputs: Inputs, found: Findings) -> ParityRecord:
     """Put together what is saved."""
     assert record.checkpoint
     ordered = np.sort(inputs.bounds.logits, axis=1)
@@ -302,9 +208,10 @@ def parity_record(
         largest_logit=inputs.largest_logit,
         tolerance=inputs.tolerance,
         certificate=certificate(inputs),
-        results=tuple(results),
-        skipped=tuple(skipped),
-        saturation=saturation,
+        results=tuple(found.results),
+        skipped=tuple(found.skipped),
+        saturation=found.saturation,
+        unreachable=tuple(found.unreachable),
     )
 
 

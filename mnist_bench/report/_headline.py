@@ -49,6 +49,7 @@ def _verdict(compared: ParityRecord | None) -> str:
         return "not verified"
     targets = by_target(compared)
     failed = [name for name, results in targets.items() if any(result.failures for result in results)]
+    failed += [entry.target for entry in compared.unreachable]
     if failed:
         return f"FAILED: {', '.join(failed)}"
     flips = sum(flipped(compared, results) for results in targets.values())

@@ -1,17 +1,94 @@
-"""What an ONNX graph says of itself."""
+"""What an ONNX file says of itself, and whether one from elsewhere is what it should be."""
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_bench.core.kinds import Precision
-from mnist_bench.core.types import LARGEST_INT16, Saturation
+from mnist_bench.core.errors import ModelRefused
+from mnist_bench.core.kinds import LARGEST_INT16, Precision
+from mnist_bench.runtimes._contract import Model, PairSums
 
 PRODUCTS, QUANTISED_PRODUCTS = ("Gemm", "MatMul"), ("QLinearMatMul", "QGemm")
 LARGEST_BYTE = 255
 MIDDLE_BYTE = 128  # kernels that need signed weights take this off unsigned ones
+SIGNATURE = [[1, 28, 28], [10]]  # without the batch
+FLOAT = 1  # onnx.TensorProto.FLOAT
+
+
+def parsed(model: Model) -> tuple[Any, int | None]:
+    """Parse a file; of a foreign one, check that it is a self-contained model of this signature.
+
+    Returns:
+        The `ModelProto`, and the batch size of a foreign file where that is fixed.
+
+    Raises:
+        ModelRefused: it is no such file.
+    """
+    import onnx
+
+    with _refusal():
+        proto = onnx.load_model_from_string(model.content)
+    if not model.foreign:
+        return proto, model.batch
+    if _external(proto):
+        raise ModelRefused("it keeps its weights in other files: export it in one (external_data=False)")
+    with _refusal():
+        onnx.checker.check_model(proto, full_check=True)
+    return proto, _checked_batch(proto.graph)
+
+
+@contextlib.contextmanager
+def _refusal() -> Iterator[None]:
+    """Turn whatever a parser or a checker raises into a refusal in one line."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:
+        first = str(error).strip().splitlines() or [type(error).__name__]
+        raise ModelRefused(f"it is not a valid ONNX model: {first[0]}") from error
+
+
+def _external(message: Any) -> bool:
+    """Tell whether any tensor, however deep within a protobuf message, is kept in another file."""
+    import onnx
+
+    if isinstance(message, onnx.TensorProto):
+        return bool(message.data_location == onnx.TensorProto.EXTERNAL)
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            parts = value if hasattr(value, "__len__") else [value]
+            if any(_external(part) for part in parts):
+                return True
+    return False
+
+
+def _checked_batch(graph: Any) -> int | None:
+    """Return the batch size, where it is fixed; refuse another signature."""
+    weights = {weight.name for weight in graph.initializer}
+    inputs = [value for value in graph.input if value.name not in weights]
+    shapes = [[_size(size) for size in value.type.tensor_type.shape.dim] for value in (*inputs, *graph.output)]
+    kinds = {value.type.tensor_type.elem_type for value in (*inputs, *graph.output)}
+    sizes = [shape[0] for shape in shapes if shape and shape[0] is not None]
+    if (
+        any(size < 1 for size in sizes)
+        or len(inputs) != 1
+        or len(graph.output) != 1
+        or kinds != {FLOAT}
+        or [shape[1:] for shape in shapes] != SIGNATURE
+    ):
+        found = ", ".join(
+            f"{value.name} {shape}" for value, shape in zip((*inputs, *graph.output), shapes, strict=True)
+        )
+        raise ModelRefused(f"it has another signature ({found}): float32 (n, 1, 28, 28) to float32 (n, 10) is needed")
+    return shapes[0][0]
+
+
+def _size(dimension: Any) -> int | None:
+    return dimension.dim_value if dimension.HasField("dim_value") else None
 
 
 def effective_precision(graph: Any) -> Precision:
@@ -34,8 +111,8 @@ def effective_precision(graph: Any) -> Precision:
     return "fp16" if weights and all(stored.get(name) == half for name in weights) else "fp32"
 
 
-def saturation(graph: Any) -> Saturation | None:
-    """Return whether a graph's int8 products can exceed 16 bits where they are added in pairs; None where it has none.
+def pair_sums(graph: Any) -> PairSums | None:
+    """Return what a graph's int8 products can come to where they are added in pairs; None where it has none.
 
     x86 processors without VNNI multiply bytes by VPMADDUBSW (Intel SDM, volume 2C): unsigned activations by signed
     weights, the products of inputs 2j and 2j + 1 added to a 16-bit sum that saturates. Signed activations are made
@@ -44,11 +121,9 @@ def saturation(graph: Any) -> Saturation | None:
     sums = [_pair_sums(weight) for weight in _int8_weights(graph)]
     if not sums:
         return None
-    largest = max(int(found.max(initial=0)) for found in sums)
-    return Saturation(
-        largest_sum=largest,
-        fits_16_bits=largest <= LARGEST_INT16,
-        pairs_beyond=sum(int((found > LARGEST_INT16).sum()) for found in sums),
+    return PairSums(
+        largest=max(int(found.max(initial=0)) for found in sums),
+        beyond=sum(int((found > LARGEST_INT16).sum()) for found in sums),
         pairs=sum(found.size for found in sums),
     )
 

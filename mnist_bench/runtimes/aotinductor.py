@@ -4,23 +4,29 @@ import contextlib
 from collections.abc import Iterator
 
 from mnist_bench.core.kinds import Skipped
-from mnist_bench.runtimes import torch_eager
-from mnist_bench.runtimes._session import Model, Session, Spec, no_cuda, torch_session, torch_threads
+from mnist_bench.runtimes import _torch
+from mnist_bench.runtimes._contract import Model, Session, Spec, as_stored, not_installed
 
-FORMAT, DEVICES, PRECISIONS = "aotinductor", ("cpu", "cuda"), ("fp32",)
-COMPILED = True  # a file runs on the device that it was compiled for, and on no other
-version = torch_eager.version
+FORMAT, DEVICES, PRECISIONS = "aotinductor", ("cpu", "cuda"), as_stored("fp32")
+COMPILED, LIBRARY = True, "torch"
+version = _torch.version
 
 
-def why_unavailable(device: str = "cpu") -> Skipped | None:
-    """Return why it cannot be used on a device, or None."""
-    return no_cuda("aotinductor", device)
+def why_unavailable() -> Skipped | None:
+    """See `Runtime`."""
+    return not_installed("aotinductor", "torch", "pip install torch")
+
+
+def why_not_on(device: str) -> Skipped | None:
+    """See `Runtime`."""
+    return _torch.no_cuda("aotinductor", device)
 
 
 @contextlib.contextmanager
 def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contract's name
-    """Load a package."""
+    """Load a package; its loader takes nothing but a path, and unpacks the machine code beside it."""
     import torch
 
-    with torch_threads(spec.threads):
-        yield torch_session(torch._inductor.aoti_load_package(str(model.path)), spec.device)
+    with _torch.configured(spec), model.on_disk() as folder:
+        (name,) = model.files
+        yield _torch.session(torch._inductor.aoti_load_package(str(folder / name)), spec.device)

@@ -5,14 +5,20 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mnist_bench.core.kinds import Precision, Skipped
-from mnist_bench.runtimes._session import Effective, Images, Logits, Model, Session, Spec
+from mnist_bench.core.architecture import CLASSES
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.runtimes._contract import Effective, Images, Logits, Model, Session, Spec, as_stored
 
-FORMAT, DEVICES, CLASSES = None, ("cpu",), 10
-PRECISIONS: tuple[Precision, ...] = ("fp32",)
+FORMAT, DEVICES, PRECISIONS = None, ("cpu",), as_stored("fp32")
+COMPILED, LIBRARY = False, "numpy"
 
 
-def why_unavailable(_device: str = "cpu") -> Skipped | None:
+def why_unavailable() -> Skipped | None:
+    """Never."""
+    return None
+
+
+def why_not_on(_device: str) -> Skipped | None:
     """Never."""
     return None
 
@@ -23,7 +29,7 @@ def version() -> str:
 
 
 @contextlib.contextmanager
-def open(_model: Model | None, _spec: Spec) -> Iterator[Session]:  # noqa: A001 the contract's name
+def open(_model: Model, _spec: Spec) -> Iterator[Session]:  # noqa: A001 the contract's name
     """Give a session that answers zeros."""
     answers: dict[int, Logits] = {}
 

@@ -2,18 +2,24 @@
 
 import contextlib
 from collections.abc import Iterator
-from importlib.util import find_spec
 
-from mnist_bench.core.kinds import Precision, Skipped
-from mnist_bench.runtimes._session import Effective, Images, Logits, Model, Session, Spec
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.runtimes._contract import Effective, Images, Logits, Model, Session, Spec, as_stored, not_installed
+from mnist_bench.runtimes._onnx_graph import parsed
 
 FORMAT, DEVICES = "onnx", ("cpu",)
-PRECISIONS: tuple[Precision, ...] = ("fp32",)  # NumPy's products of float16 and of integers take minutes
+PRECISIONS = as_stored("fp32")  # NumPy's products of float16 and of integers take minutes
+COMPILED, LIBRARY = False, "onnx"
 
 
-def why_unavailable(_device: str = "cpu") -> Skipped | None:
-    """Return why it cannot be used, or None."""
-    return None if find_spec("onnx") else Skipped("onnx-reference", "onnx is not installed", "pip install onnx")
+def why_unavailable() -> Skipped | None:
+    """See `Runtime`."""
+    return not_installed("onnx-reference", "onnx", "pip install onnx")
+
+
+def why_not_on(_device: str) -> Skipped | None:
+    """Never: it runs on the CPU alone."""
+    return None
 
 
 def version() -> str:
@@ -26,11 +32,11 @@ def version() -> str:
 @contextlib.contextmanager
 def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contract's name
     """Load a file."""
-    import onnx
     from onnx.reference import ReferenceEvaluator
     from threadpoolctl import threadpool_limits
 
-    evaluator = ReferenceEvaluator(onnx.load(model.path, load_external_data=False))
+    proto, batch = parsed(model)
+    evaluator = ReferenceEvaluator(proto)
     name = evaluator.input_names[0]
 
     def run(images: Images) -> Logits:
@@ -38,4 +44,4 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
         return logits
 
     with threadpool_limits(spec.threads):
-        yield Session(run, lambda: Effective("numpy", "fp32"))
+        yield Session(run, lambda: Effective("numpy", "fp32"), batch)

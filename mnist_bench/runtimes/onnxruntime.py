@@ -2,28 +2,29 @@
 
 import contextlib
 from collections.abc import Iterator
-from importlib.util import find_spec
 from typing import Any
 
 from mnist_bench.core.errors import DeviceUnavailable
-from mnist_bench.core.kinds import Precision, Skipped
-from mnist_bench.runtimes._onnx_graph import effective_precision, saturation
-from mnist_bench.runtimes._session import Effective, Images, Logits, Model, Session, Spec
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.runtimes._contract import Effective, Images, Logits, Model, Session, Spec, as_stored, not_installed
+from mnist_bench.runtimes._onnx_graph import effective_precision, pair_sums, parsed
 
 FORMAT, DEVICES = "onnx", ("cpu", "cuda")
-PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "int8", "int8-dynamic")
+PRECISIONS = as_stored("fp32", "fp16", "int8", "int8-dynamic")
+COMPILED, LIBRARY = False, "onnxruntime"
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
-def why_unavailable(device: str = "cpu") -> Skipped | None:
-    """Return why it cannot be used on a device, or None."""
-    if not find_spec("onnxruntime"):
-        return Skipped("onnxruntime", "it is not installed", "pip install onnxruntime")
-    if device == "cpu":
-        return None
+def why_unavailable() -> Skipped | None:
+    """See `Runtime`."""
+    return not_installed("onnxruntime")
+
+
+def why_not_on(device: str) -> Skipped | None:
+    """See `Runtime`."""
     import onnxruntime
 
-    if CUDA in onnxruntime.get_available_providers():
+    if device == "cpu" or CUDA in onnxruntime.get_available_providers():
         return None
     remedy = "pip uninstall onnxruntime && pip install onnxruntime-gpu"
     return Skipped("onnxruntime", "this build has no CUDA provider", remedy)
@@ -41,12 +42,13 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
     """Open a file in the configuration that is deployed: all optimisations, one operation at a time."""
     import onnxruntime
 
+    batch = parsed(model)[1] if model.foreign else None  # to parse our own would add to what opening costs
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = spec.threads, 1
     options.log_severity_level = 3
     if spec.device != "cpu":
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    session = onnxruntime.InferenceSession(str(model.path), options, providers=_providers(spec.device))
+    session = onnxruntime.InferenceSession(model.content, options, providers=_providers(spec.device))
     provider = session.get_providers()[0]
     if provider != (CPU if spec.device == "cpu" else CUDA):
         raise DeviceUnavailable(f"onnxruntime runs on {provider} instead of {spec.device}: mend its CUDA libraries")
@@ -56,14 +58,12 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
         logits: Logits = session.run(None, {name: images})[0]
         return logits
 
-    yield Session(run, lambda: _effective(model, provider))
+    yield Session(run, lambda: _effective(model, provider), batch)
 
 
 def _effective(model: Model, provider: str) -> Effective:
-    import onnx
-
-    graph = onnx.load(model.path, load_external_data=False).graph
-    return Effective(provider, effective_precision(graph), saturation(graph))
+    graph = parsed(model)[0].graph
+    return Effective(provider, effective_precision(graph), pair_sums(graph))
 
 
 def _providers(device: str) -> list[Any]:

@@ -5,17 +5,22 @@ from collections.abc import Iterator
 
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.toolchain import no_compiler
-from mnist_bench.runtimes import torch_eager
-from mnist_bench.runtimes._session import Model, Session, Spec, no_cuda, torch_session, torch_threads
-from mnist_bench.runtimes._torch_network import network
+from mnist_bench.runtimes import _torch
+from mnist_bench.runtimes._contract import Model, Session, Spec, as_stored, not_installed
 
-FORMAT, DEVICES, PRECISIONS = "weights", ("cpu", "cuda"), ("fp32",)
-version = torch_eager.version
+FORMAT, DEVICES, PRECISIONS = "weights", ("cpu", "cuda"), as_stored("fp32")
+COMPILED, LIBRARY = False, "torch"
+version = _torch.version
 
 
-def why_unavailable(device: str = "cpu") -> Skipped | None:
-    """Return why it cannot be used on a device, or None: it needs a C++ compiler."""
-    return no_compiler("torch-compile") or no_cuda("torch-compile", device)
+def why_unavailable() -> Skipped | None:
+    """See `Runtime`; it needs a C++ compiler."""
+    return not_installed("torch-compile", "torch", "pip install torch") or no_compiler("torch-compile")
+
+
+def why_not_on(device: str) -> Skipped | None:
+    """See `Runtime`."""
+    return _torch.no_cuda("torch-compile", device)
 
 
 @contextlib.contextmanager
@@ -23,6 +28,6 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
     """Open a checkpoint; the first call compiles."""
     import torch
 
-    with torch_threads(spec.threads):
+    with _torch.configured(spec):
         torch.compiler.reset()  # code compiled for another number of threads would be used again
-        yield torch_session(torch.compile(network(model, spec.device), dynamic=True), spec.device)
+        yield _torch.session(torch.compile(_torch.network(model, spec.device), dynamic=True), spec.device)

@@ -4,26 +4,26 @@ import contextlib
 from collections.abc import Iterator
 
 from mnist_bench.core.kinds import Skipped
-from mnist_bench.runtimes._session import Model, Session, Spec, no_cuda, torch_session, torch_threads
-from mnist_bench.runtimes._torch_network import network
+from mnist_bench.runtimes import _torch
+from mnist_bench.runtimes._contract import Model, Session, Spec, as_stored, not_installed
 
-FORMAT, DEVICES, PRECISIONS = "weights", ("cpu", "cuda"), ("fp32",)
-
-
-def why_unavailable(device: str = "cpu") -> Skipped | None:
-    """Return why it cannot be used on a device, or None."""
-    return no_cuda("torch-eager", device)
+FORMAT, DEVICES, PRECISIONS = "weights", ("cpu", "cuda"), as_stored("fp32")
+COMPILED, LIBRARY = False, "torch"
+version = _torch.version
 
 
-def version() -> str:
-    """Return torch's version."""
-    import torch
+def why_unavailable() -> Skipped | None:
+    """See `Runtime`."""
+    return not_installed("torch-eager", "torch", "pip install torch")
 
-    return str(torch.__version__)
+
+def why_not_on(device: str) -> Skipped | None:
+    """See `Runtime`."""
+    return _torch.no_cuda("torch-eager", device)
 
 
 @contextlib.contextmanager
 def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contract's name
     """Open a checkpoint."""
-    with torch_threads(spec.threads):
-        yield torch_session(network(model, spec.device), spec.device)
+    with _torch.configured(spec):
+        yield _torch.session(_torch.network(model, spec.device), spec.device)

@@ -339,7 +339,7 @@ def _restore(engine: Engine, record: Record, folder: Path, group: Group) -> Tens
 
 
 def _loaded(folder: Path, saved: SavedFile, group: Group) -> dict[str, Tensor]:
-    content = group.first(lambda: store.checked(folder, saved).read_bytes(), bytes)
+    content = group.first(lambda: store.content(folder, saved), bytes)
     return _to_tensors(store.to_arrays(content, folder / saved.name))
 
 

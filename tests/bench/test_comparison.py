@@ -14,7 +14,6 @@ from mnist_bench import store
 from mnist_bench.bench import gate, self_test
 from mnist_bench.bench.blocks import Contender, Outcome
 from mnist_bench.bench.comparison import compare_records, compare_rows, fastest
-from mnist_bench.core import child
 from mnist_bench.core.bench_types import BenchPlan, BenchRecord, GateRecord, HalfWidth, Row, SelfTestRecord
 from mnist_bench.core.errors import BadInput, MeasurementFailed, UnlikeMachines
 from tests.bench import made
@@ -163,9 +162,7 @@ def test_a_baseline_is_a_runtime_a_run_or_a_command(tmp_path: Path, monkeypatch:
     with pytest.raises(BadInput, match="starts no Python that has a mnist-bench"):
         gate.resolve("ls -l", subject)
     itself = f"env {sys.executable}"
-    found = child.call(
-        "mnist_bench.bench.worker:whereabouts", {}, time_limit_s=60, folder=tmp_path, python=itself.split()
-    )
+    found = gate.whereabouts()
     monkeypatch.setattr(gate, "whereabouts", lambda: "elsewhere")
     assert gate.resolve(itself, subject).python[1:] == (sys.executable,)
     monkeypatch.setattr(gate, "whereabouts", lambda: found)

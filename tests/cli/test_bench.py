@@ -1,5 +1,7 @@
 """`bench`, `compare` and `env` on a run of the digits: few blocks and no warm-up, since these tests assert no time."""
 
+import contextlib
+import dataclasses
 import functools
 import json
 import os
@@ -7,16 +9,16 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 import pytest
 from msgspec.structs import replace
 
-from mnist_bench import environment, runtimes, store
+from mnist_bench import environment, hosts, parity, runtimes, store
 from mnist_bench.bench import SCENARIOS, inference, loadgen, session
 from mnist_bench.cli import _bench
 from mnist_bench.core import child
@@ -27,6 +29,8 @@ from mnist_bench.core.bench_types import (
     SelfTestRecord,
     TrainingBenchRecord,
 )
+from mnist_bench.core.digest import sha256
+from mnist_bench.core.errors import Unreachable
 from mnist_bench.core.kinds import Skipped
 from tests.bench import made
 from tests.conftest import Run
@@ -50,34 +54,59 @@ def here(own_copy: Path, run: Run) -> Iterator[Path]:
     """The folder of a run below the working directory, where the command line finds it; no process is left behind."""
     yield own_copy
     left = [process.cmdline() for process in psutil.Process().children(recursive=True)]
-    assert not [line for line in left if "mnist_bench.core.child" in line]
+    assert not [line for line in left if "mnist_bench.core.child" in line or "mnist_bench.worker" in line]
 
 
 def bench(run: Run, *options: str) -> int:
     return run("bench", "--run", "digits-relu", "--quick", *options)
 
 
+class Pretended:
+    """A worker that says at once, of every call, that it took as long as it is told to."""
+
+    def __init__(self, runtime: str, seconds: Callable[[str], float]) -> None:
+        self._runtime, self._seconds = runtime, seconds
+
+    def greet(self, _device: str) -> hosts.Hello:
+        return hosts.Hello(protocol=1, runtime=self._runtime, version="1", import_s=1.0)
+
+    def open(self, _model: Any, _spec: Any) -> hosts.Opened:
+        return hosts.Opened(load_s=1.0)
+
+    def time(self, _images: Any, _timing: Any) -> hosts.Timed:
+        return hosts.Timed(1.0, 50, 1.0, (self._seconds(self._runtime),) * 20, 1, None, None)
+
+    def inspect(self) -> hosts.Inspected:
+        return hosts.Inspected(provider="CPU", precision="fp32")
+
+
 def pretending(monkeypatch: pytest.MonkeyPatch, seconds: Callable[[str], float]) -> list[str]:
-    """Let processes say at once, of every call, that it took as long as this; return the list of who was asked."""
+    """Let workers pretend; return the list of whose were started."""
     asked: list[str] = []
 
-    def call(_target: str, argument: dict[str, Any], **_limits: Any) -> Any:
-        asked.append(argument["runtime"])
-        batch = {
-            "batch_size": 1,
-            "first_call_s": 1.0,
-            "warm_up_calls": 50,
-            "warm_up_s": 1.0,
-            "times_s": [seconds(argument["runtime"])] * 20,
-            "answers_file": None,
-            "peak_resident_bytes": 1,
-            "peak_device_bytes": None,
-        }
-        opened = {"threads": 1, "load_s": 1.0, "provider": "CPU", "precision": "fp32", "batches": [batch]}
-        return {"version": "1", "import_s": 1.0, "sessions": [opened]}
+    @contextlib.contextmanager
+    def started(launch: hosts.Launch, *_: Any) -> Iterator[Any]:
+        runtime = launch.command[-1]
+        asked.append(runtime)
+        yield Pretended(runtime, seconds)
 
-    monkeypatch.setattr(child, "call", call)
+    monkeypatch.setattr(hosts, "started", started)
     return asked
+
+
+def lying(monkeypatch: pytest.MonkeyPatch, lies: Callable[[hosts.Timing, int], bool]) -> None:
+    """Turn the answers of some timings round; the number is how many timings there were of that batch size."""
+    real, count = hosts.Worker.time, Counter[int]()
+
+    def time(self: hosts.Worker, images: Any, timing: hosts.Timing) -> hosts.Timed:
+        found = real(self, images, timing)
+        count[timing.batch_size] += 1
+        turned = lies(timing, count[timing.batch_size]) and found.logits is not None
+        return (
+            dataclasses.replace(found, logits=found.logits[:, ::-1]) if turned and found.logits is not None else found
+        )
+
+    monkeypatch.setattr(hosts.Worker, "time", time)
 
 
 def test_a_quick_benchmark_of_two_runtimes(here: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,13 +142,7 @@ def test_the_null_runtime_s_row_shows_what_the_harness_costs(here: Path, run: Ru
 
 
 def test_wrong_answers_are_not_timed(here: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = np.load
-
-    def lie(path: Path, *arguments: Any) -> Any:
-        found = real(path, *arguments)
-        return found[:, ::-1] if "answers-1-128" in str(path) else found
-
-    monkeypatch.setattr(np, "load", lie)
+    lying(monkeypatch, lambda timing, _: timing.batch_size == 128)
     assert bench(run, "--runtime", "torch-eager", "--threads", "1") == 0
     saved = store.load(here, BenchRecord)
     assert saved is not None
@@ -130,38 +153,33 @@ def test_wrong_answers_are_not_timed(here: Path, run: Run, monkeypatch: pytest.M
     assert (failure.block, failure.threads, failure.batch_size) == (0, 1, 128)
 
 
-def test_a_file_that_is_swapped_while_it_is_benchmarked_is_not_timed(
+def test_a_file_that_is_swapped_while_it_is_benchmarked_is_not_what_is_timed(
     here: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measured, blocks = inference.Process.__call__, []
+    """What is opened in every block is what was hashed before the first."""
+    started, contents = hosts.started, []
 
-    def swap(self: inference.Process, block: int, position: int) -> Any:
-        blocks.append(block)
-        if block == 1:
-            (here / "model.onnx").write_bytes((here / "model-fp16.onnx").read_bytes())
-        return measured(self, block, position)
+    @contextlib.contextmanager
+    def swapping(launch: hosts.Launch, model: Any, limits: hosts.Limits) -> Iterator[hosts.Worker]:
+        contents.append(model.content)
+        (here / "model.onnx").write_bytes((here / "model-fp16.onnx").read_bytes())
+        with started(launch, model, limits) as worker:
+            yield worker
 
-    monkeypatch.setattr(inference.Process, "__call__", swap)
+    whole = (here / "model.onnx").read_bytes()
+    monkeypatch.setattr(hosts, "started", swapping)
+    monkeypatch.setattr(inference, "contenders", only_float32(inference.contenders))
     assert bench(run, *ORT, "--batch-size", "1", "--threads", "1") == 0
     saved = store.load(here, BenchRecord)
     assert saved is not None
-    (failure,) = [one for one in saved.failures if one.target == "onnxruntime"]
-    assert failure.block == 1
-    assert "model.onnx changed while it was benchmarked" in failure.reason
+    assert saved.failures == ()
+    assert [row.sha256 for row in saved.rows] == [sha256(whole)]
+    assert contents == [whole] * BLOCKS
 
 
 def test_answers_that_go_wrong_later_are_not_timed(here: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every process answers the images on which it is timed, in every block."""
-    real, loads = np.load, [0]
-
-    def lie(path: Path, *arguments: Any) -> Any:
-        found = real(path, *arguments)
-        if "answers-1-1.npy" in str(path):
-            loads[0] += 1
-            return found[:, ::-1] if loads[0] > 1 else found
-        return found
-
-    monkeypatch.setattr(np, "load", lie)
+    lying(monkeypatch, lambda _, number: number > 1)
     only = ("--runtime", "torch-eager", "--threads", "1", "--batch-size", "1")
     assert bench(run, *only) == 0
     saved = store.load(here, BenchRecord)
@@ -174,13 +192,13 @@ def test_answers_that_go_wrong_later_are_not_timed(here: Path, run: Run, monkeyp
 def test_a_process_that_hangs_becomes_a_reason(
     here: Path, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real = child.call
+    started = hosts.started
 
-    def call(target: str, argument: dict[str, Any], **limits: Any) -> Any:
-        short = {"time_limit_s": 0.3} if argument["runtime"] == "torch-eager" else {}
-        return real(target, argument, **limits | short)
+    def hasty(launch: hosts.Launch, model: Any, limits: hosts.Limits) -> Any:
+        short = dataclasses.replace(limits, time_s=0.3) if "torch-eager" in launch.command else limits
+        return started(launch, model, short)
 
-    monkeypatch.setattr(child, "call", call)
+    monkeypatch.setattr(hosts, "started", hasty)
     assert bench(run, "--runtime", "torch-eager", "--runtime", "null", "--threads", "1") == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "torch-eager block 1: it took longer than 0.3 s and was stopped" in out
@@ -190,7 +208,7 @@ def test_a_process_that_hangs_becomes_a_reason(
 def test_a_process_that_runs_out_of_memory_becomes_a_reason(
     here: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(inference, "memory_limit", lambda _device: 60 * 1024**2)
+    monkeypatch.setattr(parity, "memory_limit", lambda _device: 60 * 1024**2)
     assert bench(run, "--runtime", "torch-eager", "--threads", "1") == 3
     assert store.load(here, BenchRecord) is None
     saved = store.load_unfinished(here, BenchRecord)
@@ -478,7 +496,7 @@ def test_a_gate_fails_only_where_a_second_measurement_confirms(
 
 def pop_or_die(left: list[float]) -> float:
     if not left:
-        raise child.ChildFailed("its process was killed by SIGSEGV: without a word", 3)
+        raise Unreachable("its process was killed by SIGSEGV: without a word")
     return left.pop()
 
 
@@ -551,7 +569,7 @@ COSTLY = tuple(name for name in runtimes.names() if name not in (*CHEAP, "null",
 def test_every_runtime_is_measured_in_a_process_of_its_own(
     names: tuple[str, ...], here: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    available = {name for name in names if not runtimes.load(name).why_unavailable("cpu")}
+    available = {name for name in names if not runtimes.load(name).why_unavailable()}
     monkeypatch.setattr(_bench, "QUICK_BLOCKS", 1)
     named = [word for name in sorted(available) for word in ("--runtime", name)]
     assert bench(run, *named, "--batch-size", "1", "--threads", "1", "--quiet") == 0

@@ -90,7 +90,7 @@ def test_any_batch_size_runs(name: str, precision: Precision, batch: int, export
     reader = next(
         runtime for runtime in runtimes.names() if name == runtimes.load(runtime).FORMAT and runtime != "onnx-reference"
     )
-    model = runtimes.Model(exported / entry.name, name, precision, "relu")
+    model = runtimes.Model(store.contents(exported, entry), name, precision, "relu")
     with runtimes.load(reader).open(model, runtimes.Spec()) as session:
         logits = session.run(images)
     assert logits.shape == (batch, 10)

@@ -16,9 +16,8 @@ import pytest
 import torch
 
 from mnist_bench import data, parity, runtimes, store
-from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import Configuration, Manifest, ParityRecord
-from tests.conftest import Run
+from tests.conftest import Plugins, Run
 
 ALL = [name for name in runtimes.names() if runtimes.load(name).FORMAT]
 QUICK = ("verify", "--batch-size", "1,128", "--threads", "1")
@@ -49,22 +48,6 @@ def test_every_runtime_gives_the_reference_s_answers(name: str, exported: Path, 
     threads = {result.configuration.threads for result in found.results}
     batches = {result.configuration.batch_size for result in found.results}
     assert (threads, batches) == ({1, 2}, {1, 7, 128})
-
-
-@pytest.mark.parametrize("name", runtimes.names())
-def test_every_runtime_keeps_the_contract(name: str, exported: Path) -> None:
-    module = runtimes.load(name)
-    assert module.__doc__
-    assert module.version()
-    assert set(module.DEVICES) <= {"cpu", "cuda"}
-    assert module.why_unavailable("cpu") is None or isinstance(module.why_unavailable("cpu"), Skipped)
-
-
-def test_without_a_gpu_cuda_is_skipped_with_the_remedy() -> None:
-    for name in ("torch-eager", "onnxruntime"):
-        skipped = runtimes.load(name).why_unavailable("cuda:99")
-        assert isinstance(skipped, Skipped)
-        assert skipped.remedy
 
 
 @pytest.mark.processors
@@ -171,19 +154,22 @@ def test_a_runtime_that_is_named_must_have_its_file(
     assert "the run holds no onnx file: mnist-bench export --run digits-relu --format onnx" in one_line(capsys)
 
 
-# A runtime is one file.
+# What is wrong shows.
 
 NEW_RUNTIME = '''
-"""A runtime that a test adds: NumPy, in float32{note}."""
+"""A runtime that a test adds: NumPy, in float32."""
 
 import contextlib
 import numpy as np
-from mnist_bench import store
-from mnist_bench.runtimes import Effective, Session
+import safetensors.numpy
+from mnist_bench.runtimes._contract import Effective, Session, as_stored
 
-FORMAT, DEVICES, PRECISIONS = "weights", ("cpu",), ("fp32",)
+FORMAT, DEVICES, PRECISIONS, COMPILED, LIBRARY = "weights", ("cpu",), as_stored("fp32"), False, "numpy"
 
-def why_unavailable(device="cpu"):
+def why_unavailable():
+    return None
+
+def why_not_on(device):
     return None
 
 def version():
@@ -191,8 +177,7 @@ def version():
 
 @contextlib.contextmanager
 def open(model, spec):
-    w = store.read_arrays(model.path)
-    w = {{name: value.copy() for name, value in w.items()}}
+    w = {{name: value.copy() for name, value in safetensors.numpy.load(model.content).items()}}
     {change}
     def run(images):
         h = np.maximum(images.reshape(len(images), -1) @ w["fc1.weight"].T + w["fc1.bias"], np.float32(0))
@@ -203,21 +188,9 @@ def open(model, spec):
 LOGITS = 'h @ w["fc3.weight"].T + w["fc3.bias"]'
 
 
-def add_runtime(folder: Path, monkeypatch: pytest.MonkeyPatch, **parts: str) -> None:
-    fields = {"note": "", "change": "pass", "answer": LOGITS, "precision": "fp32"} | parts
-    (folder / "numpy_added.py").write_text(NEW_RUNTIME.format(**fields))
-    monkeypatch.setattr(runtimes, "__path__", [*runtimes.__path__, str(folder)])
-    monkeypatch.delitem(sys.modules, "mnist_bench.runtimes.numpy_added", raising=False)
-
-
-def test_adding_a_runtime_touches_one_file(
-    own_copy: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    add_runtime(tmp_path, monkeypatch)
-    assert run("runtimes") == 0
-    assert "numpy-added" in capsys.readouterr().out
-    assert run(*QUICK, "--runtime", "numpy-added") == 0
-    assert "numpy-added" in capsys.readouterr().out
+def add_runtime(plugins: Plugins, **parts: str) -> None:
+    fields = {"change": "pass", "answer": LOGITS, "precision": "fp32"} | parts
+    plugins.add("runtimes", "numpy_added", NEW_RUNTIME.format(**fields))
 
 
 @pytest.mark.parametrize(
@@ -238,12 +211,11 @@ def test_what_is_wrong_breaks_parity(
     parts: dict[str, str],
     words: str,
     own_copy: Path,
-    tmp_path: Path,
+    plugins: Plugins,
     run: Run,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    add_runtime(tmp_path, monkeypatch, **parts)
+    add_runtime(plugins, **parts)
     assert run(*QUICK, "-q", "--runtime", "numpy-added") == 1
     assert words in one_line(capsys)
 

@@ -28,6 +28,8 @@ def _sentences(record: ParityRecord) -> Iterator[str]:
         f"{record.name}: {verdict}. {len(targets)} target{'s' if len(targets) > 1 else ''} answered "
         f"{len(record.labels):,} test images in {len(record.results)} configurations."
     )
+    if lost := [entry.target for entry in record.unreachable]:
+        yield f"Nothing is known of {', '.join(lost)}: {'they' if len(lost) > 1 else 'it'} could not be asked."
     for kind, wanted in (("float32", True), ("lower precisions", False)):
         of_kind = {
             name: results

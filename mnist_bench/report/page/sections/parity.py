@@ -11,7 +11,15 @@ from mnist_bench.report._material import Material
 from mnist_bench.report._parity import by_target
 from mnist_bench.report._table import Cell, Column, Table, ViewOptions
 from mnist_bench.report.page._blocks import Block, Faces, Folded, Heading
-from mnist_bench.report.views.parity import certificate, flips, low_precision, runtimes, saturation, skipped
+from mnist_bench.report.views.parity import (
+    certificate,
+    flips,
+    low_precision,
+    runtimes,
+    saturation,
+    skipped,
+    unreachable,
+)
 
 ORDER = 8
 TITLE = "Parity of the runtimes, and the certificate"
@@ -37,6 +45,7 @@ def _never(material: Material, record: Record) -> Skipped:
 def _compared(record: ParityRecord, options: ViewOptions) -> Iterator[Block]:
     verdicts, differences, *failures = runtimes.build(record, options)
     yield from failures
+    yield from unreachable.build(record, options)
     yield verdicts
     yield _ladder(record)
     yield from flips.build(record, options)

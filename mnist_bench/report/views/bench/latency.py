@@ -49,7 +49,8 @@ def _notes(record: BenchRecord, groups: list[list[Row]]) -> list[str]:
         "the clock costs. null does nothing: its time is the harness's.",
         f"Blocks in an order drawn from seed {plan.seed}; each process was warmed up for {plan.warm_up_s:g} s and at "
         f"least {plan.warm_up_calls} calls of each row. In the first block, before anything is timed, each answered "
-        f"all test images in each configuration; only those with right answers are here.",
+        f"all test images in each configuration, later those on which it is timed; only rows with right answers are "
+        f"here.",
     ]
     if dark := [rows for rows in groups if not can_tell(record, rows)]:
         several = min(sum(takes_part(record, row) for row in rows) for rows in dark)

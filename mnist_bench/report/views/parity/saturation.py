@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.core.types import LARGEST_INT16, ParityRecord, Saturation
+from mnist_bench.core.kinds import LARGEST_INT16
+from mnist_bench.core.types import ParityRecord, Saturation
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
 ORDER = 4

@@ -1,72 +1,70 @@
-"""Inside a measured process: a session as MLPerf LoadGen's system under test."""
+"""A session as MLPerf LoadGen's system under test."""
 
 import statistics
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import mlperf_loadgen as loadgen
 import numpy as np
+from numpy.typing import NDArray
 
-from mnist_bench import runtimes
-from mnist_bench.bench import SCENARIOS
-from mnist_bench.bench.worker import NANO, Images, WarmUp, answered, split, timed, warmed
+from mnist_bench.worker.clock import NANO, Images, WarmUp, answered, split, timed, warmed
 
 CALLS = 30
 ENOUGH = 3.0  # so many times the queries that should fill the duration
-KINDS = (loadgen.TestScenario.SingleStream, loadgen.TestScenario.Offline, loadgen.TestScenario.Server)
+WARM_UP = WarmUp(50, 0.5)
+SCENARIOS = {
+    "single-stream": loadgen.TestScenario.SingleStream,
+    "offline": loadgen.TestScenario.Offline,
+    "server": loadgen.TestScenario.Server,
+}
+FILES = {"summary": "mlperf_log_summary.txt", "detail": "mlperf_log_detail.txt"}
+
+Run = Callable[[Images], NDArray[np.float32]]
 
 
-def serve(
-    runtime: str,
-    model: dict[str, Any],
-    device: str,
-    threads: int,
-    images: str,
-    answers: str,
-    load: dict[str, Any],
-    logs: str,
-) -> dict[str, Any]:
+def driven(run: Run, inputs: Images, load: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     """Answer all images once, for the check, and then what LoadGen asks.
 
     Args:
-        runtime: its name.
-        model: the fields of a `runtimes.Model`.
-        device: `cpu` or `cuda:N`.
-        threads: CPU threads of an operation.
-        images: an `.npy` file, float32 (n, 1, 28, 28).
-        answers: a folder to put the answers to them into, by batches of one and by the largest.
-        load: the fields of a `loadgen.Load`.
-        logs: a folder for LoadGen's files.
+        run: the session.
+        inputs: the images, float32 (n, 1, 28, 28).
+        load: the fields of the message: scenario, duration_s, rate_per_s, latency_bound_s, batch_size.
 
     Returns:
-        How the session ran: version, provider and precision.
+        The answers by batches of one and by the largest, and LoadGen's files, as bytes.
     """
-    inputs: Images = np.load(images)
-    module = runtimes.load(runtime)
-    source = runtimes.Model(**model | {"path": Path(model["path"])})
-    with module.open(source, runtimes.Spec(device, threads)) as session:
-        for size in (1, load["batch_size"]):
-            batches = split(inputs, size)
-            np.save(Path(answers, f"loaded-{size}.npy"), answered(session.run, batches)[: len(inputs)])
-            warmed(session.run, batches, WarmUp(50, 0.5))
-        system = _System(session, inputs, load["batch_size"])
+    answers = {}
+    for name, size in (("logits_1", 1), ("logits_n", load["batch_size"])):
+        batches = split(inputs, size)
+        answers[name] = answered(run, batches)[: len(inputs)]
+        warmed(run, batches, WARM_UP)
+    with tempfile.TemporaryDirectory() as logs:
+        system = _System(run, inputs, load["batch_size"])
         _drive(system, _settings(system, **load), Path(logs))
-        effective = session.inspect()
-    return {"version": module.version(), "provider": effective.provider, "precision": effective.precision}
+        files = {name: Path(logs, file) for name, file in FILES.items()}
+        written = {name: np.frombuffer(path.read_bytes(), np.uint8) for name, path in files.items() if path.is_file()}
+    return answers | written
 
 
 class _System:
     """Answers queries in batches; the responses' buffers live until LoadGen has taken them."""
 
-    def __init__(self, session: runtimes.Session, inputs: Images, batch_size: int) -> None:
-        self._run, self._inputs, self._size = session.run, inputs, batch_size
+    def __init__(self, run: Run, inputs: Images, batch_size: int) -> None:
+        self._run, self._inputs, self._size = run, inputs, batch_size
+
+    @property
+    def images(self) -> int:
+        """How many images LoadGen can ask for."""
+        return len(self._inputs)
 
     def seconds(self, size: int) -> float:
         """Return what a call on so many images takes, about: LoadGen makes as many queries as that promises."""
         indices = list(range(min(size, len(self._inputs))))
-        return statistics.median(timed(self._run, [self._inputs[indices]], CALLS))
+        return statistics.median(timed(self._run, [self._inputs[indices]], CALLS)) * NANO
 
     def issue(self, samples: Sequence[Any]) -> None:
         """Answer some query samples; called by LoadGen."""
@@ -85,8 +83,7 @@ def _settings(
     system: _System, scenario: str, duration_s: float, rate_per_s: float, latency_bound_s: float, batch_size: int
 ) -> Any:
     settings = loadgen.TestSettings()
-    kinds = dict(zip(SCENARIOS, KINDS, strict=True))
-    settings.scenario, settings.mode = kinds[scenario], loadgen.TestMode.PerformanceOnly
+    settings.scenario, settings.mode = SCENARIOS[scenario], loadgen.TestMode.PerformanceOnly
     settings.min_duration_ms = round(1000 * duration_s)
     settings.min_query_count = 1
     if scenario == "server":
@@ -106,8 +103,7 @@ def _drive(system: _System, settings: Any, logs: Path) -> None:
     output.outdir, output.copy_summary_to_stdout = str(logs), False
     log = loadgen.LogSettings()
     log.log_output, log.enable_trace = output, False
-    count = len(system._inputs)
-    library = loadgen.ConstructQSL(count, count, lambda _: None, lambda _: None)
+    library = loadgen.ConstructQSL(system.images, system.images, lambda _: None, lambda _: None)
     tested = loadgen.ConstructSUT(system.issue, lambda: None)
     try:
         loadgen.StartTestWithLogSettings(tested, library, settings, log)

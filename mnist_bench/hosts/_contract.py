@@ -1,0 +1,59 @@
+"""What a host is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from mnist_bench.core.kinds import Skipped
+
+
+@dataclass(frozen=True)
+class Host:
+    """A place where a worker runs: its kind, and what else tells which it is."""
+
+    kind: str
+    argument: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.argument}" if self.argument else self.kind
+
+
+HERE = Host("here")
+"""This machine, this Python."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a worker is started: a command that no shell reads, and the environment variables of its process.
+
+    `label` is what the host is called where targets are named, and `folder` where it runs (in a folder of its own,
+    unless told). A command that `reads_path` has the model's file among its arguments, in place of `{model}`.
+    """
+
+    label: str
+    command: tuple[str, ...]
+    environment: Mapping[str, str]
+    folder: str | None = None
+    reads_path: bool = False
+
+
+class HostModule(Protocol):
+    """A kind of host: a module of this folder."""
+
+    @property
+    def ARGUMENT(self) -> bool:  # noqa: N802
+        """Whether its name is followed by an argument."""
+
+    @property
+    def RUNTIMES(self) -> tuple[str, ...] | None:  # noqa: N802
+        """The runtimes that are tried there where none is named; None for all that are installed; () for its own."""
+
+    @property
+    def TIMED(self) -> bool:  # noqa: N802
+        """Whether times that are measured there say anything: an emulated processor's do not."""
+
+    def why_unavailable(self) -> Skipped | None:
+        """Return why it cannot be used here, or None."""
+
+    def launch(self, argument: str, runtime: str) -> Launch:
+        """Say how a worker with a runtime is started there; raises BadInput where the argument makes no sense."""

@@ -1,0 +1,367 @@
+"""The parent's end of the protocol: starts a worker, asks it, and leaves nothing of it behind."""
+
+import contextlib
+import hashlib
+import subprocess
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+import psutil
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from mnist_bench import runtimes
+from mnist_bench.core import process, protocol
+from mnist_bench.core.errors import (
+    MnistBenchError,
+    ModelRefused,
+    OutOfMemory,
+    RuntimeFailed,
+    TargetUnavailable,
+    Unreachable,
+)
+from mnist_bench.core.protocol import Message, ProtocolError
+from mnist_bench.core.types import Count, Positive, Seconds
+from mnist_bench.hosts._contract import Launch
+
+A = TypeVar("A", bound=Struct)
+
+MOST_LOGITS = 64
+"""So many numbers of 8 bytes an image are room for any answer, right or wrong; more is not worth reading."""
+
+SMALL_BYTES, FILES_BYTES = 2**20, 2**28
+PARTING_S = 5.0  # until a worker that was told to close has ended
+LONGEST_REASON = 400
+
+
+class Hello(Struct, frozen=True, kw_only=True):
+    """Who answers: a runtime, its version, the worker's own words for itself, its process id where it runs.
+
+    `origin` is the package's folder where the worker is mnist-bench's, `unavailable` why the runtime cannot be used.
+    """
+
+    protocol: int
+    runtime: str
+    version: str = "?"
+    worker: str = "?"
+    pid: Count | None = None
+    import_s: Seconds | None = None
+    origin: str | None = None
+    unavailable: dict[str, str] | None = None
+
+
+class Opened(Struct, frozen=True, kw_only=True):
+    """How long it took to open a model, and its batch size where that is fixed."""
+
+    load_s: Seconds | None = None
+    batch: Positive | None = None
+
+
+class Sums(Struct, frozen=True, kw_only=True):
+    """See `runtimes.PairSums`."""
+
+    largest: Count
+    beyond: Count
+    pairs: Count
+
+
+class Inspected(Struct, frozen=True, kw_only=True):
+    """How a session really runs; see `runtimes.Effective`."""
+
+    provider: str
+    precision: str
+    pair_sums: Sums | None = None
+
+
+class Timing(Struct, frozen=True, kw_only=True):
+    """What to time: so many calls of a batch, after a warm-up, and after answering so many images for the check."""
+
+    batch_size: Positive
+    calls: Positive
+    warm_up_calls: Count
+    warm_up_s: Seconds
+    answers: Count
+
+
+class _TimedReply(Struct, frozen=True, kw_only=True):
+    first_call_s: float
+    warm_up_calls: Count
+    warm_up_s: Seconds
+    peak_resident_bytes: Count | None = None
+    peak_device_bytes: Count | None = None
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What was timed, in seconds, and the answers that were given before."""
+
+    first_call_s: float
+    warm_up_calls: int
+    warm_up_s: float
+    times_s: tuple[float, ...]
+    peak_resident_bytes: int | None
+    peak_device_bytes: int | None
+    logits: NDArray[Any] | None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a worker may take in all, and how much memory it may allocate, where the system can limit that."""
+
+    time_s: float
+    memory_bytes: int | None = None
+
+
+class Worker:
+    """A process that answers messages; see `started`.
+
+    Every method raises Unreachable where the process cannot be asked, RuntimeFailed where the runtime raised an error,
+    ModelRefused and TargetUnavailable where that is the worker's answer.
+    """
+
+    def __init__(self, popen: "subprocess.Popen[bytes]", limits: Limits, scratch: Path, launch: Launch) -> None:
+        self._process, self._limits, self._scratch, self._launch = popen, limits, scratch, launch
+        assert popen.stdin
+        assert popen.stdout
+        assert popen.stderr
+        self._to, self._from = popen.stdin, popen.stdout
+        self._last_words = process.LastWords(popen.stderr)
+        self._expired = threading.Event()
+        self._timer = threading.Timer(limits.time_s, self._expire)
+        self._timer.daemon = True
+        self._timer.start()
+        self._images = 0
+        self._sent: NDArray[np.float32] | None = None
+        self._local = False
+
+    def _expire(self) -> None:
+        self._expired.set()
+        process.kill_group(self._process)
+
+    def greet(self, device: str) -> Hello:
+        """Ask who answers; refuse another version of the protocol."""
+        greeting = {"protocol": protocol.VERSION, "device": device}
+        hello = self._asked(Message("hello", greeting), "hello", Hello)
+        if hello.protocol != protocol.VERSION:
+            raise Unreachable(
+                f"it speaks version {hello.protocol} of the protocol, not {protocol.VERSION}: use one that speaks this"
+            )
+        if hello.unavailable:
+            raise TargetUnavailable("; ".join(_clean(word) for word in hello.unavailable.values()))
+        self._local = hello.pid in self._own_processes()
+        return msgspec.structs.replace(
+            hello, **{name: _clean(getattr(hello, name)) for name in ("runtime", "version", "worker")}
+        )
+
+    def open(self, model: runtimes.Model, spec: runtimes.Spec) -> Opened:
+        """Open a model, in place of the one before."""
+        files = {} if self._launch.reads_path else model.files
+        fields = {
+            "device": spec.device,
+            "threads": spec.threads,
+            "precision": spec.precision,
+            "format": model.format,
+            "file_precision": model.precision,
+            "activation": model.activation,
+            "batch": model.batch,
+            "foreign": model.foreign,
+            "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+        }
+        arrays = {name: np.frombuffer(content, np.uint8) for name, content in files.items()}
+        return self._asked(Message("open", fields, arrays), "opened", Opened)
+
+    def inspect(self) -> Inspected:
+        """Ask how the session really runs."""
+        found = self._asked(Message("inspect"), "inspected", Inspected)
+        return msgspec.structs.replace(found, provider=_clean(found.provider), precision=_clean(found.precision))
+
+    def run(self, images: NDArray[np.float32], batch_size: int) -> NDArray[Any]:
+        """Return the answers to images float32 (n, 1, 28, 28), asked so many at a time, right or wrong as they are."""
+        message = Message("run", {"batch_size": batch_size}, self._only_once(images))
+        return _logits(self._ask(message, "answers", self._most()))
+
+    def time(self, images: NDArray[np.float32], timing: Timing) -> Timed:
+        """Time calls on batches of the images."""
+        message = Message("time", msgspec.structs.asdict(timing), self._only_once(images))
+        reply = self._ask(message, "timed", self._most() + 8 * timing.calls)
+        found, times = _converted(reply, _TimedReply), reply.arrays.get("times_ns")
+        if times is None or times.dtype != np.int64 or times.shape != (timing.calls,) or (times < 1).any():
+            raise Unreachable(f"its times are not {timing.calls} positive int64, as asked for")
+        return Timed(
+            first_call_s=max(found.first_call_s, 1e-9),
+            warm_up_calls=found.warm_up_calls,
+            warm_up_s=found.warm_up_s,
+            times_s=tuple((times * 1e-9).tolist()),
+            peak_resident_bytes=found.peak_resident_bytes or self._peak_resident_bytes(),
+            peak_device_bytes=found.peak_device_bytes,
+            logits=_logits(reply) if timing.answers else None,
+        )
+
+    def load(self, images: NDArray[np.float32], fields: Mapping[str, Any]) -> Mapping[str, NDArray[Any]]:
+        """Let MLPerf LoadGen drive the session; return answers and LoadGen's files, see `docs/protocol.md`."""
+        message = Message("load", fields, self._only_once(images))
+        return self._ask(message, "loaded", 2 * self._most() + FILES_BYTES).arrays
+
+    def close(self) -> None:
+        """Tell the worker that it may end, and wait until it has; a runtime that crashes now has said all already."""
+        self._timer.cancel()
+        self._timer = threading.Timer(PARTING_S, process.kill_group, (self._process,))
+        self._timer.start()
+        with contextlib.suppress(OSError, ProtocolError):
+            protocol.write(self._to, Message("close"))
+            protocol.read(self._from, SMALL_BYTES)
+            self._to.close()
+            self._process.wait()
+
+    def end(self) -> None:
+        """Kill what is left."""
+        self._timer.cancel()
+        process.kill_group(self._process)
+        self._process.wait()
+        for stream in (self._to, self._from):
+            with contextlib.suppress(OSError):
+                stream.close()
+        self._last_words.text()
+        assert self._process.stderr
+        self._process.stderr.close()
+
+    def _only_once(self, images: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
+        """Send images that the worker has not got already."""
+        if self._sent is images:
+            return {}
+        self._sent, self._images = images, len(images)
+        return {"images": images}
+
+    def _most(self) -> int:
+        return SMALL_BYTES + 8 * MOST_LOGITS * self._images
+
+    def _asked(self, message: Message, expected: str, kind: type[A]) -> A:
+        return _converted(self._ask(message, expected, SMALL_BYTES), kind)
+
+    def _ask(self, message: Message, expected: str, most_bytes: int) -> Message:
+        """Send a message and wait for the answer; raise what the worker says went wrong, or how it ended."""
+        try:
+            protocol.write(self._to, message)
+            reply = protocol.read(self._from, most_bytes)
+        except OSError as error:
+            raise Unreachable(self._fate()) from error
+        except ProtocolError as error:
+            why = self._fate() if self._expired.is_set() else f"it does not speak the protocol: {error}"
+            raise Unreachable(why) from error
+        if reply is None:
+            raise Unreachable(self._fate())
+        if reply.kind == "error":
+            raise _as_error(reply.fields)
+        if reply.kind != expected:
+            raise Unreachable(f"it answers {_clean(reply.kind)!r} to {message.kind!r}, and not {expected!r}")
+        return reply
+
+    def _fate(self) -> str:
+        """Say how a worker ended."""
+        if self._expired.is_set():
+            return f"it took longer than {self._limits.time_s:g} s and was stopped"
+        try:
+            status = self._process.wait(PARTING_S)
+        except subprocess.TimeoutExpired:
+            return "it closed its end of the conversation and goes on without us"
+        return _clean(process.epitaph(status, self._last_words.text()))
+
+    def _own_processes(self) -> set[int]:
+        """Return the process that was started, and those below it; a process id of another machine is none of them."""
+        own = self._process.pid
+        with contextlib.suppress(psutil.Error):
+            return {own, *(one.pid for one in psutil.Process(own).children(recursive=True))}
+        return {own}
+
+    def _peak_resident_bytes(self) -> int | None:
+        """Return the peak of the process that was started, for engines that do not tell theirs."""
+        status = Path(f"/proc/{self._process.pid}/status")
+        with contextlib.suppress(OSError):
+            lines = (line.split() for line in status.read_text().splitlines())
+            return next((int(line[1]) * 1024 for line in lines if line[0] == "VmHWM:"), None) if self._local else None
+        return None
+
+
+def _converted(reply: Message, kind: type[A]) -> A:
+    try:
+        return msgspec.convert(reply.fields, kind)
+    except msgspec.ValidationError as error:
+        raise Unreachable(f"its answer {reply.kind!r} is not as it should be: {_clean(str(error))}") from error
+
+
+def _logits(reply: Message) -> NDArray[Any]:
+    logits = reply.arrays.get("logits")
+    if logits is None:
+        raise Unreachable(f"its answer {reply.kind!r} has no logits")
+    return logits
+
+
+def _as_error(fields: Mapping[str, Any]) -> MnistBenchError:
+    """Return what a worker's error means here."""
+    reason = _clean(str(fields.get("reason", "no reason")))
+    match fields.get("kind"):
+        case "refused":
+            return ModelRefused(reason)
+        case "unavailable":
+            return TargetUnavailable(reason)
+        case "memory":
+            return OutOfMemory("it ran out of the memory it may use")
+        case "unsupported":
+            return Unreachable(reason)
+    return RuntimeFailed(reason)
+
+
+def _clean(text: str) -> str:
+    """Return a stranger's words in one line, short, and without characters that steer a terminal."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return line if len(line) <= LONGEST_REASON else f"{line[: LONGEST_REASON // 2]} … {line[-LONGEST_REASON // 2 :]}"
+
+
+@contextlib.contextmanager
+def started(launch: Launch, model: runtimes.Model | None, limits: Limits) -> Iterator[Worker]:
+    """Start a worker, and end it, and all that it started, at the end of this.
+
+    Args:
+        launch: how.
+        model: what a command that `reads_path` finds at `{model}`: a private copy.
+        limits: on time and memory.
+
+    Raises:
+        Unreachable: it cannot be started.
+    """
+    with tempfile.TemporaryDirectory(prefix="mnist-bench-") as folder:
+        command = launch.command
+        if launch.reads_path and model is not None:
+            path = _copied(model, Path(folder, "model"))
+            command = tuple(word.replace("{model}", str(path)) for word in command)
+        try:
+            popen = process.start(
+                command,
+                memory_limit_bytes=limits.memory_bytes,
+                folder=Path(launch.folder or folder),
+                environment={**launch.environment, runtimes.SCRATCH: folder},
+            )
+        except OSError as error:
+            raise Unreachable(f"{command[0]} cannot be started: {error.strerror}") from error
+        worker = Worker(popen, limits, Path(folder), launch)
+        try:
+            yield worker
+            worker.close()
+        finally:
+            worker.end()
+
+
+def _copied(model: runtimes.Model, folder: Path) -> Path:
+    """Write a model where nobody else writes; return the file, or the folder where there are several."""
+    for name, content in model.files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        path.chmod(0o444)
+    return folder / next(iter(model.files)) if len(model.files) == 1 else folder

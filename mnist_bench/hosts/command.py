@@ -1,0 +1,29 @@
+"""Any command that speaks the protocol: a program in any language, or `ssh board mnist-bench serve --runtime NAME`."""
+
+import os
+import shlex
+from pathlib import Path
+
+from mnist_bench.core.errors import BadInput
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.hosts._contract import Launch
+
+ARGUMENT, RUNTIMES, TIMED = True, (), True
+MODEL = "{model}"
+
+
+def why_unavailable() -> Skipped | None:
+    """Whether it can be used shows when it is started."""
+    return None
+
+
+def launch(argument: str, _runtime: str) -> Launch:
+    """See `HostModule`; it runs in the user's present folder, which the command's paths are relative to."""
+    try:
+        command = tuple(shlex.split(argument))
+    except ValueError as error:
+        raise BadInput(f"command {argument!r} cannot be read ({error}): mend its quotation marks") from error
+    if not command:
+        raise BadInput("an empty command starts no engine: name a program")
+    reads_path = any(MODEL in word for word in command)
+    return Launch(Path(command[0]).stem, command, dict(os.environ), str(Path.cwd()), reads_path)

@@ -1,0 +1,23 @@
+"""Another installation's Python, which has a mnist-bench of its own."""
+
+import shlex
+
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.process import inherited
+from mnist_bench.hosts._contract import Launch
+from mnist_bench.hosts.here import WORKER
+
+ARGUMENT, RUNTIMES, TIMED = True, None, True
+
+
+def why_unavailable() -> Skipped | None:
+    """Whether it can be used shows when it is started."""
+    return None
+
+
+def launch(argument: str, runtime: str) -> Launch:
+    """See `HostModule`; the argument is the command that starts the Python.
+
+    It has no label: it is the other side of a gate, and sides are what tell their targets apart.
+    """
+    return Launch("", (*shlex.split(argument), *WORKER, runtime), inherited(own_path=False))

@@ -1,0 +1,215 @@
+"""What can be verified and timed of a run: which runtimes, on which hosts, open which of its files."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mnist_bench import formats, hosts, runtimes, store
+from mnist_bench.core.errors import BadInput, RecordDamaged, TargetUnavailable
+from mnist_bench.core.kinds import Precision
+from mnist_bench.core.types import Absent, Artifact, Manifest, Record, target_name
+
+WEIGHTS = "weights"
+"""The format of the checkpoint itself."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A runtime that computes in a precision, on a host, with the model that it opens there.
+
+    `sha256` and `size_bytes` are the model's; None for a runtime that opens none.
+    """
+
+    runtime: str
+    precision: Precision
+    model: runtimes.Model
+    host: hosts.Host
+    launch: hosts.Launch
+    sha256: str | None
+    size_bytes: int | None
+
+    def name(self, device: str = "cpu") -> str:
+        """Return what it is called; see `target_name`."""
+        return target_name(self.runtime, self.precision, device, self.launch.label)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What to look for.
+
+    `runtimes` must all be there where they are named; nothing named is all that are. `on` are the hosts; a command
+    among them opens the run's file of `format` and `precision`.
+    """
+
+    runtimes: tuple[str, ...] = ()
+    device: str = "cpu"
+    on: tuple[hosts.Host, ...] = (hosts.HERE,)
+    format: str = "onnx"
+    precision: Precision = "fp32"
+
+
+@dataclass
+class Targets:
+    """What can be compared, and what cannot."""
+
+    ready: list[Target] = field(default_factory=list)
+    skipped: list[Absent] = field(default_factory=list)
+
+    def skip(self, target: str, reason: str, remedy: str) -> None:
+        """Note an absence."""
+        self.skipped.append(Absent(target=target, reason=reason, remedy=remedy))
+
+
+Files = Sequence[tuple[Artifact, Mapping[str, bytes]]]
+
+
+def find_targets(folder: Path, record: Record, wanted: Wanted) -> Targets:
+    """Return which runtimes can open which of a run's files on which hosts, and which cannot.
+
+    Every file is read here, once, and checked: what is opened later is what was hashed.
+
+    Args:
+        folder: the run's folder.
+        record: its record; it must hold a checkpoint.
+        wanted: what to look for.
+
+    Raises:
+        BadInput: there is nothing to open, or a runtime that was named answers nothing.
+        RecordDamaged: a file differs from the manifest.
+        TargetUnavailable: a runtime or a host that was named cannot be used here.
+    """
+    files, targets = _read(folder), Targets()
+    for host in wanted.on:
+        module = hosts.load(host.kind)
+        if missing := module.why_unavailable():
+            raise TargetUnavailable(f"host {host.kind} cannot be used: {missing.reason}; {missing.remedy}")
+        if module.RUNTIMES == ():
+            targets.ready.append(_command(folder, record, host, wanted, files))
+            continue
+        for name in wanted.runtimes or module.RUNTIMES or runtimes.names():
+            _add(targets, name, folder, record, host, wanted, files)
+    _check_missing(targets, wanted)
+    if not targets.ready:
+        raise BadInput(f"there is nothing to open in {folder}: export first, or name other runtimes")
+    return targets
+
+
+def _read(folder: Path) -> Files:
+    """Return what the manifest names, with its content, after checking every file of it, whoever is going to open it.
+
+    Raises:
+        RecordDamaged: a file differs from its hash, or is called what its format does not call it.
+    """
+    manifest = store.load(folder, Manifest)
+    for entry in manifest.artifacts if manifest else ():
+        if entry.format not in formats.names() or entry.name != formats.file_name(entry.format, entry.precision):
+            raise RecordDamaged(
+                f"{folder / store.NAMES[Manifest]} calls {entry.name} {entry.format} {entry.precision}: export anew"
+            )
+    return [(entry, store.contents(folder, entry)) for entry in (manifest.artifacts if manifest else ())]
+
+
+def _add(
+    targets: Targets, name: str, folder: Path, record: Record, host: hosts.Host, wanted: Wanted, files: Files
+) -> None:
+    """Add what one runtime opens on one host."""
+    module = runtimes.load(name)
+    if module.FORMAT is None:
+        if name in wanted.runtimes:
+            raise BadInput(f"{name} answers nothing: name another runtime")
+        return
+    launch = hosts.launch(host, name)
+    if missing := absence(name, wanted.device):
+        if name in wanted.runtimes:
+            raise TargetUnavailable(f"{name} cannot be used: {missing.reason}; {missing.remedy}")
+        if host == hosts.HERE:
+            targets.skipped.append(missing)
+    elif module.FORMAT == WEIGHTS:
+        for precision in module.PRECISIONS:
+            targets.ready.append(_of_weights(name, precision, folder, record, host, launch))
+    else:
+        _add_artifacts(targets, name, record, host, launch, wanted.device, files)
+
+
+def absence(name: str, device: str) -> Absent | None:
+    """Return why a runtime cannot be used on a device, as far as one sees without importing it; None where it can."""
+    module = runtimes.load(name)
+    if device.partition(":")[0] not in module.DEVICES:
+        return Absent(target=name, reason=f"it does not run on {device}", remedy="use --device cpu")
+    skipped = module.why_unavailable()
+    return Absent(target=name, reason=skipped.reason, remedy=skipped.remedy) if skipped else None
+
+
+def _of_weights(
+    name: str, precision: Precision, folder: Path, record: Record, host: hosts.Host, launch: hosts.Launch
+) -> Target:
+    assert record.checkpoint
+    saved = record.checkpoint.weights
+    model = runtimes.Model({saved.name: store.content(folder, saved)}, WEIGHTS, "fp32", record.config.activation)
+    return Target(name, precision, model, host, launch, saved.sha256, saved.size_bytes)
+
+
+def _add_artifacts(
+    targets: Targets,
+    name: str,
+    record: Record,
+    host: hosts.Host,
+    launch: hosts.Launch,
+    device: str,
+    files: Files,
+) -> None:
+    assert record.checkpoint
+    module = runtimes.load(name)
+    readable = set(module.PRECISIONS.values())
+    fitting = [(entry, content) for entry, content in files if entry.format == module.FORMAT]
+    fitting = [(entry, content) for entry, content in fitting if entry.precision in readable]
+    again = f"mnist-bench export --run {record.name} --format {module.FORMAT}"
+    if not fitting and host == hosts.HERE:
+        targets.skip(name, f"the run holds no {module.FORMAT} file", again)
+    for entry, content in fitting:
+        if entry.weights_sha256 != record.checkpoint.weights.sha256:
+            targets.skip(f"{name} {entry.name}", "it was exported before the run was trained further", again)
+        elif module.COMPILED and entry.device != device:
+            targets.skip(f"{name} {entry.name}", f"it was compiled for {entry.device}", f"{again} --device {device}")
+        else:
+            computed = [precision for precision, stored in module.PRECISIONS.items() if stored == entry.precision]
+            for precision in computed:
+                targets.ready.append(_of_artifact(name, precision, record, host, launch, entry, content))
+
+
+def _of_artifact(
+    name: str,
+    precision: Precision,
+    record: Record,
+    host: hosts.Host,
+    launch: hosts.Launch,
+    entry: Artifact,
+    content: Mapping[str, bytes],
+) -> Target:
+    model = runtimes.Model(content, entry.format, entry.precision, record.config.activation, entry.batch)
+    return Target(name, precision, model, host, launch, entry.sha256, entry.size_bytes)
+
+
+def _command(folder: Path, record: Record, host: hosts.Host, wanted: Wanted, files: Files) -> Target:
+    """Return what a command opens: one file of the run, or its weights."""
+    assert record.checkpoint
+    launch = hosts.launch(host, "")
+    if wanted.format == WEIGHTS:
+        return _of_weights(launch.label, wanted.precision, folder, record, host, launch)
+    for entry, content in files:
+        fits = (entry.format, entry.precision) == (wanted.format, wanted.precision)
+        if fits and entry.weights_sha256 == record.checkpoint.weights.sha256:
+            return _of_artifact(launch.label, wanted.precision, record, host, launch, entry, content)
+    raise BadInput(
+        f"the run holds no {wanted.format} file in {wanted.precision} of its present weights for the command: "
+        f"mnist-bench export --run {record.name} --format {wanted.format} --precision {wanted.precision}"
+    )
+
+
+def _check_missing(targets: Targets, wanted: Wanted) -> None:
+    """Raise where a runtime that was named has nothing to open."""
+    ready = {target.runtime for target in targets.ready}
+    for name in wanted.runtimes:
+        if name not in ready:
+            absences = [entry for entry in targets.skipped if entry.target.partition(" ")[0] == name]
+            raise BadInput("; ".join(f"{entry.target}: {entry.reason}: {entry.remedy}" for entry in absences))

@@ -1,0 +1,83 @@
+"""What the runtimes of PyTorch have in common."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.runtimes._contract import Effective, Images, Logits, Model, Session, Spec
+
+if TYPE_CHECKING:
+    import torch
+
+    from mnist_bench.model import Network
+
+PROBE = 2  # torch.compile takes a batch of one for a constant
+
+
+def version() -> str:
+    """Return torch's version."""
+    import torch
+
+    return str(torch.__version__)
+
+
+def no_cuda(target: str, device: str) -> Skipped | None:
+    """Return why a device cannot be used with torch; None where it can, and for the CPU."""
+    if device == "cpu":
+        return None
+    import torch
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(device.partition(":")[2] or 0) < count:
+        return None
+    found = f"{count} CUDA device(s)" if count else "no CUDA device"
+    return Skipped(target, f"torch sees {found}", "use --device cpu, or a machine with an NVIDIA GPU and driver")
+
+
+@contextlib.contextmanager
+def configured(spec: Spec) -> Iterator[None]:
+    """Let torch's operations use so many CPU threads, IEEE float32 and no TF32, while this lasts."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(spec.threads)
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def network(model: Model, device: str) -> "Network":
+    """Build the network of a checkpoint's weights, in evaluation mode, on a device."""
+    from safetensors.torch import load
+
+    from mnist_bench.model import Network
+
+    built = Network(model.activation).eval()
+    built.load_state_dict(load(model.content))
+    return built.requires_grad_(requires_grad=False).to(device)
+
+
+def session(call: "Callable[..., object]", device: str) -> Session:
+    """Wrap a function from tensor to tensor, as torch runtimes have one; inspecting it asks it once."""
+    import torch
+
+    def ask(images: "torch.Tensor") -> "torch.Tensor":
+        with torch.inference_mode():
+            logits = call(images.to(device))
+        assert isinstance(logits, torch.Tensor)
+        return logits
+
+    def run(images: Images) -> Logits:
+        answer: Logits = ask(torch.from_numpy(images)).cpu().numpy()
+        return answer
+
+    def inspect() -> Effective:
+        probe = ask(torch.zeros(PROBE, 1, 28, 28))
+        exact = torch.get_float32_matmul_precision() == "highest"
+        precision = ("fp32" if exact else "tf32") if probe.dtype is torch.float32 else str(probe.dtype)
+        return Effective(f"torch {probe.device}", precision)
+
+    return Session(run, inspect)

@@ -1,0 +1,31 @@
+"""Start a worker on stdin and stdout."""
+
+import os
+import sys
+
+from mnist_bench.core import protocol
+from mnist_bench.worker._serve import serve
+
+BAD_INPUT = 2
+
+
+def main(name: str) -> int:
+    """Serve with a runtime; whatever libraries print goes to stderr, since stdout is for messages."""
+    outgoing = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    try:
+        serve(name, sys.stdin.buffer, outgoing)
+    except protocol.ProtocolError as error:
+        sys.stderr.write(f"mnist-bench: {error}\n")
+        return BAD_INPUT
+    except BrokenPipeError:  # nobody listens any more
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    status = main(sys.argv[1])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Engines that are torn down by the interpreter may crash when all is done; nothing is left to be torn down for.
+    os._exit(status)

@@ -1,0 +1,190 @@
+"""Answering messages with one runtime."""
+
+import contextlib
+import hashlib
+import os
+import platform
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+import mnist_bench
+from mnist_bench import runtimes
+from mnist_bench.core import protocol
+from mnist_bench.core.errors import BadInput, DeviceUnavailable, MnistBenchError, ModelRefused
+from mnist_bench.core.protocol import Message
+from mnist_bench.worker import clock
+from mnist_bench.worker.clock import NANO, WarmUp
+
+MOST_BYTES = 2**32
+"""More than any model or any set of images that is sent."""
+
+KINDS: tuple[tuple[type[Exception], str], ...] = (
+    (ModelRefused, "refused"),
+    (DeviceUnavailable, "unavailable"),
+    (MemoryError, "memory"),
+)
+"""What becomes of an error; all others are the runtime's: `failed`."""
+
+
+class Worker:
+    """Holds one session of one runtime, and the images that it is asked about."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._module: runtimes.Runtime | None = None
+        self._opened = contextlib.ExitStack()
+        self._session: runtimes.Session | None = None
+        self._spec = runtimes.Spec()
+        self._images = np.empty((0, 1, 28, 28), np.float32)
+
+    def answer(self, message: Message) -> Message:
+        """Answer a message; an error is an answer, and leaves the worker as it was."""
+        handle = getattr(self, f"_on_{message.kind}", None)
+        if handle is None:
+            return Message("error", {"kind": "unsupported", "reason": f"message {message.kind!r} is not known"})
+        try:
+            answer: Message = handle(message.fields, message.arrays)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 whatever a library raises
+            return Message("error", {"kind": _kind(error), "reason": _reason(error)})
+        return answer
+
+    def close(self) -> None:
+        """Close the session, if there is one."""
+        self._opened.close()
+        self._session = None
+
+    def _on_hello(self, fields: Mapping[str, Any], _arrays: Mapping[str, Any]) -> Message:
+        """Import the runtime and say who answers."""
+        began = time.perf_counter_ns()
+        self._module = runtimes.load(self._name)
+        version = self._module.version()
+        import_s = (time.perf_counter_ns() - began) * NANO
+        missing = self._module.why_not_on(str(fields.get("device", "cpu")))
+        return Message(
+            "hello",
+            {
+                "protocol": protocol.VERSION,
+                "worker": f"mnist-bench {mnist_bench.__version__}, Python {platform.python_version()}",
+                "origin": str(Path(mnist_bench.__file__).parent),
+                "runtime": self._name,
+                "version": version,
+                "pid": os.getpid(),
+                "import_s": import_s,
+                "unavailable": {"reason": missing.reason, "remedy": missing.remedy} if missing else None,
+            },
+        )
+
+    def _on_open(self, fields: Mapping[str, Any], arrays: Mapping[str, Any]) -> Message:
+        """Open a model in place of the one before."""
+        if self._module is None:
+            raise BadInput("a worker is greeted before it opens anything")
+        self.close()
+        self._spec = runtimes.Spec(fields["device"], fields["threads"], fields["precision"])
+        model = _model(fields, arrays)
+        began = time.perf_counter_ns()
+        self._session = self._opened.enter_context(self._module.open(model, self._spec))
+        load_s = (time.perf_counter_ns() - began) * NANO
+        return Message("opened", {"load_s": load_s, "batch": self._session.batch})
+
+    def _on_inspect(self, _fields: Mapping[str, Any], _arrays: Mapping[str, Any]) -> Message:
+        """Look how the session really runs."""
+        found = self._there().inspect()
+        sums = found.pair_sums
+        return Message(
+            "inspected",
+            {
+                "provider": found.provider,
+                "precision": found.precision,
+                "pair_sums": sums._asdict() if sums else None,
+            },
+        )
+
+    def _on_run(self, fields: Mapping[str, Any], arrays: Mapping[str, Any]) -> Message:
+        """Answer the images, so many at a time."""
+        session, images, size = self._there(), self._given(arrays), fields["batch_size"]
+        batches = [images[at : at + size] for at in range(0, len(images), size)]
+        if session.batch:  # the last one too has to be full
+            batches = clock.split(images, session.batch)
+        return Message("answers", {}, {"logits": clock.answered(session.run, batches)[: len(images)]})
+
+    def _on_time(self, fields: Mapping[str, Any], arrays: Mapping[str, Any]) -> Message:
+        """Time calls: a first one, answers for the check, a warm-up that is not scored, and then those that count."""
+        run = self._there().run
+        batches = clock.split(self._given(arrays), fields["batch_size"])
+        first_call_s = clock.timed(run, batches, 1)[0] * NANO
+        checked = fields["answers"]
+        answers = clock.answered(run, batches[: -(-checked // fields["batch_size"])])[:checked] if checked else None
+        began = time.perf_counter_ns()
+        calls = clock.warmed(run, batches, WarmUp(fields["warm_up_calls"], fields["warm_up_s"]))
+        warm_up_s = (time.perf_counter_ns() - began) * NANO
+        times = np.array(clock.timed(run, batches, fields["calls"]), np.int64)
+        return Message(
+            "timed",
+            {
+                "first_call_s": first_call_s,
+                "warm_up_calls": calls,
+                "warm_up_s": warm_up_s,
+                "peak_resident_bytes": clock.peak_resident_bytes(),
+                "peak_device_bytes": clock.peak_device_bytes(self._spec.device),
+            },
+            {"times_ns": times} | ({} if answers is None else {"logits": answers}),
+        )
+
+    def _on_load(self, fields: Mapping[str, Any], arrays: Mapping[str, Any]) -> Message:
+        """Let MLPerf LoadGen drive the session."""
+        from mnist_bench.worker import _loadgen
+
+        return Message("loaded", {}, _loadgen.driven(self._there().run, self._given(arrays), fields))
+
+    def _on_close(self, _fields: Mapping[str, Any], _arrays: Mapping[str, Any]) -> Message:
+        self.close()
+        return Message("closed")
+
+    def _there(self) -> runtimes.Session:
+        if self._session is None:
+            raise BadInput("nothing is open")
+        return self._session
+
+    def _given(self, arrays: Mapping[str, Any]) -> clock.Images:
+        """Return the images that a message brings, or those that came last."""
+        self._images = arrays.get("images", self._images)
+        if not len(self._images):
+            raise BadInput("there are no images to answer")
+        return self._images
+
+
+def _model(fields: Mapping[str, Any], arrays: Mapping[str, Any]) -> runtimes.Model:
+    """Take in what is to be opened, and check that it came as it was sent."""
+    files = {name: array.tobytes() for name, array in arrays.items()}
+    for name, expected in fields["sha256"].items():
+        if hashlib.sha256(files[name]).hexdigest() != expected:
+            raise ModelRefused(f"{name} did not come as it was sent (SHA-256)")
+    return runtimes.Model(
+        files, fields["format"], fields["file_precision"], fields["activation"], fields["batch"], fields["foreign"]
+    )
+
+
+def _kind(error: BaseException) -> str:
+    return next((kind for of, kind in KINDS if isinstance(error, of)), "failed")
+
+
+def _reason(error: BaseException) -> str:
+    """Say in one line what went wrong: an error of ours in its own words."""
+    words = str(error) if isinstance(error, MnistBenchError) else f"{type(error).__name__}: {error}"
+    return " ".join(words.split())
+
+
+def serve(name: str, incoming: IO[bytes], outgoing: IO[bytes]) -> None:
+    """Answer messages until one closes the session, or none comes any more."""
+    worker = Worker(name)
+    try:
+        while message := protocol.read(incoming, MOST_BYTES):
+            protocol.write(outgoing, worker.answer(message))
+            if message.kind == "close":
+                break
+    finally:
+        worker.close()
