@@ -73,9 +73,9 @@ def _refuse_ourselves(python: tuple[str, ...]) -> None:
     """Raise where a command starts no Python that has mnist-bench, or one that finds this very mnist-bench."""
     given = shlex.join(python)
     try:
-        launch = hosts.launch(hosts.Host("python", given), inference.NULL)
+        launch = hosts.launch(hosts.Host("python", given))
         with hosts.started(launch, None, hosts.Limits(IDENTIFY_S)) as worker:
-            found = worker.greet("cpu").origin
+            found = worker.greet(inference.NULL).origin
     except MnistBenchError as error:
         raise BadInput(
             f"baseline {given!r} starts no Python that has a mnist-bench to compare with: {error}"

@@ -78,7 +78,7 @@ def _timed(places: tuple[hosts.Host, ...]) -> tuple[hosts.Host, ...]:
 
 def _null(host: hosts.Host) -> parity.Target:
     nothing = runtimes.Model({}, NULL, "fp32", "relu")
-    return parity.Target(NULL, "fp32", nothing, host, hosts.launch(host, NULL), None, None)
+    return parity.Target(NULL, "fp32", nothing, host, hosts.launch(host), None, None)
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class Process:
         threads = [*self.plan.threads[turn:], *self.plan.threads[:turn]]
         limits = hosts.Limits(self.plan.time_limit_s, parity.memory_limit(self.plan.device))
         with hosts.started(self.target.launch, self.target.model, limits) as worker:
-            hello = worker.greet(self.plan.device)
+            hello = worker.greet(self.target.runtime, self.plan.device)
             outcomes = [
                 outcome
                 for count in threads

@@ -66,7 +66,7 @@ def under_load(
     limits = hosts.Limits(3 * load.duration_s + GRACE_S, parity.memory_limit(device))
     spec = runtimes.Spec(device, threads, target.precision)
     with hosts.started(target.launch, target.model, limits) as worker:
-        hello = worker.greet(device)
+        hello = worker.greet(target.runtime, device)
         worker.open(target.model, spec)
         found = worker.load(inputs.images, asdict(load))
         effective = worker.inspect()

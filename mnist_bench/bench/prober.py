@@ -3,11 +3,12 @@
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import torch
 
+from mnist_bench.bench._messages import ProbeRequest
 from mnist_bench.core.architecture import Product, inference_products, operations, training_products
+from mnist_bench.core.bench_types import Access, Bandwidth, Limits, MatrixRate, Rated
 
 LOOK_S, REPEAT_S = 0.1, 2e-3  # how long to look for the best of runs that last so long each
 CHOICE = 0.3  # the share of it that choosing the fastest way takes
@@ -23,37 +24,39 @@ SHAPES: dict[str, tuple[Product, ...]] = {
     "inference, batch 1024": inference_products(1024),
     "large": (LARGE,),
 }
-KINDS: dict[str, dict[str, torch.dtype]] = {
+ACCESSES: tuple[Access, ...] = ("read", "copy")
+KINDS: dict[str, dict[Rated, torch.dtype]] = {
     "cpu": {"fp32": torch.float32, "bf16": torch.bfloat16},
     "cuda": {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16},
 }
 
 
 @torch.inference_mode()
-def probe(device: str, threads: list[int]) -> list[dict[str, Any]]:
-    """Measure the limits for each number of threads; the fields of a `Limits` each."""
+def probe(wanted: ProbeRequest) -> tuple[Limits, ...]:
+    """Measure the limits for each number of threads."""
+    device = wanted.device
     found = []
-    for count in threads:
+    for count in wanted.threads:
         torch.set_num_threads(count)
         rates = [
             _matrix_rate(purpose, shapes, precision, device)
             for precision in KINDS[device.partition(":")[0]]
             for purpose, shapes in SHAPES.items()
         ]
-        bandwidths = [_bandwidth(access, size, device) for access in ("read", "copy") for size in BYTES]
+        bandwidths = [_bandwidth(access, size, device) for access in ACCESSES for size in BYTES]
         found.append(
-            {
-                "device": device,
-                "threads": count,
-                "matrix_rates": rates,
-                "bandwidths": bandwidths,
-                "timer_s": timer_s(),
-            }
+            Limits(
+                device=device,
+                threads=count,
+                matrix_rates=tuple(rates),
+                bandwidths=tuple(bandwidths),
+                timer_s=timer_s(),
+            )
         )
-    return found
+    return tuple(found)
 
 
-def _matrix_rate(purpose: str, shapes: tuple[Product, ...], precision: str, device: str) -> dict[str, Any]:
+def _matrix_rate(purpose: str, shapes: tuple[Product, ...], precision: Rated, device: str) -> MatrixRate:
     """Measure some products, one after the other, each the fastest way that PyTorch has."""
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     kind = KINDS[device.partition(":")[0]][precision]
@@ -69,7 +72,7 @@ def _matrix_rate(purpose: str, shapes: tuple[Product, ...], precision: str, devi
             way()
 
     rate = operations(shapes) / best(run, device)
-    return {"shapes": shapes, "purpose": purpose, "precision": precision, "flop_per_s": rate}
+    return MatrixRate(shapes=shapes, purpose=purpose, precision=precision, flop_per_s=rate)
 
 
 def _ways(left: torch.Tensor, weight: torch.Tensor, constant: bool) -> list[Callable[[], object]]:
@@ -83,7 +86,7 @@ def _ways(left: torch.Tensor, weight: torch.Tensor, constant: bool) -> list[Call
     return ways
 
 
-def _bandwidth(access: str, size_bytes: int, device: str) -> dict[str, Any]:
+def _bandwidth(access: Access, size_bytes: int, device: str) -> Bandwidth:
     """Sum, or copy, so many bytes of memory in all."""
     if access == "read":
         source = torch.ones(size_bytes // 4, device=device)
@@ -92,7 +95,7 @@ def _bandwidth(access: str, size_bytes: int, device: str) -> dict[str, Any]:
         source = torch.ones(size_bytes // 8, device=device)
         copy = torch.empty_like(source)
         seconds = best(lambda: copy.copy_(source), device)
-    return {"access": access, "size_bytes": size_bytes, "bytes_per_s": size_bytes / seconds}
+    return Bandwidth(access=access, size_bytes=size_bytes, bytes_per_s=size_bytes / seconds)
 
 
 def best(run: Callable[[], object], device: str, share: float = 1.0) -> float:

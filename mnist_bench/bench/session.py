@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from mnist_bench import data, environment, store
 from mnist_bench.bench import inference, steps
+from mnist_bench.bench._messages import ProbeRequest
 from mnist_bench.bench.blocks import Contender, Progress, measure_blocks
 from mnist_bench.core import child
 from mnist_bench.core.bench_types import BenchPlan, BenchRecord, Conditions, Limits, TrainingBenchRecord
@@ -37,13 +38,13 @@ class Subject:
 
 def probe(device: str, threads: Sequence[int]) -> tuple[Limits, ...]:
     """Measure what this machine can do at best with each number of threads, in a process of its own."""
-    found = child.call(
+    return child.call(
         "mnist_bench.bench.prober:probe",
-        {"device": device, "threads": list(threads)},
+        ProbeRequest(device, tuple(threads)),
+        tuple[Limits, ...],
         time_limit_s=120 + 30 * len(threads),
         died_exit_code=EnvironmentProblem.exit_code,
     )
-    return tuple(msgspec.convert(fields, Limits) for fields in found)
 
 
 def looked_at(device: str, allow_busy: bool) -> Conditions:

@@ -4,18 +4,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
 from mnist_bench import environment, training
+from mnist_bench.bench._messages import LossRequest, TimedEngine, TimedProcess, TimingRequest
 from mnist_bench.bench.blocks import Contender, Outcome, Wrong
 from mnist_bench.core import child
 from mnist_bench.core.bench_types import LOSS_TOLERANCE, REFERENCE_ENGINE, TRAINING_FORMAT, BenchPlan, Row, Sample
 from mnist_bench.core.errors import EnvironmentProblem
 from mnist_bench.core.types import Configuration, Record, TrainConfig
-
-MEASURED = ("first_call_s", "warm_up_calls", "warm_up_s", "peak_resident_bytes", "peak_device_bytes")
 
 
 def contenders(record: Record, plan: BenchPlan, names: Sequence[str], data_dir: Path | None) -> list[Contender]:
@@ -27,20 +25,19 @@ def contenders(record: Record, plan: BenchPlan, names: Sequence[str], data_dir: 
     """
     for name in names:
         training.usable_engine(name, plan.device)
-    config = msgspec.structs.replace(record.config, device=plan.device, threads=max(plan.threads))
+    config = replace(record.config, device=plan.device, threads=max(plan.threads))
     losses = child.call(
-        "mnist_bench.bench.trainer:epoch_loss",
-        {
-            "config": msgspec.to_builtins(msgspec.structs.replace(config, engine=REFERENCE_ENGINE)),
-            "data_dir": _path(data_dir),
-            "batch_sizes": list(plan.batch_sizes),
-        },
+        "mnist_bench.bench.trainer:epoch_losses",
+        LossRequest(
+            config=replace(config, engine=REFERENCE_ENGINE), data_dir=_path(data_dir), batch_sizes=plan.batch_sizes
+        ),
+        tuple[float, ...],
         time_limit_s=plan.time_limit_s,
         died_exit_code=EnvironmentProblem.exit_code,
     )
     expected = dict(zip(plan.batch_sizes, losses, strict=True))
     return [
-        Contender("", name, Process(msgspec.structs.replace(config, engine=name), plan, data_dir, expected))
+        Contender("", name, Process(replace(config, engine=name), plan, data_dir, expected))
         for name in names or training.engines_for(plan.device)
     ]
 
@@ -60,47 +57,54 @@ class Process:
     def __call__(self, block: int, position: int) -> Outcome:
         """See `Measurement`; the threads take turns in being first."""
         turn = block % len(self.plan.threads)
-        argument = {
-            "config": msgspec.to_builtins(self.config),
-            "data_dir": _path(self.data_dir),
-            "threads": [*self.plan.threads[turn:], *self.plan.threads[:turn]],
-            "batch_sizes": sorted(self.plan.batch_sizes),
-            "warm_up": {"calls": self.plan.warm_up_calls, "seconds": self.plan.warm_up_s},
-        }
+        wanted = TimingRequest(
+            config=self.config,
+            data_dir=_path(self.data_dir),
+            threads=self.plan.threads[turn:] + self.plan.threads[:turn],
+            batch_sizes=tuple(sorted(self.plan.batch_sizes)),
+            warm_up_calls=self.plan.warm_up_calls,
+            warm_up_s=self.plan.warm_up_s,
+        )
         found = child.call(
             "mnist_bench.bench.trainer:measure",
-            argument,
+            wanted,
+            TimedProcess,
             time_limit_s=self.plan.time_limit_s,
             memory_limit_bytes=environment.free_memory_bytes() if self.plan.device == "cpu" else None,
             died_exit_code=EnvironmentProblem.exit_code,
         )
-        return Outcome.of([self._outcome(found, session, block, position) for session in found["sessions"]])
+        return Outcome.of([self._outcome(found, session, block, position) for session in found.sessions])
 
-    def _outcome(self, found: dict[str, Any], session: dict[str, Any], block: int, position: int) -> Row | Wrong:
-        expected, loss = self.expected[session["batch_size"]], session["loss"]
-        if not math.isclose(loss, expected, rel_tol=LOSS_TOLERANCE):
+    def _outcome(self, found: TimedProcess, session: TimedEngine, block: int, position: int) -> Row | Wrong:
+        expected, loss = self.expected[session.batch_size], session.loss
+        if loss is None or not math.isclose(loss, expected, rel_tol=LOSS_TOLERANCE):
             reason = (
-                f"it trains something else: loss {loss:.4f} over the first epoch, {expected:.4f} with the reference"
+                f"it trains something else: loss {math.nan if loss is None else loss:.4f} over the first epoch, "
+                f"{expected:.4f} with the reference"
             )
-            return Wrong(session["threads"], session["batch_size"], reason)
+            return Wrong(session.threads, session.batch_size, reason)
         configuration = Configuration(
             runtime=self.config.engine,
-            version=found["version"],
+            version=found.version,
             format=TRAINING_FORMAT,
             precision=training.usable_engine(self.config.engine, self.plan.device).PRECISION,
             device=self.plan.device,
             provider=f"torch {self.plan.device}",
-            threads=session["threads"],
-            batch_size=session["batch_size"],
+            threads=session.threads,
+            batch_size=session.batch_size,
         )
         sample = Sample(
             block=block,
             position=position,
-            import_s=found["import_s"] if session is found["sessions"][0] else None,
-            load_s=session["load_s"],
-            images=session["images"],
-            times_s=tuple(session["times_s"]),
-            **{name: session[name] for name in MEASURED},
+            import_s=found.import_s if session is found.sessions[0] else None,
+            load_s=session.load_s,
+            images=session.images,
+            times_s=session.times_s,
+            first_call_s=session.first_call_s,
+            warm_up_calls=session.warm_up_calls,
+            warm_up_s=session.warm_up_s,
+            peak_resident_bytes=session.peak_resident_bytes,
+            peak_device_bytes=session.peak_device_bytes,
         )
         checked = f"loss within {LOSS_TOLERANCE:.0%} of {REFERENCE_ENGINE}'s"
         return Row(configuration=configuration, checked=checked, samples=(sample,))

@@ -46,8 +46,8 @@ def _on(name: str, device: str) -> str:
     from mnist_bench.core.errors import MnistBenchError
 
     try:
-        with hosts.started(hosts.launch(hosts.HERE, name), None, hosts.Limits(ASK_S)) as worker:
-            worker.greet(device)
+        with hosts.started(hosts.launch(hosts.HERE), None, hosts.Limits(ASK_S)) as worker:
+            worker.greet(name, device)
     except MnistBenchError as error:
         return f"no: {error}"
     return "yes"

@@ -20,6 +20,8 @@ from mnist_bench.core.types import (
 Duration = Annotated[float, Meta(gt=0)]
 Rate = Annotated[float, Meta(gt=0)]
 Share = Annotated[float, Meta(ge=0)]
+Rated = Literal["fp32", "bf16", "tf32"]
+Access = Literal["read", "copy"]
 
 
 class Conditions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -47,14 +49,14 @@ class MatrixRate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     shapes: tuple[tuple[Positive, Positive, Positive], ...]
     purpose: str
-    precision: Literal["fp32", "bf16", "tf32"]
+    precision: Rated
     flop_per_s: Rate
 
 
 class Bandwidth(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The best rate at which memory of a size is read (summed) or copied (bytes read plus bytes written)."""
 
-    access: Literal["read", "copy"]
+    access: Access
     size_bytes: Positive
     bytes_per_s: Rate
 

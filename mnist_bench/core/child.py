@@ -5,20 +5,21 @@ exhausted memory becomes one error, and nothing is left behind.
 """
 
 import importlib
-import json
 import os
-import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+import typing
+from typing import TypeVar
 
-from mnist_bench.core.errors import BadInput, MnistBenchError
+import msgspec
+
+from mnist_bench.core import process
+from mnist_bench.core.errors import EnvironmentProblem, MnistBenchError
+
+T = TypeVar("T")
 
 BUG = MnistBenchError.exit_code
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class ChildFailed(MnistBenchError):
@@ -29,158 +30,126 @@ class ChildFailed(MnistBenchError):
         self.exit_code = exit_code
 
 
+class Answer(msgspec.Struct, frozen=True):
+    """What comes back from a call: a result, or an error and its exit code."""
+
+    result: msgspec.Raw = msgspec.Raw(b"null")
+    error: str | None = None
+    exit_code: int = BUG
+
+
 class Calls:
     """Calls made from several threads, which can be stopped together from another one."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._processes: set[subprocess.Popen[str]] = set()
+        self._processes: set[subprocess.Popen[bytes]] = set()
         self._stopped = False
 
     def stop(self) -> None:
         """Kill the processes of all calls, those to come too."""
         with self._lock:
             self._stopped = True
-            for process in self._processes:
-                _kill_group(process)
+            for child in self._processes:
+                process.kill_group(child)
 
-    def add(self, process: "subprocess.Popen[str]") -> None:
+    def add(self, child: "subprocess.Popen[bytes]") -> None:
         """Take in a process that has just started."""
         with self._lock:
-            self._processes.add(process)
+            self._processes.add(child)
             if self._stopped:
-                _kill_group(process)
+                process.kill_group(child)
 
-    def remove(self, process: "subprocess.Popen[str]") -> None:
+    def remove(self, child: "subprocess.Popen[bytes]") -> None:
         """Let go of a process that has been waited for: its number may soon be another's."""
         with self._lock:
-            self._processes.discard(process)
+            self._processes.discard(child)
 
 
 def call(
-    target: str,
-    argument: dict[str, Any],
+    function: str,
+    request: msgspec.Struct,
+    result_type: type[T],
     *,
     time_limit_s: float,
     memory_limit_bytes: int | None = None,
     died_exit_code: int = BUG,
-    folder: Path | None = None,
-    python: Sequence[str] = (),
     among: Calls | None = None,
-) -> Any:
-    """Call `module:function` with a JSON argument in a fresh process and return its JSON result.
+) -> T:
+    """Call a function of one argument in a fresh process, and return what it returns.
 
     Args:
-        target: the function's module and name.
-        argument: what it is called with.
+        function: its module and name, `module:name`; a name, so that this process need not import what that one does.
+        request: its argument, of the type that it is annotated with; travels as JSON.
+        result_type: what it returns, by its annotation; travels as JSON.
         time_limit_s: after so many seconds the process and its children are killed.
         memory_limit_bytes: how much memory it may allocate, where the system can limit that.
         died_exit_code: the error's exit code where the process hung or died without a word.
-        folder: where it runs; here, unless told.
-        python: the command that starts another installation's Python; without our PYTHONPATH, to find its own modules.
         among: the calls that this one is stopped together with.
 
     Raises:
-        ChildFailed: the function raised an error, or the process hung, died, or could not be started.
+        ChildFailed: the function raised an error, or the process hung, died or could not be started.
     """
-    command = [*(python or [sys.executable]), "-m", "mnist_bench.core.child", target, str(memory_limit_bytes or 0)]
     try:
-        status, out, err = _run(command, json.dumps(argument), time_limit_s, folder, not python, among or Calls())
+        status, out, err = _run(function, msgspec.json.encode(request), time_limit_s, memory_limit_bytes, among)
     except subprocess.TimeoutExpired as error:
         raise ChildFailed(f"it took longer than {time_limit_s:g} s and was stopped", died_exit_code) from error
     except OSError as error:
-        raise ChildFailed(f"{command[0]} cannot be started: {error.strerror}", BadInput.exit_code) from error
-    return _result(status, out, err, died_exit_code)
-
-
-def _result(status: int, out: str, err: str, died_exit_code: int) -> Any:
-    """Return what a process answered; raise what it raised, or how it died."""
+        raise ChildFailed(
+            f"{sys.executable} cannot be started: {error.strerror}", EnvironmentProblem.exit_code
+        ) from error
     try:
-        answer = json.loads(out)
-    except json.JSONDecodeError as error:
-        raise ChildFailed(_epitaph(status, err), died_exit_code) from error
-    if "error" in answer:
-        raise ChildFailed(answer["error"], answer["exit_code"])
-    return answer["result"]
+        answer = msgspec.json.decode(out, type=Answer)
+    except msgspec.DecodeError as error:
+        raise ChildFailed(process.epitaph(status, err), died_exit_code) from error
+    if answer.error is not None:
+        raise ChildFailed(answer.error, answer.exit_code)
+    try:
+        return msgspec.json.decode(answer.result, type=result_type)
+    except msgspec.ValidationError as error:
+        raise ChildFailed(f"{function} answered something else than it should: {error}", BUG) from error
 
 
 def _run(
-    command: list[str], question: str, time_limit_s: float, folder: Path | None, own_path: bool, among: Calls
-) -> tuple[int, str, str]:
-    """Run a command in a process group of its own, of which nothing is left; return its status and what it printed."""
-    kept = {name: value for name, value in os.environ.items() if own_path or name != "PYTHONPATH"}
-    with subprocess.Popen(  # noqa: S603 our own interpreter and module
-        command,
-        cwd=folder,
-        env=kept,
-        start_new_session=True,
-        encoding="utf-8",
-        errors="replace",
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
+    function: str, question: bytes, time_limit_s: float, memory_limit_bytes: int | None, among: Calls | None
+) -> tuple[int, bytes, str]:
+    """Run a call in a process group of its own, of which nothing is left; return its status and what it printed."""
+    # -P: what happens to lie in the folder where the user stands must not be imported in place of our own modules.
+    command = [sys.executable, "-P", "-m", "mnist_bench.core.child", function]
+    calls = among or Calls()
+    started = process.start(command, memory_limit_bytes=memory_limit_bytes, environment=process.inherited())
+    with started:
         try:
-            among.add(process)
-            out, err = process.communicate(question, timeout=time_limit_s)
+            calls.add(started)
+            out, err = started.communicate(question, timeout=time_limit_s)
         finally:
-            _kill_group(process)
-            among.remove(process)
-    return process.returncode, out, err
+            process.kill_group(started)
+            calls.remove(started)
+    return started.returncode, out, err.decode("utf-8", "replace")
 
 
-def _kill_group(process: "subprocess.Popen[str]") -> None:
-    if os.name != "posix":  # elsewhere there are no process groups of this kind
-        process.kill()
-        return
+def _answer(name: str, question: bytes) -> Answer:
+    module, _, attribute = name.partition(":")
     try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        process.kill()
-
-
-def _epitaph(status: int, err: str) -> str:
-    last = err.strip().splitlines()[-1] if err.strip() else "without a word"
-    how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-    return f"its process {how}: {last}"
-
-
-def _limit_memory(size_bytes: int) -> None:
-    if size_bytes and os.name == "posix":
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_DATA, (size_bytes, size_bytes))
-
-
-def _die_with_parent() -> None:
-    """Let this process be killed when its parent dies, however that happens, where the system can do that."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _answer(target: str, argument: dict[str, Any]) -> dict[str, Any]:
-    module, _, function = target.partition(":")
-    try:
-        return {"result": getattr(importlib.import_module(module), function)(**argument)}
+        function = getattr(importlib.import_module(module), attribute)
+        (request_type,) = [kind for key, kind in typing.get_type_hints(function).items() if key != "return"]
+        result = function(msgspec.json.decode(question, type=request_type))
+        return Answer(result=msgspec.Raw(msgspec.json.encode(result)))
     except MnistBenchError as error:
-        return {"error": str(error), "exit_code": error.exit_code}
+        return Answer(error=str(error), exit_code=error.exit_code)
     except MemoryError:
-        return {"error": "it ran out of the memory it may use", "exit_code": 3}
+        return Answer(error="it ran out of the memory it may use", exit_code=EnvironmentProblem.exit_code)
     except Exception as error:  # noqa: BLE001 the last door of this process
-        return {"error": f"{type(error).__name__}: {error}", "exit_code": BUG}
+        return Answer(error=f"{type(error).__name__}: {error}")
 
 
 def main() -> None:
-    """Serve one call: the target and the memory limit on the command line, the argument on stdin."""
-    _die_with_parent()
-    answer_to = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    """Serve one call: the function on the command line, its argument on stdin."""
+    answer_to = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever libraries print must not mix with the answer
-    _limit_memory(int(sys.argv[2]))
-    answer = _answer(sys.argv[1], json.load(sys.stdin))
+    answer = _answer(sys.argv[1], sys.stdin.buffer.read())
     with answer_to:
-        json.dump(answer, answer_to)
+        answer_to.write(msgspec.json.encode(answer))
 
 
 if __name__ == "__main__":

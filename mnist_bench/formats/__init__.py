@@ -19,7 +19,7 @@ from mnist_bench.core.digest import sha256_of_file
 from mnist_bench.core.errors import BadInput
 from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.core.types import Artifact, Checkpoint, Manifest, Record
-from mnist_bench.formats._facts import Facts
+from mnist_bench.formats._messages import ExportRequest, Facts
 
 TIME_LIMIT_S = 600
 
@@ -86,9 +86,20 @@ def export(
     if skipped := _module(name).why_unavailable():
         return Skipped(name, skipped.reason, skipped.remedy)
     target = folder / file_name(name, precision)
-    request = {"folder": str(folder), "name": name, "precision": precision, "opset": opset, "device": device}
-    request["data_dir"] = str(data_dir) if data_dir else None
-    artifact = _write(target, request, checkpoint)
+    with store.replacing(target) as temporary:
+        request = ExportRequest(
+            folder=str(folder),
+            name=name,
+            precision=precision,
+            opset=opset,
+            device=device,
+            data_dir=str(data_dir) if data_dir else None,
+            path=str(temporary),
+        )
+        began = time.perf_counter()
+        facts = child.call("mnist_bench.formats._request:serve", request, Facts, time_limit_s=TIME_LIMIT_S)
+        export_s = time.perf_counter() - began
+    artifact = _described(target, request, facts, checkpoint, export_s)
     _enter(folder, record, artifact)
     return artifact
 
@@ -102,23 +113,18 @@ def _exportable(record: Record, name: str, precision: Precision) -> Checkpoint:
     return record.checkpoint
 
 
-def _write(target: Path, request: dict[str, Any], checkpoint: Checkpoint) -> Artifact:
-    """Let a process of its own write the file, and describe it."""
-    began = time.perf_counter()
-    with store.replacing(target) as temporary:
-        argument = request | {"path": str(temporary)}
-        found = child.call("mnist_bench.formats._request:serve", argument, time_limit_s=TIME_LIMIT_S)
-    facts = msgspec.convert(found, Facts)
+def _described(target: Path, request: ExportRequest, facts: Facts, checkpoint: Checkpoint, export_s: float) -> Artifact:
+    """Describe what an exporter wrote."""
     files = store.saved_files(target) if target.is_dir() else ()
     return Artifact(
         name=target.name,
-        format=request["name"],
-        precision=request["precision"],
-        device=request["device"],
+        format=request.name,
+        precision=request.precision,
+        device=request.device,
         sha256=store.digest_of_list(files) if files else sha256_of_file(target),
         size_bytes=sum(one.size_bytes for one in files) if files else target.stat().st_size,
         files=files,
-        export_s=time.perf_counter() - began,
+        export_s=export_s,
         weights_sha256=checkpoint.weights.sha256,
         **msgspec.structs.asdict(facts),
     )

@@ -3,9 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,6 +12,7 @@ from mnist_bench import data, model, store
 from mnist_bench.core import plugins
 from mnist_bench.core.kinds import Precision
 from mnist_bench.core.types import Record
+from mnist_bench.formats._messages import ExportRequest, Facts
 
 EXAMPLE_BATCH = 2
 """With an example of one image, exporters take the batch size for a constant."""
@@ -52,22 +51,21 @@ class Request:
         } | {f"trained_with.{name}": version for name, version in versions.items()}
 
 
-def serve(
-    folder: str, name: str, precision: Precision, opset: int | None, device: str, data_dir: str | None, path: str
-) -> dict[str, Any]:
+def serve(wanted: ExportRequest) -> Facts:
     """Export one file: called in a process of its own."""
     from mnist_bench import formats
 
-    record = store.load_record(Path(folder))
+    folder, data_dir = Path(wanted.folder), Path(wanted.data_dir) if wanted.data_dir else None
+    record = store.load_record(folder)
     assert record.checkpoint
     network = model.Network(record.config.activation, record.config.dropout).eval()
-    arrays = store.load_arrays(Path(folder), record.checkpoint.weights)
+    arrays = store.load_arrays(folder, record.checkpoint.weights)
     network.load_state_dict({key: torch.from_numpy(array.copy()) for key, array in arrays.items()})
     network.requires_grad_(requires_grad=False)
 
     def calibration() -> NDArray[np.float32]:
-        return data.to_input(data.load(record.config.dataset, Path(data_dir) if data_dir else None).train.pixels)
+        return data.to_input(data.load(record.config.dataset, data_dir).train.pixels)
 
-    request = Request(network, record, precision, opset, device, calibration)
-    fields: dict[str, Any] = msgspec.to_builtins(plugins.load(formats, name).export(request, Path(path)))
-    return fields
+    request = Request(network, record, wanted.precision, wanted.opset, wanted.device, calibration)
+    facts: Facts = plugins.load(formats, wanted.name).export(request, Path(wanted.path))
+    return facts

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.core.toolchain import no_compiler
 from mnist_bench.formats import torch_export
-from mnist_bench.formats._facts import Facts
+from mnist_bench.formats._messages import Facts
 from mnist_bench.formats._zip import rewrite
 
 if TYPE_CHECKING:

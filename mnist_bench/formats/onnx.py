@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from mnist_bench.core.errors import BadInput
 from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.core.types import Saturation
-from mnist_bench.formats._facts import Facts
+from mnist_bench.formats._messages import Facts
 from mnist_bench.runtimes import pair_sums
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_bench.core.kinds import Precision, Skipped
-from mnist_bench.formats._facts import Facts
+from mnist_bench.formats._messages import Facts
 
 if TYPE_CHECKING:
     from mnist_bench.formats._request import Request

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_bench.core.kinds import Precision, Skipped
-from mnist_bench.formats._facts import Facts
+from mnist_bench.formats._messages import Facts
 from mnist_bench.formats._zip import rewrite
 
 if TYPE_CHECKING:

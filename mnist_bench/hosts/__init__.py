@@ -1,7 +1,7 @@
 """Where a worker runs, and how it is started and reached: a module a kind of host, whose name is its name.
 
 A host module has `TIMED` (whether what it runs says anything of speed), `why_unavailable()` (a `Skipped`, or None) and
-`launch(argument, runtime)`, which says how a worker of a runtime is started. `argument` is what stands behind the
+`launch(argument)`, which says how a worker is started. `argument` is what stands behind the
 name in `command:./engine`, and empty for hosts that need none.
 """
 
@@ -72,10 +72,6 @@ def named(text: str) -> Host:
     return Host(kind, argument)
 
 
-def launch(host: Host, runtime: str) -> Launch:
-    """Say how a worker with a runtime is started on a host; a command serves its own.
-
-    Raises:
-        BadInput: the host makes no sense.
-    """
-    return load(host.kind).launch(host.argument, runtime)
+def launch(host: Host) -> Launch:
+    """Say how a worker is started on a host; raises BadInput where the host makes no sense."""
+    return load(host.kind).launch(host.argument)

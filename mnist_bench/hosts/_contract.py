@@ -55,5 +55,5 @@ class HostModule(Protocol):
     def why_unavailable(self) -> Skipped | None:
         """Return why it cannot be used here, or None."""
 
-    def launch(self, argument: str, runtime: str) -> Launch:
-        """Say how a worker with a runtime is started there; raises BadInput where the argument makes no sense."""
+    def launch(self, argument: str) -> Launch:
+        """Say how a worker is started there; raises BadInput where the argument makes no sense."""

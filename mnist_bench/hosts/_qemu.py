@@ -19,6 +19,6 @@ def no_qemu(name: str) -> Skipped | None:
     return Skipped(name, f"{PROGRAM} is not installed", "apt-get install qemu-user")
 
 
-def emulated(name: str, model: str, runtime: str) -> Launch:
+def emulated(name: str, model: str) -> Launch:
     """Start a worker on a processor, by the name that QEMU has for its model."""
-    return Launch(name, (PROGRAM, "-cpu", model, sys.executable, *WORKER, runtime), inherited())
+    return Launch(name, (PROGRAM, "-cpu", model, sys.executable, *WORKER), inherited())

@@ -133,20 +133,33 @@ class Worker:
         self._to, self._from = popen.stdin, popen.stdout
         self._last_words = process.LastWords(popen.stderr)
         self._expired = threading.Event()
-        self._timer = threading.Timer(limits.time_s, self._expire)
-        self._timer.daemon = True
-        self._timer.start()
+        self._timer = self._alarm(limits.time_s)
         self._images = 0
         self._sent: NDArray[np.float32] | None = None
         self._local = False
 
+    def _alarm(self, after_s: float) -> threading.Timer:
+        timer = threading.Timer(after_s, self._expire)
+        timer.daemon = True
+        timer.start()
+        return timer
+
     def _expire(self) -> None:
         self._expired.set()
+        self.kill()
+
+    def kill(self) -> None:
+        """End the process at once; who waits for its answer, in whichever thread, learns that it ended."""
         process.kill_group(self._process)
 
-    def greet(self, device: str) -> Hello:
-        """Ask who answers; refuse another version of the protocol."""
-        greeting = {"protocol": protocol.VERSION, "device": device}
+    def restart_clock(self) -> None:
+        """Give it all of its time from now on: it has waited for its turn."""
+        self._timer.cancel()
+        self._timer = self._alarm(self._limits.time_s)
+
+    def greet(self, runtime: str, device: str = "cpu") -> Hello:
+        """Ask who answers, and for a runtime, of several that it may have; refuse another version of the protocol."""
+        greeting = {"protocol": protocol.VERSION, "runtime": runtime, "device": device}
         hello = self._asked(Message("hello", greeting), "hello", Hello)
         if hello.protocol != protocol.VERSION:
             raise Unreachable(
@@ -211,8 +224,7 @@ class Worker:
     def close(self) -> None:
         """Tell the worker that it may end, and wait until it has; a runtime that crashes now has said all already."""
         self._timer.cancel()
-        self._timer = threading.Timer(PARTING_S, process.kill_group, (self._process,))
-        self._timer.start()
+        self._timer = self._alarm(PARTING_S)
         with contextlib.suppress(OSError, ProtocolError):
             protocol.write(self._to, Message("close"))
             protocol.read(self._from, SMALL_BYTES)
@@ -222,7 +234,7 @@ class Worker:
     def end(self) -> None:
         """Kill what is left."""
         self._timer.cancel()
-        process.kill_group(self._process)
+        self.kill()
         self._process.wait()
         for stream in (self._to, self._from):
             with contextlib.suppress(OSError):

@@ -17,7 +17,7 @@ def why_unavailable() -> Skipped | None:
     return None
 
 
-def launch(argument: str, _runtime: str) -> Launch:
+def launch(argument: str) -> Launch:
     """See `HostModule`; it runs in the user's present folder, which the command's paths are relative to."""
     try:
         command = tuple(shlex.split(argument))

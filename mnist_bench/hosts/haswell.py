@@ -12,6 +12,6 @@ def why_unavailable() -> Skipped | None:
     return no_qemu("haswell")
 
 
-def launch(_argument: str, runtime: str) -> Launch:
+def launch(_argument: str) -> Launch:
     """See `HostModule`."""
-    return emulated("haswell", "Haswell", runtime)
+    return emulated("haswell", "Haswell")

@@ -16,6 +16,6 @@ def why_unavailable() -> Skipped | None:
     return None
 
 
-def launch(_argument: str, runtime: str) -> Launch:
+def launch(_argument: str) -> Launch:
     """See `HostModule`."""
-    return Launch("", (sys.executable, *WORKER, runtime), inherited())
+    return Launch("", (sys.executable, *WORKER), inherited())

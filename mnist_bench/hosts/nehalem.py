@@ -12,6 +12,6 @@ def why_unavailable() -> Skipped | None:
     return no_qemu("nehalem")
 
 
-def launch(_argument: str, runtime: str) -> Launch:
+def launch(_argument: str) -> Launch:
     """See `HostModule`."""
-    return emulated("nehalem", "Nehalem", runtime)
+    return emulated("nehalem", "Nehalem")

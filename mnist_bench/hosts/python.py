@@ -15,9 +15,9 @@ def why_unavailable() -> Skipped | None:
     return None
 
 
-def launch(argument: str, runtime: str) -> Launch:
+def launch(argument: str) -> Launch:
     """See `HostModule`; the argument is the command that starts the Python.
 
     It has no label: it is the other side of a gate, and sides are what tell their targets apart.
     """
-    return Launch("", (*shlex.split(argument), *WORKER, runtime), inherited(own_path=False))
+    return Launch("", (*shlex.split(argument), *WORKER), inherited(own_path=False))

@@ -1,12 +1,13 @@
 """Does a runtime give the reference's answers: the comparison, the ladder, and the certificate."""
 
+from mnist_bench.parity._asking import Answer, Plan, configuration, memory_limit
 from mnist_bench.parity._certificate import Bounds, certify
 from mnist_bench.parity._compare import RUNGS, Inputs, compare
 from mnist_bench.parity._foreign import verify_file
 from mnist_bench.parity._inputs import build_inputs
 from mnist_bench.parity._reference import Weights
 from mnist_bench.parity._targets import WEIGHTS, Target, Targets, Wanted, absence, find_targets
-from mnist_bench.parity._verify import Answer, Plan, configuration, memory_limit, result, verify, weights_of
+from mnist_bench.parity._verify import result, verify, weights_of
 
 __all__ = [
     "RUNGS",

@@ -9,9 +9,10 @@ from mnist_bench.core.child import ChildFailed
 from mnist_bench.core.digest import sha256
 from mnist_bench.core.errors import BadInput, EnvironmentProblem, ModelRefused, OutOfMemory, Unreachable
 from mnist_bench.core.types import Manifest, ParityRecord, Record
+from mnist_bench.parity._asking import Plan, Told, Workers, ask_all
 from mnist_bench.parity._inputs import build_inputs
 from mnist_bench.parity._targets import Target, absence
-from mnist_bench.parity._verify import Findings, Plan, Told, ask_all, parity_record, weights_of
+from mnist_bench.parity._verify import Findings, parity_record, weights_of
 
 MEMORY_LIMIT_BYTES = 4 * 1024**3
 PROGRAMS = ("torchscript", "torch-export", "aotinductor")
@@ -46,9 +47,10 @@ def verify_file(
     weights, content = weights_of(folder, record), _content(path)
     targets = _targets(path, content, _kind(path, content, folder, trusted), record, plan)
     inputs, found = build_inputs(dataset, weights), Findings()
+    workers = Workers(hosts.Limits(plan.time_limit_s, MEMORY_LIMIT_BYTES), shared=False)
     for target in targets:
         try:
-            answers = list(ask_all(target, inputs.images, plan, told, MEMORY_LIMIT_BYTES))
+            answers = list(ask_all(target, workers, inputs.images, plan, told))
         except (Unreachable, ModelRefused) as error:
             code = EnvironmentProblem.exit_code if isinstance(error, OutOfMemory) else ModelRefused.exit_code
             raise ChildFailed(f"{path} in {target.name(plan.device)}: {error}", code) from error
@@ -73,7 +75,7 @@ def _targets(path: Path, content: bytes, kind: str, record: Record, plan: Plan) 
     model = runtimes.Model({name: content}, kind, plan.precision, record.config.activation, foreign=True)
 
     def on(host: hosts.Host, runtime: str) -> Target:
-        launch = hosts.launch(host, runtime)
+        launch = hosts.launch(host)
         return Target(runtime or launch.label, plan.precision, model, host, launch, sha256(content), len(content))
 
     found = []

@@ -118,7 +118,7 @@ def _add(
         if name in wanted.runtimes:
             raise BadInput(f"{name} answers nothing: name another runtime")
         return
-    launch = hosts.launch(host, name)
+    launch = hosts.launch(host)
     if missing := absence(name, wanted.device):
         if name in wanted.runtimes:
             raise TargetUnavailable(f"{name} cannot be used: {missing.reason}; {missing.remedy}")
@@ -193,7 +193,7 @@ def _of_artifact(
 def _command(folder: Path, record: Record, host: hosts.Host, wanted: Wanted, files: Files) -> Target:
     """Return what a command opens: one file of the run, or its weights."""
     assert record.checkpoint
-    launch = hosts.launch(host, "")
+    launch = hosts.launch(host)
     if wanted.format == WEIGHTS:
         return _of_weights(launch.label, wanted.precision, folder, record, host, launch)
     for entry, content in files:

@@ -19,6 +19,14 @@ class Job(Struct, frozen=True):
     seeds: tuple[Count, ...]
 
 
+class Assignment(Struct, frozen=True):
+    """A job of a study for a process: `config` is the study's, `data_dir` where the dataset is."""
+
+    config: TrainConfig
+    job: Job
+    data_dir: str | None
+
+
 class Outcome(Struct, frozen=True):
     """What a job came to."""
 

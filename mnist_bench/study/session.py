@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
 from msgspec.structs import replace
 
 from mnist_bench import data, environment, store, training
@@ -19,7 +18,7 @@ from mnist_bench.core.kinds import Activation
 from mnist_bench.core.study_types import SeedFailure, SeedResult, StudyRecord
 from mnist_bench.core.types import TrainConfig
 from mnist_bench.study.crew import POLL_S, Crew
-from mnist_bench.study.jobs import BATCHED, Job, Outcome, Plan, failed, jobs_of
+from mnist_bench.study.jobs import BATCHED, Assignment, Job, Outcome, Plan, failed, jobs_of
 
 TRAIN = "mnist_bench.study.worker:train"
 AT_ONCE = 64  # seeds in one batched network
@@ -195,22 +194,18 @@ def _work(crew: Crew, jobs: Sequence[Job], config: TrainConfig, hands: Hands) ->
 
 def _train(job: Job, config: TrainConfig, hands: Hands, calls: child.Calls) -> Outcome:
     """Do a job in a process of its own; one that dies costs its own seeds alone."""
-    question = {
-        "config": msgspec.to_builtins(config),
-        "job": msgspec.to_builtins(job),
-        "data_dir": str(hands.data_dir) if hands.data_dir else None,
-    }
+    assignment = Assignment(config, job, str(hands.data_dir) if hands.data_dir else None)
     try:
-        answer = child.call(
+        return child.call(
             TRAIN,
-            question,
+            assignment,
+            Outcome,
             time_limit_s=LONGEST_JOB_S,
             died_exit_code=EnvironmentProblem.exit_code,
             among=calls,
         )
     except child.ChildFailed as error:
         return failed(job, str(error), error.exit_code)
-    return msgspec.convert(answer, Outcome)
 
 
 def _saved(record: StudyRecord, outcome: Outcome, folder: Path, told: Told) -> StudyRecord:

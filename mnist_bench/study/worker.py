@@ -1,9 +1,7 @@
 """Inside a process of its own: one job of a study, trained in memory."""
 
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import torch
 from msgspec.structs import replace
 
@@ -12,41 +10,30 @@ from mnist_bench.core.digest import sha256
 from mnist_bench.core.errors import EnvironmentProblem, TrainingDiverged
 from mnist_bench.core.study_types import SeedFailure, SeedResult
 from mnist_bench.core.types import TrainConfig
-from mnist_bench.study.jobs import BATCHED, Job, Outcome
+from mnist_bench.study.jobs import BATCHED, Assignment, Outcome
 
 
-def train(config: dict[str, Any], job: dict[str, Any], data_dir: str | None) -> dict[str, Any]:
+def train(assignment: Assignment) -> Outcome:
     """Train the seeds of a job.
-
-    Args:
-        config: the fields of the study's `TrainConfig`.
-        job: the fields of the `Job`.
-        data_dir: where the dataset is.
-
-    Returns:
-        The fields of the `Outcome`.
 
     Raises:
         EnvironmentProblem: the GPU has too little memory.
     """
-    wanted = msgspec.convert(job, Job)
-    base = replace(msgspec.convert(config, TrainConfig), activation=wanted.activation)
+    seeds, data_dir = assignment.job.seeds, assignment.data_dir
+    base = replace(assignment.config, activation=assignment.job.activation)
     dataset = data.load(base.dataset, Path(data_dir) if data_dir else None, download=False)
     try:
-        found = _trained(base, wanted.seeds, dataset)
+        found = _trained(base, seeds, dataset)
     except torch.OutOfMemoryError as error:
-        count = len(wanted.seeds)
         raise EnvironmentProblem(
-            f"{base.device} has too little memory for {count} seeds at once: give fewer --workers"
+            f"{base.device} has too little memory for {len(seeds)} seeds at once: give fewer --workers"
         ) from error
     machine = environment.collect(base.device)
     on = f"{machine.gpu or machine.cpu_model or 'unknown processor'}, torch {torch.__version__}"
-    outcome = Outcome(
+    return Outcome(
         results=tuple(_result(base, seed, one, on) for seed, one in found.items() if isinstance(one, training.Trained)),
         failures=tuple(_failure(base, seed, one) for seed, one in found.items() if isinstance(one, TrainingDiverged)),
     )
-    fields: dict[str, Any] = msgspec.to_builtins(outcome)
-    return fields
 
 
 def _trained(

@@ -9,12 +9,12 @@ from mnist_bench.worker._serve import serve
 BAD_INPUT = 2
 
 
-def main(name: str) -> int:
-    """Serve with a runtime; whatever libraries print goes to stderr, since stdout is for messages."""
+def main(only: str | None = None) -> int:
+    """Serve, with one runtime or with all; whatever libraries print goes to stderr, since stdout is for messages."""
     outgoing = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     try:
-        serve(name, sys.stdin.buffer, outgoing)
+        serve(only, sys.stdin.buffer, outgoing)
     except protocol.ProtocolError as error:
         sys.stderr.write(f"mnist-bench: {error}\n")
         return BAD_INPUT
@@ -24,7 +24,7 @@ def main(name: str) -> int:
 
 
 if __name__ == "__main__":
-    status = main(sys.argv[1])
+    status = main()
     sys.stdout.flush()
     sys.stderr.flush()
     # Engines that are torn down by the interpreter may crash when all is done; nothing is left to be torn down for.

@@ -31,10 +31,10 @@ KINDS: tuple[tuple[type[Exception], str], ...] = (
 
 
 class Worker:
-    """Holds one session of one runtime, and the images that it is asked about."""
+    """Holds one session of one runtime, of those that it may serve, and the images that it is asked about."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, only: str | None = None) -> None:
+        self._only = only
         self._module: runtimes.Runtime | None = None
         self._opened = contextlib.ExitStack()
         self._session: runtimes.Session | None = None
@@ -59,8 +59,10 @@ class Worker:
 
     def _on_hello(self, fields: Mapping[str, Any], _arrays: Mapping[str, Any]) -> Message:
         """Import the runtime and say who answers."""
+        name = self._only or str(fields["runtime"])
+        self.close()
         began = time.perf_counter_ns()
-        self._module = runtimes.load(self._name)
+        self._module = runtimes.load(name)
         version = self._module.version()
         import_s = (time.perf_counter_ns() - began) * NANO
         missing = self._module.why_not_on(str(fields.get("device", "cpu")))
@@ -70,7 +72,7 @@ class Worker:
                 "protocol": protocol.VERSION,
                 "worker": f"mnist-bench {mnist_bench.__version__}, Python {platform.python_version()}",
                 "origin": str(Path(mnist_bench.__file__).parent),
-                "runtime": self._name,
+                "runtime": name,
                 "version": version,
                 "pid": os.getpid(),
                 "import_s": import_s,
@@ -178,9 +180,9 @@ def _reason(error: BaseException) -> str:
     return " ".join(words.split())
 
 
-def serve(name: str, incoming: IO[bytes], outgoing: IO[bytes]) -> None:
-    """Answer messages until one closes the session, or none comes any more."""
-    worker = Worker(name)
+def serve(only: str | None, incoming: IO[bytes], outgoing: IO[bytes]) -> None:
+    """Answer messages, with one runtime or with any, until one closes the session, or none comes any more."""
+    worker = Worker(only)
     try:
         while message := protocol.read(incoming, MOST_BYTES):
             protocol.write(outgoing, worker.answer(message))

@@ -4,13 +4,12 @@ from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
 
-import msgspec
 import pytest
 import torch
 
 from mnist_bench.bench import prober
+from mnist_bench.bench._messages import ProbeRequest
 from mnist_bench.core.architecture import operations
-from mnist_bench.core.bench_types import Limits
 
 
 @pytest.fixture
@@ -25,7 +24,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_number_of_threads_has_all_its_limits() -> None:
     threads = torch.get_num_threads()
     try:
-        found = msgspec.convert(prober.probe("cpu", [1, 2]), list[Limits])
+        found = prober.probe(ProbeRequest("cpu", (1, 2)))
     finally:
         torch.set_num_threads(threads)
     assert [one.threads for one in found] == [1, 2]
@@ -50,8 +49,8 @@ def test_a_rate_is_operations_over_the_time_of_the_fastest_ways(monkeypatch: pyt
 
     monkeypatch.setattr(prober, "best", seconds)
     monkeypatch.setattr(prober, "_ways", lambda *_, **__: [partial(taken.append, cost) for cost in (0.5, 0.25, 0.75)])
-    (found,) = prober.probe("cpu", [torch.get_num_threads()])
-    rates = {(rate["purpose"], rate["precision"]): rate["flop_per_s"] for rate in found["matrix_rates"]}
+    (found,) = prober.probe(ProbeRequest("cpu", (torch.get_num_threads(),)))
+    rates = {(rate.purpose, rate.precision): rate.flop_per_s for rate in found.matrix_rates}
     assert rates[(prober.TRAINING, "fp32")] == operations(((4, 5, 6),)) / 0.25
     assert rates[("large", "bf16")] == operations(((8, 8, 8),)) / 0.25
 
@@ -79,5 +78,5 @@ def test_the_best_of_many_runs_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.cuda
 @pytest.mark.usefixtures("hurried")
 def test_cuda_s_limits_have_every_precision() -> None:
-    (found,) = msgspec.convert(prober.probe("cuda:0", [1]), list[Limits])
+    (found,) = prober.probe(ProbeRequest("cuda:0", (1,)))
     assert {rate.precision for rate in found.matrix_rates} == {"fp32", "tf32", "bf16"}

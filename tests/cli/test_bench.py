@@ -64,17 +64,18 @@ def bench(run: Run, *options: str) -> int:
 class Pretended:
     """A worker that says at once, of every call, that it took as long as it is told to."""
 
-    def __init__(self, runtime: str, seconds: Callable[[str], float]) -> None:
-        self._runtime, self._seconds = runtime, seconds
+    def __init__(self, asked: list[str], seconds: Callable[[str], float]) -> None:
+        self._asked, self._seconds = asked, seconds
 
-    def greet(self, _device: str) -> hosts.Hello:
-        return hosts.Hello(protocol=1, runtime=self._runtime, version="1", import_s=1.0)
+    def greet(self, runtime: str, _device: str) -> hosts.Hello:
+        self._asked.append(runtime)
+        return hosts.Hello(protocol=1, runtime=runtime, version="1", import_s=1.0)
 
     def open(self, _model: Any, _spec: Any) -> hosts.Opened:
         return hosts.Opened(load_s=1.0)
 
     def time(self, _images: Any, _timing: Any) -> hosts.Timed:
-        return hosts.Timed(1.0, 50, 1.0, (self._seconds(self._runtime),) * 20, 1, None, None)
+        return hosts.Timed(1.0, 50, 1.0, (self._seconds(self._asked[-1]),) * 20, 1, None, None)
 
     def inspect(self) -> hosts.Inspected:
         return hosts.Inspected(provider="CPU", precision="fp32")
@@ -85,10 +86,8 @@ def pretending(monkeypatch: pytest.MonkeyPatch, seconds: Callable[[str], float])
     asked: list[str] = []
 
     @contextlib.contextmanager
-    def started(launch: hosts.Launch, *_: Any) -> Iterator[Any]:
-        runtime = launch.command[-1]
-        asked.append(runtime)
-        yield Pretended(runtime, seconds)
+    def started(*_: Any) -> Iterator[Any]:
+        yield Pretended(asked, seconds)
 
     monkeypatch.setattr(hosts, "started", started)
     return asked
@@ -195,7 +194,7 @@ def test_a_process_that_hangs_becomes_a_reason(
     started = hosts.started
 
     def hasty(launch: hosts.Launch, model: Any, limits: hosts.Limits) -> Any:
-        short = dataclasses.replace(limits, time_s=0.3) if "torch-eager" in launch.command else limits
+        short = dataclasses.replace(limits, time_s=0.3) if model.format == "weights" else limits
         return started(launch, model, short)
 
     monkeypatch.setattr(hosts, "started", hasty)
@@ -237,12 +236,13 @@ def test_training_engines_are_measured_by_the_epoch(
 def test_an_engine_that_trains_something_else_is_not_timed(
     here: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def call(target: str, argument: dict[str, Any], **_limits: Any) -> Any:
-        if target.endswith("epoch_loss"):
-            return [0.50] * len(argument["batch_sizes"])
-        return {"version": "1", "import_s": 1.0, "sessions": [{"threads": 1, "batch_size": 128, "loss": 0.51}]}
+    call = child.call
 
-    monkeypatch.setattr(child, "call", call)
+    def without_a_half(function: str, request: Any, result_type: Any, **limits: Any) -> Any:
+        found = call(function, request, result_type, **limits)
+        return tuple(loss / 2 for loss in found) if function.endswith("epoch_losses") else found
+
+    monkeypatch.setattr(child, "call", without_a_half)
     assert bench(run, "--training", "--engine", "eager") == 3
     saved = store.load_unfinished(here, TrainingBenchRecord)
     assert saved is not None
@@ -329,7 +329,8 @@ def test_ctrl_c_keeps_the_blocks_that_are_done_and_leaves_no_process(here: Path)
 def test_even_kill_9_leaves_no_process(tmp_path: Path) -> None:
     code = (
         "from mnist_bench.core import child\n"
-        "child.call('tests.core.test_child:hang', {'path': 'pid'}, time_limit_s=600)"
+        "from tests.core.test_child import Text\n"
+        "child.call('tests.core.test_child:hang', Text('pid'), type(None), time_limit_s=600)"
     )
     path = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
     with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": path}) as process:

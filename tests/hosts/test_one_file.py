@@ -18,8 +18,8 @@ ELSEWHERE = '''
     def why_unavailable():
         return None
 
-    def launch(argument, runtime):
-        usual = here.launch(argument, runtime)
+    def launch(argument):
+        usual = here.launch(argument)
         return Launch("elsewhere", usual.command, {**usual.environment, "ELSEWHERE": "1"})
 '''
 

@@ -30,8 +30,8 @@ def numbers(result: SeedResult) -> object:
     return result.key, tallies, result.train, result.test, result.misclassified, result.weights_sha256
 
 
-def in_this_process(target: str, argument: dict[str, Any], **_: object) -> Any:
-    return worker.train(**argument)
+def in_this_process(_: str, request: jobs.Assignment, __: object, **___: object) -> jobs.Outcome:
+    return worker.train(request)
 
 
 def run_study(record: StudyRecord, digits: data.Dataset, folder: Path) -> StudyRecord:
@@ -46,28 +46,21 @@ def new(digits: data.Dataset, seeds: tuple[int, ...] = (0, 1), name: str = "stud
 
 def test_a_study_s_training_is_that_of_a_run(digits: data.Dataset, tmp_path: Path) -> None:
     run = train_digits(tmp_path / "digits-relu", digits, epochs=1, seed=3)
-    outcome = worker.train({**encoded(CONFIG)}, {"activation": "relu", "seeds": [3]}, None)
+    outcome = worker.train(jobs.Assignment(CONFIG, jobs.Job("relu", (3,)), None))
     assert run.checkpoint
     assert run.final
-    (result,) = outcome["results"]
-    assert result["weights_sha256"] == run.checkpoint.weights.sha256
-    assert result["test"]["correct"] == run.final.test.correct
-
-
-def encoded(config: TrainConfig) -> dict[str, Any]:
-    import msgspec
-
-    fields: dict[str, Any] = msgspec.to_builtins(config)
-    return fields
+    (result,) = outcome.results
+    assert result.weights_sha256 == run.checkpoint.weights.sha256
+    assert result.test.correct == run.final.test.correct
 
 
 def test_what_is_done_is_kept_when_a_worker_dies_and_the_rest_is_done_later(
     digits: data.Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def dying(target: str, argument: dict[str, Any], **rest: object) -> Any:
-        if (argument["job"]["activation"], *argument["job"]["seeds"]) == ("sigmoid", 0):
+    def dying(function: str, request: jobs.Assignment, result_type: object, **rest: object) -> jobs.Outcome:
+        if request.job == jobs.Job("sigmoid", (0,)):
             raise ChildFailed("its process was killed by SIGKILL: without a word", 3)
-        return in_this_process(target, argument, **rest)
+        return in_this_process(function, request, result_type, **rest)
 
     monkeypatch.setattr("mnist_bench.core.child.call", dying)
     folder = tmp_path / "study-digits"

@@ -1,0 +1,141 @@
+"""Asking targets, one after the other, in every configuration."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_bench import environment, hosts, runtimes
+from mnist_bench.core.errors import RuntimeFailed
+from mnist_bench.core.kinds import Precision
+from mnist_bench.core.types import Configuration, Saturation
+from mnist_bench.parity._targets import Target, Wanted
+
+TIME_LIMIT_S = 600.0
+
+Told = Callable[[Configuration], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to verify, in which configurations; see `Wanted`. `time_limit_s` is what a worker may take in all."""
+
+    runtimes: tuple[str, ...] = ()
+    batch_sizes: tuple[int, ...] = (1, 7, 128, 10_000)
+    threads: tuple[int, ...] = (1,)
+    device: str = "cpu"
+    on: tuple[hosts.Host, ...] = (hosts.HERE,)
+    format: str = "onnx"
+    precision: Precision = "fp32"
+    time_limit_s: float = TIME_LIMIT_S
+
+    @property
+    def wanted(self) -> Wanted:
+        """What to look for."""
+        return Wanted(self.runtimes, self.device, self.on, self.format, self.precision)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a target said in one configuration: logits (n, 10), or why it failed; `precision` is the effective one."""
+
+    configuration: Configuration
+    logits: NDArray[Any] | None
+    precision: str
+    failure: str | None = None
+    saturation: Saturation | None = None
+
+
+class Workers:
+    """The workers of a verification: one for each library and host, asked about one target after the other.
+
+    Importing torch takes seconds, and what compiles imports as much again: so the five runtimes of torch share one
+    process, in which they hold a session one after the other. A worker that fails is not asked again: the next target
+    gets a new one. What is timed, and what nobody vouches for, has a process of its own instead.
+    """
+
+    def __init__(self, limits: hosts.Limits, *, shared: bool = True) -> None:
+        self._limits, self._shared = limits, shared
+        self._kept: dict[tuple[hosts.Host, str], tuple[hosts.Worker, contextlib.ExitStack]] = {}
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._kept:
+            self._kept.popitem()[1][1].close()
+
+    @contextlib.contextmanager
+    def asked(self, target: Target) -> Iterator[hosts.Worker]:
+        """Give the worker that answers for a target, with all of its time ahead."""
+        if not self._shared or hosts.load(target.host.kind).RUNTIMES == ():
+            with hosts.started(target.launch, target.model, self._limits) as worker:
+                yield worker
+            return
+        key = target.host, runtimes.load(target.runtime).LIBRARY
+        if key not in self._kept:
+            stack = contextlib.ExitStack()
+            self._kept[key] = stack.enter_context(hosts.started(target.launch, None, self._limits)), stack
+        worker, stack = self._kept[key]
+        worker.restart_clock()
+        try:
+            yield worker
+        except BaseException:
+            self._kept.pop(key)
+            stack.close()
+            raise
+
+
+def ask_all(target: Target, workers: Workers, images: NDArray[np.float32], plan: Plan, told: Told) -> Iterator[Answer]:
+    """Ask a target about all images with every number of threads and every batch size; a failure is an answer too.
+
+    Raises:
+        Unreachable: it cannot be asked.
+        TargetUnavailable: it cannot be used on the plan's device.
+        ModelRefused: the file is not what it should be.
+    """
+    with workers.asked(target) as worker:
+        hello = worker.greet(target.runtime, plan.device)
+        for threads in plan.threads:
+            spec = runtimes.Spec(plan.device, threads, target.precision)
+            asked = configuration(target, hello, spec, plan.batch_sizes[0], "none")
+            try:
+                opened, effective = worker.open(target.model, spec), worker.inspect()
+                sums = effective.pair_sums
+                saturation = Saturation.of(sums.largest, sums.beyond, sums.pairs) if sums else None
+                for batch_size in _batch_sizes(target.model.batch or opened.batch, plan, len(images)):
+                    asked = configuration(target, hello, spec, batch_size, effective.provider)
+                    told(asked)
+                    logits = worker.run(images, batch_size)
+                    yield Answer(asked, logits, effective.precision, saturation=saturation)
+            except RuntimeFailed as error:
+                yield Answer(asked, None, target.precision, str(error))
+
+
+def _batch_sizes(fixed: int | None, plan: Plan, images: int) -> tuple[int, ...]:
+    return (fixed,) if fixed else tuple(dict.fromkeys(min(size, images) for size in plan.batch_sizes))
+
+
+def memory_limit(device: str) -> int | None:
+    """Return how much memory a worker may take, in bytes: what is free; unlimited for CUDA."""
+    return environment.free_memory_bytes() if device == "cpu" else None
+
+
+def configuration(
+    target: Target, hello: hosts.Hello, spec: runtimes.Spec, batch_size: int, provider: str
+) -> Configuration:
+    """Describe a configuration that was run; version and provider are what was read back."""
+    return Configuration(
+        runtime=hello.runtime,
+        version=hello.version,
+        format=target.model.format,
+        precision=target.precision,
+        device=spec.device,
+        provider=provider,
+        threads=spec.threads,
+        batch_size=batch_size,
+        host=target.launch.label,
+    )
