@@ -15,9 +15,10 @@ from typing import Any
 import msgspec
 
 from mnist_bench import store
+from mnist_bench.analysis import seeds as statistics
+from mnist_bench.analysis import study
 from mnist_bench.core.kinds import Activation
 from mnist_bench.core.study_types import StudyRecord
-from mnist_bench.study import statistics, summary
 
 
 def main() -> None:
@@ -42,7 +43,7 @@ def compared(first: StudyRecord, second: StudyRecord, activation: Activation) ->
     befores, afters = (accuracies(record, activation) for record in (first, second))
     seeds = sorted(befores.keys() & afters.keys())
     differences = [afters[seed] - befores[seed] for seed in seeds]
-    spread = summary.spread(differences)
+    spread = study.spread(differences)
     return {
         "engines": [first.config.engine, second.config.engine],
         "activation": activation,

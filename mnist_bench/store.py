@@ -23,7 +23,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_bench.core.bench_types import BenchRecord, GateRecord, SelfTestRecord, TrainingBenchRecord
+from mnist_bench.core.bench_types import (
+    BenchRecord,
+    GateRecord,
+    InferenceBenchRecord,
+    SelfTestRecord,
+    TrainingBenchRecord,
+)
 from mnist_bench.core.digest import sha256, sha256_of_file
 from mnist_bench.core.errors import BadInput, OutputUnwritable, RecordDamaged, RunExists, RunNotFound
 from mnist_bench.core.study_types import StudyRecord
@@ -56,7 +62,7 @@ NAMES: dict[type[Saved], str] = {
     Record: "run.json",
     Manifest: "manifest.json",
     ParityRecord: "parity.json",
-    BenchRecord: "bench.json",
+    InferenceBenchRecord: "bench.json",
     TrainingBenchRecord: "bench-training.json",
     GateRecord: "gate.json",
     SelfTestRecord: "self-test.json",
@@ -276,6 +282,14 @@ def load(folder: Path, kind: type[T]) -> T | None:
     return read(path, kind) if path.exists() else None
 
 
+def load_if_sound(folder: Path, kind: type[T]) -> T | None:
+    """Read one of a run's documents back where it only helps; None where it was never saved, or is damaged."""
+    try:
+        return load(folder, kind)
+    except RecordDamaged:
+        return None
+
+
 def load_record(folder: Path) -> Record:
     """Read a run's record back.
 
@@ -444,19 +458,19 @@ def read(path: Path, kind: type[T]) -> T:
     try:
         content = path.read_bytes()
         content = gzip.decompress(content) if path.suffix == ".gz" else content
-        _refuse_other_schema(path, content)
+        version = _schema(path, content)
         content = CONTROLS.sub(lambda found: found[0] if found[0] == rb"\\" else "\ufffd".encode(), content)
-        found = msgspec.json.decode(content, type=kind)
-        return msgspec.structs.replace(
-            found, schema_version=SCHEMA_VERSION
-        )  # older ones are read as what they mean now
+        if version == SCHEMA_VERSION:
+            return msgspec.json.decode(content, type=kind)
+        return msgspec.convert(_of_now(msgspec.json.decode(content)), kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise RecordDamaged(f"{path} is not a readable record ({error}): restore it, or make it anew") from error
     except OSError as error:
         raise RecordDamaged(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _refuse_other_schema(path: Path, content: bytes) -> None:
+def _schema(path: Path, content: bytes) -> int:
+    """Return the schema version of a document; raise RecordDamaged where it is none that can be read."""
     version = msgspec.json.decode(content, type=dict[str, msgspec.Raw]).get("schema_version", msgspec.Raw(b"null"))
     if bytes(version) not in [str(readable).encode() for readable in READABLE_VERSIONS]:
         here = " or ".join(map(str, READABLE_VERSIONS))
@@ -464,6 +478,20 @@ def _refuse_other_schema(path: Path, content: bytes) -> None:
             f"{path} has schema version {bytes(version).decode()}, not {here}: "
             f"read it with the mnist-bench that wrote it, or make it anew"
         )
+    return int(bytes(version))
+
+
+def _of_now(document: dict[str, Any]) -> dict[str, Any]:
+    """Return an older document as what it means now: until version 3 a row's format also said what was timed."""
+    try:
+        for part in filter(None, (document, document.get("confirmation"))):
+            part["schema_version"] = SCHEMA_VERSION
+            for row in part.get("rows", ()):
+                if (kind := row["configuration"]["format"]) in ("null", "training"):
+                    row["kind"], row["configuration"]["format"] = kind, ""
+    except (KeyError, TypeError, AttributeError) as error:
+        raise msgspec.ValidationError(f"its rows are none: {error!r}") from error
+    return document
 
 
 def _sweep(folder: Path) -> None:

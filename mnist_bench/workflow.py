@@ -16,7 +16,7 @@ import msgspec
 from mnist_bench import data, environment, formats, parity, report, runtimes, store
 from mnist_bench.bench import session
 from mnist_bench.bench.blocks import Progress
-from mnist_bench.core.bench_types import BenchPlan, BenchRecord
+from mnist_bench.core.bench_types import BenchPlan, InferenceBenchRecord
 from mnist_bench.core.errors import MnistBenchError, ParityBroken, RecordDamaged, Unanswered
 from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.core.types import Absent, Artifact, Configuration, Manifest, ParityRecord, Record
@@ -28,7 +28,7 @@ QUICK_RUNTIMES = ("onnxruntime", "torch-eager", "torchscript", "null")
 LEFT_OUT, REMEDY = "--quick leaves it out", "mnist-bench run without --quick"
 
 Pair = tuple[str, Precision]
-S = TypeVar("S", ParityRecord, BenchRecord)
+S = TypeVar("S", ParityRecord, InferenceBenchRecord)
 
 
 class Watch(Protocol):
@@ -233,12 +233,17 @@ def _bench(folder: Path, record: Record, dataset: data.Dataset, settings: Settin
     """Measure latency in six blocks, or the blocks that are lacking; nothing where it was done with these weights."""
     subject = session.Subject(folder, record, dataset, settings.data_dir)
     plan = _plan(settings)
-    saved = _saved(folder, BenchRecord)
+    saved = _saved(folder, InferenceBenchRecord)
     if saved and _measured(saved, folder, record, plan):
         return f"{len(saved.rows)} rows before"
     with store.locked(folder):
         done = session.bench(
-            BenchRecord, subject, plan, watch.measures, resume=_resumable(subject, plan), allow_busy=settings.allow_busy
+            InferenceBenchRecord,
+            subject,
+            plan,
+            watch.measures,
+            resume=_resumable(subject, plan),
+            allow_busy=settings.allow_busy,
         )
         left = tuple(_left_out(settings, QUICK_RUNTIMES))
         store.save(folder, msgspec.structs.replace(done, skipped=(*done.skipped, *left)))
@@ -257,10 +262,12 @@ def _plan(settings: Settings) -> BenchPlan:
     )
 
 
-def _measured(saved: BenchRecord, folder: Path, record: Record, plan: BenchPlan) -> bool:
+def _measured(saved: InferenceBenchRecord, folder: Path, record: Record, plan: BenchPlan) -> bool:
     """Tell whether a benchmark is finished, and is of the present files and of at least what is planned."""
     assert record.checkpoint
-    hashes = {row.sha256 for row in saved.rows if row.configuration.format not in ("weights", "null")}
+    hashes = {
+        row.sha256 for row in saved.rows if row.kind == "inference" and row.configuration.format != parity.WEIGHTS
+    }
     present = {entry.sha256 for entry in _present(folder, record)}
     wide = set(plan.threads) <= set(saved.plan.threads) and set(plan.batch_sizes) <= set(saved.plan.batch_sizes)
     targets = not saved.plan.targets or (plan.targets and set(plan.targets) <= set(saved.plan.targets))
@@ -271,5 +278,5 @@ def _measured(saved: BenchRecord, folder: Path, record: Record, plan: BenchPlan)
 def _resumable(subject: session.Subject, plan: BenchPlan) -> bool:
     """Tell whether an unfinished benchmark can go on: it is of this plan, these weights and this machine."""
     with contextlib.suppress(MnistBenchError):
-        return session.resumable(BenchRecord, subject).plan == plan
+        return session.resumable(InferenceBenchRecord, subject).plan == plan
     return False

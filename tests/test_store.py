@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from mnist_bench import store
-from mnist_bench.core.bench_types import BenchRecord, GateRecord, SelfTestRecord, TrainingBenchRecord
+from mnist_bench.core.bench_types import (
+    BenchRecord,
+    GateRecord,
+    InferenceBenchRecord,
+    RowKind,
+    SelfTestRecord,
+    TrainingBenchRecord,
+)
 from mnist_bench.core.errors import BadInput, OutputUnwritable, RecordDamaged, RunExists, RunNotFound
 from mnist_bench.core.types import SCHEMA_VERSION, EpochMetrics, Record, Tally
 from tests.bench import made
@@ -128,20 +135,38 @@ def test_the_benchmarks_that_this_project_keeps_are_read(path: Path) -> None:
     assert found.schema_version == SCHEMA_VERSION
 
 
+@pytest.mark.parametrize("kind", ["null", "training"])
+def test_what_older_benchmarks_called_a_format_is_read_as_a_kind(kind: RowKind, tmp_path: Path) -> None:
+    row = made.row([1e-5] * 6, made.configuration(kind, format=""), kind=kind)
+    own = made.record([row, made.row([1e-5] * 6)])
+    saved = made.record_of(GateRecord, own.rows, confirmation=own)
+    older = store.to_json(saved).replace(b'"schema_version":3', b'"schema_version":2')
+    older = older.replace(b'"schema_version": 3', b'"schema_version": 2')
+    for name in ("inference", kind):
+        older = older.replace(f'"kind":"{name}",'.encode(), b"")
+    older = older.replace(b'"format":""', f'"format":"{kind}"'.encode())
+    assert b"kind" not in older
+    (tmp_path / "gate.json").write_bytes(older)
+    assert store.load(tmp_path, GateRecord) == saved
+    (tmp_path / "gate.json").write_bytes(older.replace(b'"configuration":{', b'"configuration":7,"other":{'))
+    with pytest.raises(RecordDamaged, match="not a readable record"):
+        store.load(tmp_path, GateRecord)
+
+
 def test_a_packed_benchmark_is_read_and_a_damaged_one_named(tmp_path: Path) -> None:
     saved, path = made.record([made.row([1e-5] * 6)]), tmp_path / "bench.json.gz"
     packed = gzip.compress(store.to_json(saved))
     path.write_bytes(packed)
-    assert store.read(path, BenchRecord) == saved
+    assert store.read(path, InferenceBenchRecord) == saved
     for damage in (packed[:-9], b"no archive", packed[:30] + b"x" * 20 + packed[50:]):
         path.write_bytes(damage)
         with pytest.raises(RecordDamaged, match="not a readable record"):
-            store.read(path, BenchRecord)
+            store.read(path, InferenceBenchRecord)
 
 
 def test_every_kind_of_benchmark_comes_back_as_it_was(tmp_path: Path) -> None:
-    for kind in (BenchRecord, TrainingBenchRecord, GateRecord, SelfTestRecord):
-        saved = made.record([made.row([1e-5, 2e-5])], kind)
+    for kind in (InferenceBenchRecord, TrainingBenchRecord, GateRecord, SelfTestRecord):
+        saved = made.record_of(kind, [made.row([1e-5, 2e-5])])
         store.save(tmp_path, saved)
         assert store.load(tmp_path, kind) == saved
     assert len(list(tmp_path.iterdir())) == 4

@@ -10,7 +10,7 @@ import pytest
 from mnist_bench import data, formats, parity, store, workflow
 from mnist_bench.bench import session
 from mnist_bench.bench.blocks import Progress
-from mnist_bench.core.bench_types import BenchRecord
+from mnist_bench.core.bench_types import InferenceBenchRecord
 from mnist_bench.core.errors import MeasurementFailed, ParityBroken
 from mnist_bench.core.types import Artifact, Configuration, Manifest, ParityRecord, Record
 from tests.bench import made
@@ -40,7 +40,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
     """A benchmark that is made up in no time; what was asked of it."""
     asked: list[Sequence[str]] = []
 
-    def bench(kind: Any, subject: session.Subject, plan: Any, told: Any, **options: Any) -> BenchRecord:
+    def bench(kind: Any, subject: session.Subject, plan: Any, told: Any, **options: Any) -> InferenceBenchRecord:
         asked.append(plan.targets)
         assert subject.record.checkpoint
         found = made.record([made.row([1e-5] * plan.blocks)], plan=plan)
@@ -133,7 +133,7 @@ def test_what_is_damaged_or_narrower_is_made_again(
 
 def test_what_is_left_out_is_said(own_copy: Path, digits: data.Dataset, measured: list[Sequence[str]]) -> None:
     finished(own_copy, digits)
-    compared, benchmark = store.load(own_copy, ParityRecord), store.load(own_copy, BenchRecord)
+    compared, benchmark = store.load(own_copy, ParityRecord), store.load(own_copy, InferenceBenchRecord)
     assert compared
     assert benchmark
     for skipped in (compared.skipped, benchmark.skipped):

@@ -12,17 +12,16 @@ import msgspec
 
 import mnist_bench
 from mnist_bench import data, hosts, runtimes, store
+from mnist_bench.analysis.comparison import Compared
+from mnist_bench.analysis.gate import BASELINE, CANDIDATE, judged, slower_of
+from mnist_bench.analysis.self_test import half_widths
 from mnist_bench.bench import inference
 from mnist_bench.bench.blocks import Contender
-from mnist_bench.bench.comparison import GATE_ALPHA, GATE_CONFIDENCE, Compared, compare_rows, key
-from mnist_bench.bench.self_test import half_widths
 from mnist_bench.bench.session import Subject, Told, begin, finish, new_record
-from mnist_bench.bench.summary import row_name
-from mnist_bench.core.bench_types import BenchPlan, BenchRecord, GateRecord, Row
-from mnist_bench.core.errors import BadInput, MeasurementFailed, MnistBenchError
+from mnist_bench.core.bench_types import NULL, BenchPlan, GateRecord, InferenceBenchRecord, SelfTestRecord
+from mnist_bench.core.errors import BadInput, MnistBenchError
 from mnist_bench.core.types import Absent, target_name
 
-CANDIDATE, BASELINE = "candidate", "baseline"
 IDENTIFY_S = 120
 PROGRAM = "mnist-bench"
 
@@ -75,7 +74,7 @@ def _refuse_ourselves(python: tuple[str, ...]) -> None:
     try:
         launch = hosts.launch(hosts.Host("python", given))
         with hosts.started(launch, None, hosts.Limits(IDENTIFY_S)) as worker:
-            found = worker.greet(inference.NULL).origin
+            found = worker.greet(NULL).origin
     except MnistBenchError as error:
         raise BadInput(
             f"baseline {given!r} starts no Python that has a mnist-bench to compare with: {error}"
@@ -142,12 +141,13 @@ def gate(
     begun, plan, conditions = begin(GateRecord, subject, plan, resume=resume, allow_busy=allow_busy)
     plan = msgspec.structs.replace(plan, baseline=plan.baseline or reference)
     contenders, skipped = sides(subject, resolve(str(plan.baseline), subject), plan)
+    saved = store.load_if_sound(subject.folder, SelfTestRecord)
     record = begun or new_record(GateRecord, subject, plan, conditions, skipped)
-    record = msgspec.structs.replace(record, half_widths=half_widths(subject.folder, record.environment))
+    record = msgspec.structs.replace(record, half_widths=half_widths(saved, record.environment))
     record = finish(record, contenders, told, subject.folder)
-    if slower := _slower(judged(record)):
+    if slower := slower_of(judged(record)):
         second = msgspec.structs.replace(plan, seed=plan.seed + 1)
-        confirmation = new_record(BenchRecord, subject, second, conditions, ())
+        confirmation = new_record(InferenceBenchRecord, subject, second, conditions, ())
         confirmation = finish(confirmation, _contenders_of(slower, contenders), told, None)
         record = msgspec.structs.replace(record, confirmation=confirmation)
         store.save(subject.folder, record)
@@ -158,65 +158,3 @@ def _contenders_of(slower: Sequence[Compared], contenders: Sequence[Contender]) 
     rows = [row for pair in slower for row in (pair.candidate, pair.baseline)]
     wanted = {(row.side, target_name(row.configuration.runtime, row.configuration.precision)) for row in rows}
     return [found for found in contenders if (found.side, found.target) in wanted]
-
-
-def pairs(record: BenchRecord) -> list[tuple[Row, Row]]:
-    """Return which row of the candidate is compared with which of the baseline.
-
-    The same runtime and precision where the baseline has it; else, where the baseline is another runtime, that one's
-    row of the same precision, or of float32.
-    """
-    theirs = {key(row.configuration): row for row in record.rows if row.side == BASELINE and row.samples}
-    found = []
-    for row in record.rows:
-        if row.side == CANDIDATE and row.samples and row.configuration.format != inference.NULL:
-            own = key(row.configuration)
-            candidates = [own, (str(record.plan.baseline), *own[1:]), (str(record.plan.baseline), "fp32", *own[2:])]
-            match = next((theirs[place] for place in candidates if place in theirs), None)
-            if match is not None:
-                found.append((row, match))
-    return found
-
-
-def unpaired(record: GateRecord) -> list[str]:
-    """Return what one side has and the other lacks, and what a confirmation should have measured and has not."""
-    paired = {id(row) for pair in pairs(record) for row in pair}
-    rows = [row for row in record.rows if row.samples and row.configuration.format != inference.NULL]
-    # A baseline that is another runtime need not have all its precisions compared.
-    alone = [
-        row_name(row) for row in rows if id(row) not in paired and row.configuration.runtime != record.plan.baseline
-    ]
-    slower = {key(found.candidate.configuration) for found in _slower(judged(record))}
-    again = {key(one.configuration) for one, _ in pairs(record.confirmation)} if record.confirmation else slower
-    return list(dict.fromkeys(alone)) + [f"{runtime}, a second time" for runtime, *_ in sorted(slower - again)]
-
-
-def judged(record: GateRecord) -> list[Compared]:
-    """Judge a measurement of two sides; SLOWER with a nominal chance of 1% of any false alarm.
-
-    Raises:
-        MeasurementFailed: the sides have no configuration in common that could be measured.
-    """
-    found = pairs(record)
-    if not found:
-        why = "".join(f"; {one.side} {one.target}: {one.reason}" for one in record.failures[:1])
-        raise MeasurementFailed(f"the sides share no configuration that could be measured{why}")
-    return compare_rows(found, alpha=GATE_ALPHA, confidence=GATE_CONFIDENCE, half_widths=record.half_widths)
-
-
-def again(record: GateRecord) -> list[Compared]:
-    """Judge the second measurement of what the first calls SLOWER."""
-    if record.confirmation is None:
-        return []
-    first = {key(found.candidate.configuration) for found in _slower(judged(record))}
-    found = [pair for pair in pairs(record.confirmation) if key(pair[0].configuration) in first]
-    return compare_rows(found, alpha=GATE_ALPHA, confidence=GATE_CONFIDENCE, half_widths=record.half_widths)
-
-
-def confirmed(record: GateRecord) -> list[Compared]:
-    """Return what both measurements call SLOWER, as the second found it."""
-    return _slower(again(record))
-
-
-def _slower(found: Sequence[Compared]) -> list[Compared]:
-    return [one for one in found if one.verdict == "SLOWER"]

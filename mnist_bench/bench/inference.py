@@ -8,11 +8,10 @@ from msgspec.structs import replace
 
 from mnist_bench import data, hosts, parity, runtimes
 from mnist_bench.bench.blocks import Contender, Outcome, Wrong
-from mnist_bench.core.bench_types import BenchPlan, Row, Sample
+from mnist_bench.core.bench_types import NULL, BenchPlan, Row, Sample
 from mnist_bench.core.errors import BadInput
-from mnist_bench.core.types import Absent, Configuration, Record
+from mnist_bench.core.types import RUNGS, Absent, Configuration, Record
 
-NULL = "null"
 UNCHECKED = "answers nothing"
 MOST_CALLS, FEWEST_CALLS, IMAGES_A_PROCESS = 1_000, 60, 15_360
 
@@ -77,7 +76,7 @@ def _timed(places: tuple[hosts.Host, ...]) -> tuple[hosts.Host, ...]:
 
 
 def _null(host: hosts.Host) -> parity.Target:
-    nothing = runtimes.Model({}, NULL, "fp32", "relu")
+    nothing = runtimes.Model({}, "", "fp32", "relu")
     return parity.Target(NULL, "fp32", nothing, host, hosts.launch(host), None, None)
 
 
@@ -123,7 +122,7 @@ class Process:
 
     def _timing(self, size: int, block: int) -> hosts.Timing:
         """Say how to time a batch size: in the first block all images are answered, later those that are timed."""
-        if self.target.model.format == NULL:
+        if self.target.runtime == NULL:
             answers = 0
         else:
             images = len(self.inputs.images)
@@ -144,8 +143,9 @@ class Process:
             result = parity.result(inputs, parity.Answer(own, found.logits, precision))
             if result.failures:
                 return Wrong(own.threads, own.batch_size, f"wrong answers: {'; '.join(result.failures)}")
-            checked, deviations = parity.RUNGS[result.rung], len(result.deviations)
+            checked, deviations = RUNGS[result.rung], len(result.deviations)
         return Row(
+            kind="null" if self.target.runtime == NULL else "inference",
             configuration=own,
             size_bytes=self.target.size_bytes,
             checked=checked,

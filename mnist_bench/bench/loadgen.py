@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mnist_bench import hosts, parity, runtimes, store
+from mnist_bench.analysis.load import Loaded, parse_summary
 from mnist_bench.bench.session import Subject
 from mnist_bench.core.errors import ParityBroken, RecordDamaged
 from mnist_bench.core.kinds import Skipped
@@ -28,21 +29,6 @@ class Load:
     rate_per_s: float
     latency_bound_s: float
     batch_size: int
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """What LoadGen says of a configuration: its summary's lines by name, and the file that was kept."""
-
-    configuration: Configuration
-    scenario: str
-    summary: dict[str, str]
-    path: Path
-
-    @property
-    def valid(self) -> bool:
-        """Whether LoadGen accepts the result."""
-        return self.summary.get("Result is") == "VALID"
 
 
 def why_unavailable() -> Skipped | None:
@@ -88,12 +74,6 @@ def _kept(
     for name, file in (("summary", SUMMARY), ("detail", DETAIL)):
         store.write_atomically(place / file, found[name].tobytes() if name in found else b"")
     return parse_summary((place / SUMMARY).read_text(encoding="utf-8")), place / SUMMARY
-
-
-def parse_summary(text: str) -> dict[str, str]:
-    """Return the lines `name : value` of LoadGen's summary, and those `name: value` of its early stopping."""
-    parts = (line.partition(":") for line in text.splitlines())
-    return {name.strip(" *"): value.strip() for name, colon, value in parts if colon and value.strip()}
 
 
 def targets(subject: Subject, names: tuple[str, ...], device: str) -> list[parity.Target]:

@@ -7,17 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
 from msgspec.structs import replace
 
 from mnist_bench import data, environment, store
+from mnist_bench.analysis.machines import machine_differences, software_differences
 from mnist_bench.bench import inference, steps
 from mnist_bench.bench._messages import ProbeRequest
 from mnist_bench.bench.blocks import Contender, Progress, measure_blocks
 from mnist_bench.core import child
 from mnist_bench.core.bench_types import BenchPlan, BenchRecord, Conditions, Limits, TrainingBenchRecord
 from mnist_bench.core.errors import BadInput, EnvironmentProblem, MeasurementFailed, TooBusy
-from mnist_bench.core.types import Absent, Configuration, Environment, Record, target_name
+from mnist_bench.core.types import Absent, Configuration, Record, target_name
 
 BUSY_SHARE = 0.4
 """Above this share of all cores nothing is measured: two busy programs on two cores slow each other several times."""
@@ -177,30 +177,3 @@ def resumable(kind: type[R], subject: Subject) -> R:
     if unlike := machine_differences(saved.environment, here) + software_differences(saved.environment, here):
         raise BadInput(f"this is not the machine that the benchmark began on ({'; '.join(unlike)}): begin a new one")
     return replace(saved, name=subject.record.name, resumed_at=(*saved.resumed_at, environment.now()))
-
-
-def machine_differences(one: Environment, other: Environment) -> list[str]:
-    """Return in what two machines differ."""
-    return _differences(one, other, ("cpu_model", "cores", "memory_bytes", "platform", "virtual_machine", "gpu"))
-
-
-def software_differences(one: Environment, other: Environment) -> list[str]:
-    """Return in what the software on two machines, or at two times, differs."""
-    return _differences(one, other, ("python", "libraries", "gpu_driver"))
-
-
-def condition_differences(one: Conditions, other: Conditions) -> list[str]:
-    """Return in what the settings that change a machine's speed differ."""
-    return _differences(one, other, ("affinity", "governor", "variables", "builds"))
-
-
-def _differences(one: msgspec.Struct, other: msgspec.Struct, names: Sequence[str]) -> list[str]:
-    pairs = ((name, getattr(one, name), getattr(other, name)) for name in names)
-    return [f"{name.replace('_', ' ')}: {_short(a, b)}" for name, a, b in pairs if a != b]
-
-
-def _short(one: object, other: object) -> str:
-    if isinstance(one, dict) and isinstance(other, dict):
-        changed = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
-        return ", ".join(f"{name} {one.get(name)} and {other.get(name)}" for name in changed)
-    return f"{one} and {other}"

@@ -11,7 +11,7 @@ from mnist_bench import environment, training
 from mnist_bench.bench._messages import LossRequest, TimedEngine, TimedProcess, TimingRequest
 from mnist_bench.bench.blocks import Contender, Outcome, Wrong
 from mnist_bench.core import child
-from mnist_bench.core.bench_types import LOSS_TOLERANCE, REFERENCE_ENGINE, TRAINING_FORMAT, BenchPlan, Row, Sample
+from mnist_bench.core.bench_types import LOSS_TOLERANCE, REFERENCE_ENGINE, BenchPlan, Row, Sample
 from mnist_bench.core.errors import EnvironmentProblem
 from mnist_bench.core.types import Configuration, Record, TrainConfig
 
@@ -86,7 +86,7 @@ class Process:
         configuration = Configuration(
             runtime=self.config.engine,
             version=found.version,
-            format=TRAINING_FORMAT,
+            format="",
             precision=training.usable_engine(self.config.engine, self.plan.device).PRECISION,
             device=self.plan.device,
             provider=f"torch {self.plan.device}",
@@ -107,7 +107,7 @@ class Process:
             peak_device_bytes=session.peak_device_bytes,
         )
         checked = f"loss within {LOSS_TOLERANCE:.0%} of {REFERENCE_ENGINE}'s"
-        return Row(configuration=configuration, checked=checked, samples=(sample,))
+        return Row(kind="training", configuration=configuration, checked=checked, samples=(sample,))
 
 
 def _path(data_dir: Path | None) -> str | None:

@@ -36,7 +36,7 @@ def measure(wanted: TimingRequest) -> TimedProcess:
             if threads != wanted.threads[0]:  # its peaks are those of what this process did before
                 session = replace(session, peak_resident_bytes=None, peak_device_bytes=None)
             sessions.append(session)
-    return TimedProcess(version=torch.__version__, import_s=import_s, sessions=tuple(sessions))
+    return TimedProcess(version=str(torch.__version__), import_s=import_s, sessions=tuple(sessions))
 
 
 def epoch_losses(wanted: LossRequest) -> tuple[float, ...]:

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mnist_bench import data, environment, report, store
+from mnist_bench.analysis.gate import confirmed, judged, unpaired
+from mnist_bench.analysis.load import Loaded
 from mnist_bench.bench import gate as gates
 from mnist_bench.bench import inference, loadgen, session
 from mnist_bench.bench import self_test as self_tests
@@ -14,7 +16,14 @@ from mnist_bench.bench.session import Subject
 from mnist_bench.cli._options import hosts_of
 from mnist_bench.cli._output import newest_run, print_tables, write_json, write_text
 from mnist_bench.cli._progress import processes_display, tell
-from mnist_bench.core.bench_types import BenchPlan, BenchRecord, GateRecord, SelfTestRecord, TrainingBenchRecord
+from mnist_bench.core.bench_types import (
+    BenchPlan,
+    BenchRecord,
+    GateRecord,
+    InferenceBenchRecord,
+    SelfTestRecord,
+    TrainingBenchRecord,
+)
 from mnist_bench.core.errors import (
     BadInput,
     CheckFailed,
@@ -30,9 +39,9 @@ from mnist_bench.core.errors import (
 QUICK_BLOCKS, BLOCKS, GATE_BLOCKS = 6, 12, 20
 FEW_BATCH_SIZES, BATCH_SIZES = (1, 128), (1, 32, 128, 1024)
 KINDS: dict[str, tuple[type[BenchRecord], ...]] = {
-    "inference": (BenchRecord,),
+    "inference": (InferenceBenchRecord,),
     "training": (TrainingBenchRecord,),
-    "all": (BenchRecord, TrainingBenchRecord),
+    "all": (InferenceBenchRecord, TrainingBenchRecord),
 }
 Given = dict[str, Any]
 
@@ -129,11 +138,11 @@ def gate(subject: Subject, given: Given) -> None:
     with _interruptible(subject, GateRecord, given), processes_display(given["quiet"]) as told:
         record = gates.gate(subject, given["baseline"] or "", plan, told, **options)
     _show([record], given)
-    if slower := gates.confirmed(record):
+    if slower := confirmed(record):
         worst = max(slower, key=lambda found: found.estimate.ratio)
         own = worst.candidate.configuration
         raise Slower(
-            f"{len(slower)} of {len(gates.judged(record))} rows are slower than {record.plan.baseline}, as a second "
+            f"{len(slower)} of {len(judged(record))} rows are slower than {record.plan.baseline}, as a second "
             f"measurement confirms; the most: {own.target}, batch {own.batch_size}, {own.threads} thread(s), "
             f"{worst.estimate.ratio - 1:+.1%}"
         )
@@ -149,7 +158,7 @@ def _refuse_gaps(record: GateRecord) -> None:
             f"{len(failures)} target(s) could not be measured, so nothing can be said of them; the first: "
             f"{first.side} {first.target}: {first.reason}"
         )
-    if alone := gates.unpaired(record):
+    if alone := unpaired(record):
         raise MeasurementFailed(
             f"{', '.join(alone)} could not be compared, the other side lacks it: name what both have with --runtime"
         )
@@ -185,7 +194,7 @@ def load(subject: Subject, given: Given) -> None:
     )
     targets = loadgen.targets(subject, tuple(dict.fromkeys(given["runtimes"])), device)
     session.looked_at(device, given["allow_busy"])
-    found: list[loadgen.Loaded] = []
+    found: list[Loaded] = []
     failed: list[str] = []
     inputs = inference.evaluation_inputs(subject.folder, subject.record, subject.dataset)
     for target, threads in itertools.product(targets, given["threads"] or (1,)):
@@ -198,7 +207,7 @@ def load(subject: Subject, given: Given) -> None:
     _show_load(found, failed, given)
 
 
-def _show_load(found: list[loadgen.Loaded], failed: list[str], given: Given) -> None:
+def _show_load(found: list[Loaded], failed: list[str], given: Given) -> None:
     table = report.load_table(given["scenario"], found, failed)
     if given["json_path"]:
         write_text(report.render("json", [table]), given["json_path"])

@@ -9,7 +9,7 @@ from mnist_bench.cli._progress import study_display, tell
 from mnist_bench.cli._signals import stop_on_signal
 from mnist_bench.core.errors import BadInput, StudyIncomplete
 from mnist_bench.core.kinds import Activation
-from mnist_bench.core.study_types import SeedFailure, StudyRecord
+from mnist_bench.core.study_types import BATCHED, SeedFailure, StudyRecord
 from mnist_bench.core.types import TrainConfig
 
 SEEDS = tuple(range(8))
@@ -66,8 +66,8 @@ def _config(given: Given) -> TrainConfig:
     device, cores = environment.resolve_device(given["device"]), environment.available_cores()
     if device == "cpu" and (given["workers"] or 1) > cores:
         raise BadInput(f"--workers {given['workers']} is more than the {cores} cores that this process may use")
-    engine = given["engine"] or (training.default_engine(device) if device == "cpu" else study.BATCHED)
-    if engine != study.BATCHED or device == "cpu":
+    engine = given["engine"] or (training.default_engine(device) if device == "cpu" else BATCHED)
+    if engine != BATCHED or device == "cpu":
         training.usable_engine(engine, device)
     return TrainConfig(device=device, engine=engine, **{name: given[name] for name in PROTOCOL})
 

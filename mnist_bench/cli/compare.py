@@ -28,19 +28,19 @@ def command(baseline: Path, candidate: Path, allow_unlike: bool, renderer: str) 
     measure both sides in the same blocks with bench --gate.
     """
     from mnist_bench import report, store
-    from mnist_bench.bench import comparison, session
-    from mnist_bench.bench.self_test import half_widths
-    from mnist_bench.bench.summary import unsteady
+    from mnist_bench.analysis import comparison, machines
+    from mnist_bench.analysis.self_test import half_widths
+    from mnist_bench.analysis.timing import unsteady
     from mnist_bench.cli._output import print_tables
-    from mnist_bench.core.bench_types import BenchRecord
+    from mnist_bench.core.bench_types import BenchRecord, SelfTestRecord
 
     before, after = (store.read(path, BenchRecord) for path in (baseline, candidate))
-    widths = half_widths(candidate.parent, after.environment)
+    widths = half_widths(store.load_if_sound(candidate.parent, SelfTestRecord), after.environment)
     compared = comparison.compare_records(before, after, allow_unlike=allow_unlike, half_widths=widths)
-    differing = session.software_differences(before.environment, after.environment)
-    differing += session.condition_differences(before.conditions, after.conditions)
+    differing = machines.software_differences(before.environment, after.environment)
+    differing += machines.condition_differences(before.conditions, after.conditions)
     if allow_unlike:
-        differing += session.machine_differences(before.environment, after.environment)
+        differing += machines.machine_differences(before.environment, after.environment)
     same = baseline.samefile(candidate)
     notes = [
         "Both are the same record."

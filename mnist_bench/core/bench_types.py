@@ -116,6 +116,13 @@ class Sample(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     peak_device_bytes: Count | None = None
 
 
+NULL = "null"
+"""The runtime that answers nothing, whose rows are of that kind."""
+
+RowKind = Literal["inference", "training", "null"]
+"""What was timed: a runtime on a file, an engine that trains, or a call that does nothing, which is its own cost."""
+
+
 class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A configuration with its samples, one a block.
 
@@ -125,6 +132,7 @@ class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
 
     side: str = ""
+    kind: RowKind = "inference"
     configuration: Configuration
     size_bytes: Count | None = None
     sha256: Sha256 | None = None
@@ -157,7 +165,7 @@ class Block(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class BenchRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `bench` measured: the inference of a run's files."""
+    """What all benchmarks save."""
 
     schema_version: SchemaVersion = SCHEMA_VERSION
     name: str
@@ -187,6 +195,10 @@ class BenchRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return len(self.blocks) == self.plan.blocks
 
 
+class InferenceBenchRecord(BenchRecord, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `bench` measured: the inference of a run's files."""
+
+
 class TrainingBenchRecord(BenchRecord, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `bench --training` measured: the steps of the training engines, by the run's protocol."""
 
@@ -208,15 +220,12 @@ class GateRecord(BenchRecord, frozen=True, kw_only=True, forbid_unknown_fields=T
     """
 
     half_widths: tuple[HalfWidth, ...] = ()
-    confirmation: BenchRecord | None = None
+    confirmation: InferenceBenchRecord | None = None
 
 
 class SelfTestRecord(BenchRecord, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `bench --self-test` measured: the same target several times in each block, each copy a side."""
 
-
-TRAINING_FORMAT = "training"
-"""The `format` of a configuration that is a training engine and no runtime."""
 
 REFERENCE_ENGINE, LOSS_TOLERANCE = "eager", 0.01
 """How far an engine's loss over the first epoch may be from the reference engine's, relatively: rounding grows on the

@@ -104,8 +104,12 @@ def call(
         raise ChildFailed(process.epitaph(status, err), died_exit_code) from error
     if answer.error is not None:
         raise ChildFailed(answer.error, answer.exit_code)
+    return _decoded(answer.result, result_type, function)
+
+
+def _decoded(result: msgspec.Raw, result_type: type[T], function: str) -> T:
     try:
-        return msgspec.json.decode(answer.result, type=result_type)
+        return msgspec.json.decode(result, type=result_type)
     except msgspec.ValidationError as error:
         raise ChildFailed(f"{function} answered something else than it should: {error}", BUG) from error
 

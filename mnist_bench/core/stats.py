@@ -52,12 +52,11 @@ def median_interval(sample: Values, confidence: float = 0.95) -> Interval | None
     """Return the exact order-statistic interval of a median; None for fewer than 6 values at 95%.
 
     The narrowest symmetric pair of order statistics whose coverage, by the binomial distribution, is at least
-    `confidence` whatever the distribution: `scipy.stats.quantile_test` (Conover 1999, section 3.2).
+    `confidence` whatever the distribution (Conover 1999, section 3.2).
     """
-    from scipy import stats
-
-    found = stats.quantile_test(sample, q=0, p=0.5).confidence_interval(confidence)
-    return None if math.isnan(found.low) or math.isnan(found.high) else Interval(float(found.low), float(found.high))
+    rank = int((_binomial(len(sample), 0.5) <= (1 - confidence) / 2).sum())
+    ordered = np.sort(sample)
+    return Interval(float(ordered[rank - 1]), float(ordered[-rank])) if rank else None
 
 
 def percentile(sample: Values, share: float) -> float:
@@ -88,11 +87,19 @@ def samples_needed(share: float) -> int:
 @cache
 def _allowed_above(size: int, share: float) -> int:
     """Return the largest t with P(Binomial(size, 1 - share) ≤ t) ≤ 1%; 0 where not even 1 is."""
-    from scipy.stats import binom
+    return max(int((_binomial(size, 1 - share) <= 1 - EARLY_STOPPING_CONFIDENCE).sum()) - 1, 0)
 
-    tail = 1 - EARLY_STOPPING_CONFIDENCE
-    first = int(binom.ppf(tail, size, 1 - share))  # the smallest t with a probability of at least 1%
-    return max(first if binom.cdf(first, size, 1 - share) <= tail else first - 1, 0)
+
+@lru_cache(64)
+def _binomial(size: int, chance: float) -> NDArray[np.float64]:
+    """Return P(Binomial(size, chance) ≤ t) for t = 0 … size.
+
+    SciPy has this, but importing it takes longer than all the rest of showing a report.
+    """
+    t = np.arange(1, size + 1)
+    steps = np.log((size - t + 1) / t * (chance / (1 - chance)))  # of the logarithm of P(… = t)
+    found: NDArray[np.float64] = np.cumsum(np.exp(np.cumsum([size * math.log1p(-chance), *steps])))
+    return np.minimum(found, 1.0)
 
 
 def outliers(sample: Values) -> int:
@@ -138,10 +145,9 @@ def _signed_rank(logs: NDArray[np.float64]) -> float:
 
     Exact with ties too, where SciPy's test approximates: given their mid-ranks, every pattern of signs is as likely.
     """
-    from scipy.stats import rankdata
-
     apart = logs[logs != 0]
-    doubled = np.rint(2 * rankdata(np.abs(apart))).astype(int)
+    _, which, ties = np.unique(np.abs(apart), return_inverse=True, return_counts=True)
+    doubled = (2 * np.cumsum(ties) - ties + 1)[which]  # twice the mid-ranks, which are halves
     chances = _rank_sums(tuple(doubled.tolist()))
     return float(chances[doubled[apart > 0].sum() :].sum())
 
@@ -170,9 +176,8 @@ def mcnemar(only_first: int, only_second: int) -> float:
         only_first: how many images the first alone predicts rightly.
         only_second: how many the second alone.
     """
-    from scipy.stats import binomtest
-
-    return float(binomtest(only_first, only_first + only_second).pvalue) if only_first + only_second else 1.0
+    below = _binomial(only_first + only_second, 0.5)[min(only_first, only_second)]
+    return min(2 * float(below), 1.0)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

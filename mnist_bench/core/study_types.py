@@ -17,6 +17,9 @@ from mnist_bench.core.types import (
     TrainConfig,
 )
 
+BATCHED = "batched"
+"""The `TrainConfig.engine` of a study whose seeds are trained at once, as one network."""
+
 Key = tuple[Activation, int]
 """What tells one training of a study from another: the activation and the seed."""
 

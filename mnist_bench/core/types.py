@@ -273,7 +273,11 @@ class Deviation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A runtime as it was run: `provider` is what really ran, as read back from it, `host` where, if not here."""
+    """A runtime, or a training engine, as it was run.
+
+    `format` is that of the file, and empty where it reads none; `provider` is what really ran, as read back from it;
+    `host` is where, if not here.
+    """
 
     runtime: str
     version: str
@@ -295,6 +299,18 @@ def target_name(runtime: str, precision: str, device: str = "cpu", host: str = "
     """Name a target: `onnxruntime`, `onnxruntime int8`, `torch-eager cuda:0`, `onnxruntime int8 on haswell`."""
     parts = [runtime, "" if precision == "fp32" else precision, "" if device == "cpu" else device]
     return " ".join([*filter(None, parts), *([f"on {host}"] if host else [])])
+
+
+RUNGS = (
+    "none",
+    "shape and dtype",
+    "finite",
+    "certified predictions",
+    "all predictions",
+    "within tolerance",
+    "bitwise",
+)
+"""The ladder from the bottom up; a runtime stands on the highest rung below which every rung holds."""
 
 
 class ParityResult(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -85,23 +85,15 @@ def export(
     store.load(folder, Manifest)  # a damaged one is refused before anything is written
     if skipped := _module(name).why_unavailable():
         return Skipped(name, skipped.reason, skipped.remedy)
-    target = folder / file_name(name, precision)
-    with store.replacing(target) as temporary:
-        request = ExportRequest(
-            folder=str(folder),
-            name=name,
-            precision=precision,
-            opset=opset,
-            device=device,
-            data_dir=str(data_dir) if data_dir else None,
-            path=str(temporary),
-        )
-        began = time.perf_counter()
-        facts = child.call("mnist_bench.formats._request:serve", request, Facts, time_limit_s=TIME_LIMIT_S)
-        export_s = time.perf_counter() - began
-    artifact = _described(target, request, facts, checkpoint, export_s)
-    _enter(folder, record, artifact)
-    return artifact
+    request = ExportRequest(
+        folder=str(folder),
+        name=name,
+        precision=precision,
+        opset=opset,
+        device=device,
+        data_dir=str(data_dir) if data_dir else None,
+    )
+    return _entered(folder, record, _written(folder / file_name(name, precision), request, checkpoint))
 
 
 def _exportable(record: Record, name: str, precision: Precision) -> Checkpoint:
@@ -113,8 +105,13 @@ def _exportable(record: Record, name: str, precision: Precision) -> Checkpoint:
     return record.checkpoint
 
 
-def _described(target: Path, request: ExportRequest, facts: Facts, checkpoint: Checkpoint, export_s: float) -> Artifact:
-    """Describe what an exporter wrote."""
+def _written(target: Path, request: ExportRequest, checkpoint: Checkpoint) -> Artifact:
+    """Let a process of its own write the file, and describe it."""
+    began = time.perf_counter()
+    with store.replacing(target) as temporary:
+        to_there = replace(request, path=str(temporary))
+        facts = child.call("mnist_bench.formats._request:serve", to_there, Facts, time_limit_s=TIME_LIMIT_S)
+    export_s = time.perf_counter() - began
     files = store.saved_files(target) if target.is_dir() else ()
     return Artifact(
         name=target.name,
@@ -130,7 +127,9 @@ def _described(target: Path, request: ExportRequest, facts: Facts, checkpoint: C
     )
 
 
-def _enter(folder: Path, record: Record, artifact: Artifact) -> None:
+def _entered(folder: Path, record: Record, artifact: Artifact) -> Artifact:
+    """Enter an artifact into the manifest, in place of an older one of its name."""
     manifest = store.load(folder, Manifest) or Manifest(run=record.name)
     others = tuple(entry for entry in manifest.artifacts if entry.name != artifact.name)
     store.save(folder, replace(manifest, artifacts=tuple(sorted((*others, artifact), key=lambda a: a.name))))
+    return artifact

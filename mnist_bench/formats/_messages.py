@@ -15,7 +15,7 @@ class ExportRequest(msgspec.Struct, frozen=True, kw_only=True):
     opset: int | None
     device: str
     data_dir: str | None
-    path: str
+    path: str = ""
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from mnist_bench.parity._asking import Answer, Plan, configuration, memory_limit
 from mnist_bench.parity._certificate import Bounds, certify
-from mnist_bench.parity._compare import RUNGS, Inputs, compare
+from mnist_bench.parity._compare import Inputs, compare
 from mnist_bench.parity._foreign import verify_file
 from mnist_bench.parity._inputs import build_inputs
 from mnist_bench.parity._reference import Weights
@@ -10,7 +10,6 @@ from mnist_bench.parity._targets import WEIGHTS, Target, Targets, Wanted, absenc
 from mnist_bench.parity._verify import result, verify, weights_of
 
 __all__ = [
-    "RUNGS",
     "WEIGHTS",
     "Answer",
     "Bounds",

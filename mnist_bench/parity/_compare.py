@@ -9,17 +9,6 @@ from mnist_bench.core.kinds import Precision
 from mnist_bench.core.types import Configuration, Deviation, ParityResult
 from mnist_bench.parity._certificate import Bounds
 
-RUNGS = (
-    "none",
-    "shape and dtype",
-    "finite",
-    "certified predictions",
-    "all predictions",
-    "within tolerance",
-    "bitwise",
-)
-"""The ladder from the bottom up; a runtime stands on the highest rung below which every rung holds."""
-
 TOLERANCE_EPS = 32
 """The fp32 tolerance in units of float32 eps (2^-23) times the reference's largest |logit|."""
 

@@ -9,12 +9,11 @@ from msgspec.structs import replace
 from mnist_bench import store
 from mnist_bench.core.bench_types import BenchRecord
 from mnist_bench.core.kinds import Activation
-from mnist_bench.core.study_types import StudyRecord
+from mnist_bench.core.study_types import BATCHED, StudyRecord
 from mnist_bench.core.types import Artifact, Manifest, ParityRecord, Record, TrainConfig
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions
 from mnist_bench.store import DEFAULT_OUT
-from mnist_bench.study import BATCHED
 
 PROGRAM, MODULE = "mnist-bench", "-m -- mnist_bench"
 OPTIONS = {

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mnist_bench.bench.comparison import Compared
+from mnist_bench.analysis.comparison import Compared
 from mnist_bench.report._table import Cell, Column, Table, Unit
 
 COLUMNS = [

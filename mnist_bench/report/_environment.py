@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import msgspec
 
-from mnist_bench.bench.summary import UNSTEADY
+from mnist_bench.analysis.timing import UNSTEADY
 from mnist_bench.core.bench_types import Conditions, Limits
 from mnist_bench.core.types import Environment
 from mnist_bench.report._table import Cell, Column, Quantity, Table, Unit

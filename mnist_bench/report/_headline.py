@@ -1,12 +1,12 @@
 """Each run in a row: the few numbers that a reader looks for first."""
 
-from mnist_bench.bench.comparison import takes_part
-from mnist_bench.bench.summary import rows_of, summarise
-from mnist_bench.core.bench_types import BenchRecord
+from mnist_bench.analysis.comparison import takes_part
+from mnist_bench.analysis.learning import first_epoch_at
+from mnist_bench.analysis.parity import by_target, flipped
+from mnist_bench.analysis.timing import summarise, timed_calls
+from mnist_bench.core.bench_types import InferenceBenchRecord
 from mnist_bench.core.types import ParityRecord, Record
-from mnist_bench.report._learning import first_epoch_at
 from mnist_bench.report._material import Material
-from mnist_bench.report._parity import by_target, flipped
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 from mnist_bench.report.views.training.overfitting import true_gap
 
@@ -31,7 +31,7 @@ def headline(material: Material, options: ViewOptions) -> Table:
 def _row(material: Material, record: Record, options: ViewOptions) -> list[Cell]:
     final = record.final
     compared = next((one for one in material.comparisons if one.name == record.name), None)
-    measured = next((one for one in material.benchmarks if type(one) is BenchRecord and one.name == record.name), None)
+    measured = material.inference_of(record)
     return [
         record.name,
         final.test.accuracy if final else None,
@@ -56,11 +56,11 @@ def _verdict(compared: ParityRecord | None) -> str:
     return f"{len(targets)} passed, {flips} flip{'' if flips == 1 else 's'}"
 
 
-def _lowest_median(measured: BenchRecord | None, batch: int) -> str:
+def _lowest_median(measured: InferenceBenchRecord | None, batch: int) -> str:
     """Name the row with the lowest median, whatever its threads, and its interval in µs."""
     if measured is None:
         return "not benchmarked"
-    rows = [row for row in rows_of(measured, training=False) if row.configuration.batch_size == batch]
+    rows = [row for row in timed_calls(measured) if row.configuration.batch_size == batch]
     rows = [row for row in rows if takes_part(measured, row)]
     if not rows:
         return "not benchmarked"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mnist_bench.bench.loadgen import Loaded
+from mnist_bench.analysis.load import Loaded
 from mnist_bench.report._table import Cell, Column, Table, Unit
 
 TIMES = ("50.00 percentile latency (ns)", "90.00 percentile latency (ns)", "99.00 percentile latency (ns)")

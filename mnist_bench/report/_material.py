@@ -9,18 +9,24 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from mnist_bench import store
-from mnist_bench.core.bench_types import BenchRecord, GateRecord, SelfTestRecord, TrainingBenchRecord
+from mnist_bench.analysis.learning import unlike_protocols
+from mnist_bench.core.bench_types import (
+    BenchRecord,
+    GateRecord,
+    InferenceBenchRecord,
+    SelfTestRecord,
+    TrainingBenchRecord,
+)
 from mnist_bench.core.errors import MnistBenchError, RecordDamaged
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import Manifest, ParityRecord, Record
 from mnist_bench.data import Dataset
-from mnist_bench.report._learning import unlike_protocols
 
 S = TypeVar("S", bound="ParityRecord | BenchRecord")
 
 BENCHMARKS: tuple[tuple[type[BenchRecord], str], ...] = (
-    (BenchRecord, "bench"),
+    (InferenceBenchRecord, "bench"),
     (TrainingBenchRecord, "bench --training"),
     (GateRecord, "bench --gate"),
     (SelfTestRecord, "bench --self-test"),
@@ -44,6 +50,20 @@ class Material:
     studies: Sequence[StudyRecord] = ()
     out: Path = store.DEFAULT_OUT
     dataset: Dataset | Skipped = NO_IMAGES
+
+    @property
+    def inference(self) -> list[InferenceBenchRecord]:
+        """The benchmarks of inference."""
+        return [one for one in self.benchmarks if isinstance(one, InferenceBenchRecord)]
+
+    @property
+    def training(self) -> list[TrainingBenchRecord]:
+        """The benchmarks of training."""
+        return [one for one in self.benchmarks if isinstance(one, TrainingBenchRecord)]
+
+    def inference_of(self, record: Record) -> InferenceBenchRecord | None:
+        """Return the benchmark of a run's inference, if there is one."""
+        return next((one for one in self.inference if one.name == record.name), None)
 
     def options(self, record: Record | StudyRecord) -> str:
         """Return the options that name a run, or a study, on the command line."""

@@ -1,6 +1,6 @@
 """What the tables and the figures of studies have in common."""
 
-from mnist_bench import study
+from mnist_bench.analysis import study
 from mnist_bench.core.study_types import StudyRecord
 
 NAMED = 6

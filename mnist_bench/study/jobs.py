@@ -8,9 +8,6 @@ from mnist_bench.core.kinds import Activation
 from mnist_bench.core.study_types import Key, SeedFailure, SeedResult
 from mnist_bench.core.types import Count, TrainConfig
 
-BATCHED = "batched"
-"""The `TrainConfig.engine` of a study whose seeds are trained at once, as one network."""
-
 
 class Job(Struct, frozen=True):
     """Some seeds to be trained by one process: one after another process where they are not batched, else at once."""

@@ -15,10 +15,10 @@ from mnist_bench import data, environment, store, training
 from mnist_bench.core import child
 from mnist_bench.core.errors import BadInput, EnvironmentProblem, Interrupted
 from mnist_bench.core.kinds import Activation
-from mnist_bench.core.study_types import SeedFailure, SeedResult, StudyRecord
+from mnist_bench.core.study_types import BATCHED, SeedFailure, SeedResult, StudyRecord
 from mnist_bench.core.types import TrainConfig
 from mnist_bench.study.crew import POLL_S, Crew
-from mnist_bench.study.jobs import BATCHED, Assignment, Job, Outcome, Plan, failed, jobs_of
+from mnist_bench.study.jobs import Assignment, Job, Outcome, Plan, failed, jobs_of
 
 TRAIN = "mnist_bench.study.worker:train"
 AT_ONCE = 64  # seeds in one batched network

@@ -8,9 +8,9 @@ from msgspec.structs import replace
 from mnist_bench import data, environment, store, training
 from mnist_bench.core.digest import sha256
 from mnist_bench.core.errors import EnvironmentProblem, TrainingDiverged
-from mnist_bench.core.study_types import SeedFailure, SeedResult
+from mnist_bench.core.study_types import BATCHED, SeedFailure, SeedResult
 from mnist_bench.core.types import TrainConfig
-from mnist_bench.study.jobs import BATCHED, Assignment, Outcome
+from mnist_bench.study.jobs import Assignment, Outcome
 
 
 def train(assignment: Assignment) -> Outcome:

@@ -1,7 +1,7 @@
 """Benchmarks made by hand."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from mnist_bench.core.bench_types import (
     Bandwidth,
@@ -9,12 +9,16 @@ from mnist_bench.core.bench_types import (
     BenchRecord,
     Block,
     Conditions,
+    InferenceBenchRecord,
     Limits,
     MatrixRate,
     Row,
+    RowKind,
     Sample,
 )
 from mnist_bench.core.types import Configuration, Environment
+
+R = TypeVar("R", bound=BenchRecord)
 
 ENVIRONMENT = Environment(
     started_at="2026-01-02T03:04:05+00:00",
@@ -69,11 +73,19 @@ def sample(block: int, times: Sequence[float], images: int = 1, first: bool = Tr
     )
 
 
-def row(medians: Sequence[float], of: Configuration | None = None, side: str = "", calls: int = 3) -> Row:
+def row(
+    medians: Sequence[float],
+    of: Configuration | None = None,
+    side: str = "",
+    calls: int = 3,
+    kind: RowKind = "inference",
+) -> Row:
     """Return a row whose processes all took these times, `calls` times each."""
     own = of or configuration()
     samples = tuple(sample(block, [time] * calls, own.batch_size) for block, time in enumerate(medians))
-    return Row(side=side, configuration=own, size_bytes=2_000_000, checked="within tolerance", samples=samples)
+    return Row(
+        side=side, kind=kind, configuration=own, size_bytes=2_000_000, checked="within tolerance", samples=samples
+    )
 
 
 def limits(threads: int = 1, flop_per_s: float = 1e11, bytes_per_s: float = 1e11, timer_s: float = 5e-8) -> Limits:
@@ -82,7 +94,11 @@ def limits(threads: int = 1, flop_per_s: float = 1e11, bytes_per_s: float = 1e11
     return Limits(device="cpu", threads=threads, matrix_rates=(rate,), bandwidths=(memory,), timer_s=timer_s)
 
 
-def record(rows: Sequence[Row] = (), kind: type[BenchRecord] = BenchRecord, **changed: Any) -> BenchRecord:
+def record(rows: Sequence[Row] = (), **changed: Any) -> InferenceBenchRecord:
+    return record_of(InferenceBenchRecord, rows, **changed)
+
+
+def record_of(kind: type[R], rows: Sequence[Row] = (), **changed: Any) -> R:
     blocks = max((len(one.samples) for one in rows), default=0)
     fields: dict[str, Any] = {
         "name": "mnist-relu",

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from mnist_bench.bench.blocks import Contender, Outcome, Progress, Wrong, drawn_order, measure_blocks
-from mnist_bench.core.bench_types import BenchPlan, BenchRecord
+from mnist_bench.core.bench_types import BenchPlan, InferenceBenchRecord
 from mnist_bench.core.child import ChildFailed
 from tests.bench import made
 
@@ -38,7 +38,7 @@ def plan(blocks: int = 4, seed: int = 0) -> BenchPlan:
 
 
 def test_every_block_runs_every_contender_once_and_is_saved() -> None:
-    saved: list[BenchRecord] = []
+    saved: list[InferenceBenchRecord] = []
     told: list[Progress] = []
     names = [Measured(name) for name in "abc"]
     found = measure_blocks(made.record(plan=plan()), contenders(*names), told.append, saved.append)
@@ -98,7 +98,7 @@ def test_a_wrong_configuration_is_left_out_and_the_others_of_its_target_go_on() 
 
 
 def test_a_stopped_benchmark_keeps_its_whole_blocks_and_goes_on_with_the_next() -> None:
-    saved: list[BenchRecord] = []
+    saved: list[InferenceBenchRecord] = []
     begun = made.record(plan=plan())
     stopping = contenders(Measured("a"), Measured("b", stops_in=2))
     with pytest.raises(KeyboardInterrupt):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mnist_bench import report
-from mnist_bench.bench.loadgen import Loaded, parse_summary
+from mnist_bench.analysis.load import Loaded, parse_summary
 from tests.bench import made
 
 SUMMARY = """================================================

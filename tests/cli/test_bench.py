@@ -24,8 +24,8 @@ from mnist_bench.cli import _bench
 from mnist_bench.core import child
 from mnist_bench.core.bench_types import (
     BenchPlan,
-    BenchRecord,
     GateRecord,
+    InferenceBenchRecord,
     SelfTestRecord,
     TrainingBenchRecord,
 )
@@ -112,7 +112,7 @@ def test_a_quick_benchmark_of_two_runtimes(here: Path, run: Run, capsys: pytest.
     assert bench(run, "--runtime", "onnxruntime", "--runtime", "null", "--json", "-") == 0
     out, _ = capsys.readouterr()
     assert json.loads(out)["name"] == "digits-relu"
-    saved = store.load(here, BenchRecord)
+    saved = store.load(here, InferenceBenchRecord)
     assert saved is not None
     assert saved.finished
     assert saved.failures == ()
@@ -133,7 +133,7 @@ def test_a_quick_benchmark_of_two_runtimes(here: Path, run: Run, capsys: pytest.
 
 def test_the_null_runtime_s_row_shows_what_the_harness_costs(here: Path, run: Run) -> None:
     assert bench(run, "--runtime", "null", "--threads", "1", "--batch-size", "1") == 0
-    saved = store.load(here, BenchRecord)
+    saved = store.load(here, InferenceBenchRecord)
     assert saved is not None
     (row,) = saved.rows
     assert (row.configuration.runtime, row.checked) == ("null", "answers nothing")
@@ -143,7 +143,7 @@ def test_the_null_runtime_s_row_shows_what_the_harness_costs(here: Path, run: Ru
 def test_wrong_answers_are_not_timed(here: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     lying(monkeypatch, lambda timing, _: timing.batch_size == 128)
     assert bench(run, "--runtime", "torch-eager", "--threads", "1") == 0
-    saved = store.load(here, BenchRecord)
+    saved = store.load(here, InferenceBenchRecord)
     assert saved is not None
     assert [row.configuration.batch_size for row in saved.rows] == [1]
     assert [len(row.samples) for row in saved.rows] == [BLOCKS]
@@ -169,7 +169,7 @@ def test_a_file_that_is_swapped_while_it_is_benchmarked_is_not_what_is_timed(
     monkeypatch.setattr(hosts, "started", swapping)
     monkeypatch.setattr(inference, "contenders", only_float32(inference.contenders))
     assert bench(run, *ORT, "--batch-size", "1", "--threads", "1") == 0
-    saved = store.load(here, BenchRecord)
+    saved = store.load(here, InferenceBenchRecord)
     assert saved is not None
     assert saved.failures == ()
     assert [row.sha256 for row in saved.rows] == [sha256(whole)]
@@ -181,7 +181,7 @@ def test_answers_that_go_wrong_later_are_not_timed(here: Path, run: Run, monkeyp
     lying(monkeypatch, lambda _, number: number > 1)
     only = ("--runtime", "torch-eager", "--threads", "1", "--batch-size", "1")
     assert bench(run, *only) == 0
-    saved = store.load(here, BenchRecord)
+    saved = store.load(here, InferenceBenchRecord)
     assert saved is not None
     (failure,) = saved.failures
     assert failure.reason.startswith("wrong answers: ")
@@ -209,8 +209,8 @@ def test_a_process_that_runs_out_of_memory_becomes_a_reason(
 ) -> None:
     monkeypatch.setattr(parity, "memory_limit", lambda _device: 60 * 1024**2)
     assert bench(run, "--runtime", "torch-eager", "--threads", "1") == 3
-    assert store.load(here, BenchRecord) is None
-    saved = store.load_unfinished(here, BenchRecord)
+    assert store.load(here, InferenceBenchRecord) is None
+    saved = store.load_unfinished(here, InferenceBenchRecord)
     assert saved is not None
     assert len(saved.failures) == 1
     assert "memory" in saved.failures[0].reason.lower()
@@ -230,7 +230,7 @@ def test_training_engines_are_measured_by_the_epoch(
     assert {len(sample.times_s) for row in saved.rows for sample in row.samples} == {epochs}
     assert {sample.images for row in saved.rows for sample in row.samples} == {1_437}
     assert "Samples/s" in capsys.readouterr().out
-    assert store.load(here, BenchRecord) is None
+    assert store.load(here, InferenceBenchRecord) is None
 
 
 def test_an_engine_that_trains_something_else_is_not_timed(
@@ -251,7 +251,7 @@ def test_an_engine_that_trains_something_else_is_not_timed(
 
 def test_a_stopped_benchmark_goes_on(here: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert bench(run, *ORT, "--batch-size", "1") == 0
-    whole = store.load(here, BenchRecord)
+    whole = store.load(here, InferenceBenchRecord)
     assert whole is not None
     stopped = replace(
         whole, blocks=whole.blocks[:1], rows=tuple(replace(row, samples=row.samples[:1]) for row in whole.rows)
@@ -259,8 +259,8 @@ def test_a_stopped_benchmark_goes_on(here: Path, run: Run, capsys: pytest.Captur
     store.save_unfinished(here, stopped)
     capsys.readouterr()
     assert run("bench", "--resume", "--quiet") == 0
-    resumed = store.load(here, BenchRecord)
-    assert store.load_unfinished(here, BenchRecord) is None
+    resumed = store.load(here, InferenceBenchRecord)
+    assert store.load_unfinished(here, InferenceBenchRecord) is None
     assert resumed is not None
     assert resumed.finished
     assert len(resumed.resumed_at) == 1
@@ -272,7 +272,7 @@ def test_what_changed_since_the_first_blocks_is_not_gone_on_with(
     here: Path, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert bench(run, *ORT, "--batch-size", "1", "--quiet") == 0
-    whole = store.load(here, BenchRecord)
+    whole = store.load(here, InferenceBenchRecord)
     assert whole is not None
     changed = replace(whole, rows=(replace(whole.rows[0], sha256="2" * 64), *whole.rows[1:]))
     store.save_unfinished(here, changed)
@@ -317,7 +317,7 @@ def test_ctrl_c_keeps_the_blocks_that_are_done_and_leaves_no_process(here: Path)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "of 12 blocks are saved: go on with mnist-bench bench --run digits-relu --allow-busy --resume" in err
-    saved = store.load_unfinished(here, BenchRecord)
+    saved = store.load_unfinished(here, InferenceBenchRecord)
     assert saved is not None
     assert 1 <= len(saved.blocks) < 12
     assert {len(row.samples) for row in saved.rows} == {len(saved.blocks)}
@@ -574,7 +574,7 @@ def test_every_runtime_is_measured_in_a_process_of_its_own(
     monkeypatch.setattr(_bench, "QUICK_BLOCKS", 1)
     named = [word for name in sorted(available) for word in ("--runtime", name)]
     assert bench(run, *named, "--batch-size", "1", "--threads", "1", "--quiet") == 0
-    saved = store.load(here, BenchRecord)
+    saved = store.load(here, InferenceBenchRecord)
     assert saved is not None
     assert saved.failures == ()
     assert {row.configuration.runtime for row in saved.rows} == available

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from mnist_bench import hosts, runtimes, store
-from mnist_bench.core.bench_types import BenchRecord
+from mnist_bench.core.bench_types import InferenceBenchRecord
 from mnist_bench.core.errors import BadInput, RuntimeFailed, TargetUnavailable, Unreachable
 from mnist_bench.core.types import ParityRecord
 from tests.conftest import Run
@@ -169,7 +169,7 @@ def test_any_program_that_speaks_the_protocol_is_verified_and_benched(
         monkeypatch.setattr("mnist_bench.cli._bench.QUICK_BLOCKS", 1)
         monkeypatch.setattr("mnist_bench.bench.session.probe", lambda *_: ())
         assert run("bench", *options, "--host", "here", "--command", command, "--format", "weights", "-q") == 0
-        saved = store.load(own_copy, BenchRecord)
+        saved = store.load(own_copy, InferenceBenchRecord)
         assert saved
         assert saved.failures == ()
         assert [row.configuration.runtime for row in saved.rows if row.samples[0].peak_resident_bytes] != []

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from mnist_bench.core.kinds import Precision
-from mnist_bench.core.types import Configuration, ParityResult
-from mnist_bench.parity import RUNGS, Inputs, Weights, certify, compare
+from mnist_bench.core.types import RUNGS, Configuration, ParityResult
+from mnist_bench.parity import Inputs, Weights, certify, compare
 from tests.parity.float32 import F32
 from tests.parity.test_certificate import random_images, random_weights
 

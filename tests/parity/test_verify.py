@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from mnist_bench import data, parity, runtimes, store
-from mnist_bench.core.types import Configuration, Manifest, ParityRecord
+from mnist_bench.core.types import RUNGS, Configuration, Manifest, ParityRecord
 from tests.conftest import Plugins, Run
 
 ALL = [name for name in runtimes.names() if runtimes.load(name).FORMAT]
@@ -42,7 +42,7 @@ def test_every_runtime_gives_the_reference_s_answers(name: str, exported: Path, 
     for result in found.results:
         assert result.failures == (), result.configuration
         if result.configuration.precision == "fp32":
-            assert parity.RUNGS[result.rung] in ("within tolerance", "bitwise")
+            assert RUNGS[result.rung] in ("within tolerance", "bitwise")
             assert result.beyond_bound == 0
             assert result.deviations == ()
     threads = {result.configuration.threads for result in found.results}

@@ -8,14 +8,14 @@ import pytest
 from msgspec.structs import replace
 
 from mnist_bench import report
-from mnist_bench.bench.comparison import compare_records
+from mnist_bench.analysis.comparison import compare_records
 from mnist_bench.core.bench_types import (
-    TRAINING_FORMAT,
     BenchPlan,
     BenchRecord,
     Failure,
     GateRecord,
     Row,
+    RowKind,
     SelfTestRecord,
     TrainingBenchRecord,
 )
@@ -26,16 +26,16 @@ GOLDEN = Path(__file__).parent / "golden"
 WIGGLE = (1.0, 1.01, 0.99, 1.02, 1.0, 0.98, 1.03, 1.0, 1.01, 0.99, 1.0, 1.02)
 
 
-def row(name: str, seconds: float, batch: int = 1, side: str = "", form: str = "onnx") -> Row:
-    own = made.configuration(name, batch, format=form)
-    return made.row([seconds * wiggle for wiggle in WIGGLE], own, side, calls=60)
+def row(name: str, seconds: float, batch: int = 1, side: str = "", kind: RowKind = "inference") -> Row:
+    own = made.configuration(name, batch, format="onnx" if kind == "inference" else "")
+    return made.row([seconds * wiggle for wiggle in WIGGLE], own, side, calls=60, kind=kind)
 
 
 def inference() -> BenchRecord:
     rows = [
         row("onnxruntime", 20e-6),
         row("torch-eager", 80e-6),
-        row("null", 0.1e-6, form="null"),
+        row("null", 0.1e-6, kind="null"),
         row("onnxruntime", 1e-3, batch=128),
         row("torch-eager", 1.001e-3, batch=128),
     ]
@@ -50,15 +50,15 @@ def inference() -> BenchRecord:
 
 
 def training() -> BenchRecord:
-    own = row("eager", 1.5, batch=128, form=TRAINING_FORMAT)
+    own = row("eager", 1.5, batch=128, kind="training")
     own = replace(own, samples=tuple(replace(one, images=60_000) for one in own.samples))
-    return made.record([own], TrainingBenchRecord, limits=(made.limits(flop_per_s=2e11),))
+    return made.record_of(TrainingBenchRecord, [own], limits=(made.limits(flop_per_s=2e11),))
 
 
 def gate() -> BenchRecord:
     rows = [row("onnxruntime", 22e-6, side="candidate"), row("onnxruntime", 20e-6, side="baseline")]
     plan = BenchPlan(blocks=12, batch_sizes=(1,), threads=(1,), baseline="older")
-    record = made.record(rows, GateRecord, plan=plan)
+    record = made.record_of(GateRecord, rows, plan=plan)
     return replace(record, confirmation=made.record(rows, plan=plan))
 
 
@@ -68,7 +68,7 @@ def self_test() -> BenchRecord:
         made.row([20e-6 * WIGGLE[(n + shift) % 12] for n in range(12)], side=f"copy {place}")
         for place, shift in enumerate(shifts)
     ]
-    return made.record(rows, SelfTestRecord)
+    return made.record_of(SelfTestRecord, rows)
 
 
 @pytest.mark.parametrize("make", [inference, training, gate, self_test], ids=lambda make: make.__name__)

@@ -20,12 +20,12 @@ from mnist_bench.cli import bench, export, study, train, verify
 from mnist_bench.cli import report as report_of_cli
 from mnist_bench.core.bench_types import BenchPlan
 from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.study_types import BATCHED
 from mnist_bench.core.types import Deviation, Record, TrainConfig
 from mnist_bench.report import _commands
 from mnist_bench.report._errors import Gallery, Image, Mistake, galleries
 from mnist_bench.report.answers import confusions, speed
 from mnist_bench.report.page import render_page
-from mnist_bench.study import BATCHED
 from tests.bench import made
 from tests.conftest import Run
 from tests.report.test_bench_views import inference, training

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from mnist_bench import data, model, store, study, training
 from mnist_bench.core.child import ChildFailed
 from mnist_bench.core.errors import BadInput, RecordDamaged
-from mnist_bench.core.study_types import SeedResult, StudyRecord
+from mnist_bench.core.study_types import BATCHED, SeedResult, StudyRecord
 from mnist_bench.core.types import TrainConfig
 from mnist_bench.study import jobs, worker
 from mnist_bench.training import _many
@@ -99,7 +99,7 @@ def test_jobs_keep_the_pairs_of_a_seed_together() -> None:
 @pytest.mark.processors
 @pytest.mark.parametrize("activation", ["relu", "sigmoid"])
 def test_many_seeds_at_once_train_as_one_by_one(activation: Any, digits: data.Dataset) -> None:
-    config = replace(CONFIG, activation=activation, engine=study.BATCHED)
+    config = replace(CONFIG, activation=activation, engine=BATCHED)
     together = training.train_many(config, (0, 5), digits)
     for seed in (0, 5):
         alone = training.train_in_memory(replace(config, engine="eager", seed=seed), digits)
@@ -121,7 +121,7 @@ def test_on_cuda_many_at_once_are_distributed_as_one_by_one(digits: data.Dataset
     """Their masks come from other draws, so only the distributions can agree: means within their standard errors."""
     config = replace(CONFIG, device="cuda:0", epochs=5)
     seeds = tuple(range(16))
-    together = training.train_many(replace(config, engine=study.BATCHED), seeds, digits)
+    together = training.train_many(replace(config, engine=BATCHED), seeds, digits)
     many = torch.tensor([one.final.test.accuracy for one in together.values() if isinstance(one, training.Trained)])
     alone = torch.tensor(
         [

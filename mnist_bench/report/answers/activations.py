@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 
-from mnist_bench import study
+from mnist_bench.analysis import study
+from mnist_bench.analysis.learning import accuracy_after, first_epoch_at, unlike, unlike_protocols
 from mnist_bench.core.stats import mcnemar
 from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import FinalMeasurement, Record
 from mnist_bench.report._answer import Answer
-from mnist_bench.report._learning import accuracy_after, first_epoch_at, unlike, unlike_protocols
 from mnist_bench.report._material import Material
 from mnist_bench.report._study import verdict
 from mnist_bench.report._table import ViewOptions

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from mnist_bench.bench.comparison import can_tell, fastest, takes_part
-from mnist_bench.bench.summary import rows_of, summarise, unsteady
+from mnist_bench.analysis.comparison import can_tell, fastest, takes_part
+from mnist_bench.analysis.timing import groups, place_name, summarise, timed_calls, unsteady
 from mnist_bench.core.bench_types import BenchRecord, Row
 from mnist_bench.report._answer import Answer
 from mnist_bench.report._material import Material
@@ -15,7 +15,7 @@ QUESTION = "How fast is it really?"
 
 def build(material: Material, _options: ViewOptions) -> Iterator[Answer]:
     """Per benchmarked run and configuration: the row with the lowest median, and whether it is significantly first."""
-    measured = [one for one in material.benchmarks if type(one) is BenchRecord]
+    measured = material.inference
     sentences = [sentence for record in measured for sentence in _sentences(record)]
     if sentences:
         yield Answer(QUESTION, sentences, "latency")
@@ -23,11 +23,7 @@ def build(material: Material, _options: ViewOptions) -> Iterator[Answer]:
 
 def _sentences(record: BenchRecord) -> Iterator[str]:
     marked = {id(row) for row in fastest(record)}
-    groups: dict[tuple[int, int], list[Row]] = {}
-    for row in rows_of(record, training=False):
-        if takes_part(record, row):
-            groups.setdefault((row.configuration.batch_size, row.configuration.threads), []).append(row)
-    for rows in groups.values():
+    for rows in groups(row for row in timed_calls(record) if takes_part(record, row)).values():
         best = min(rows, key=lambda row: summarise(record, row).p50)
         yield _sentence(record, best, _remark(record, rows, first=id(best) in marked))
     if trouble := unsteady(record):
@@ -52,7 +48,7 @@ def _sentence(record: BenchRecord, row: Row, remark: str) -> str:
         else ""
     )
     return (
-        f"{record.name}, batch {batch:,}, {threads} thread{'s' if threads > 1 else ''}: "
+        f"{record.name}, {place_name(batch, threads)}: "
         f"{row.configuration.target} takes {summary.p50 * 1e6:,.1f} µs a call{between}, {summary.images_per_s:,.0f} "
         f"images a second; {remark}."
     )

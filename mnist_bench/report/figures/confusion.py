@@ -6,8 +6,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from mnist_bench.analysis.classes import confusions
 from mnist_bench.core.kinds import Skipped
-from mnist_bench.core.types import Predictions, Record
+from mnist_bench.core.types import Record
 from mnist_bench.report._commands import resume_command
 from mnist_bench.report._material import Material
 from mnist_bench.report.figures._style import INK, MUTED, Picture, short
@@ -19,18 +20,15 @@ def build(material: Material) -> Iterator[Picture | Skipped]:
     """One picture per finished run."""
     for record in material.records:
         if record.final:
-            yield _picture(record, record.final.predictions)
+            yield _picture(record)
         else:
             yield Skipped(
                 f"confusion of {record.name}", "training is not finished", resume_command(record, material.out)
             )
 
 
-def _picture(record: Record, found: Predictions) -> Picture:
-    from sklearn.metrics import confusion_matrix
-
-    names = record.dataset.classes
-    matrix = confusion_matrix(found.labels, found.predictions, labels=range(len(names)))
+def _picture(record: Record) -> Picture:
+    names, matrix = record.dataset.classes, confusions(record)
     wrong, most = int(matrix.sum() - matrix.trace()), np.argmax(matrix * (1 - np.eye(len(names), dtype=int)))
     i, j = divmod(int(most), len(names))
     often = f"; most often {names[i]} was taken for {names[j]}, {matrix[i, j]} times" if wrong else ""

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.bench.comparison import can_tell, fastest
-from mnist_bench.bench.summary import Summary, rows_of, summarise
+from mnist_bench.analysis.comparison import can_tell, fastest
+from mnist_bench.analysis.timing import Summary, groups, place_name, summarise, timed_calls
 from mnist_bench.core.bench_types import BenchRecord, Row
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.report._material import Material
@@ -15,7 +15,7 @@ Found = list[tuple[Row, Summary]]
 
 def build(material: Material) -> Iterator[Picture | Skipped]:
     """The pictures of each benchmark of inference."""
-    measured = [one for one in material.benchmarks if type(one) is BenchRecord]
+    measured = material.inference
     for record in measured:
         yield from _pictures(record)
     if not measured:
@@ -24,18 +24,14 @@ def build(material: Material) -> Iterator[Picture | Skipped]:
 
 def _pictures(record: BenchRecord) -> Iterator[Picture]:
     marked = {id(row) for row in fastest(record)}
-    groups: dict[tuple[int, int], Found] = {}
-    for row in rows_of(record, training=False):
-        summary = summarise(record, row)
-        if not summary.unresolved:
-            groups.setdefault((row.configuration.batch_size, row.configuration.threads), []).append((row, summary))
-    for (batch, threads), found in groups.items():
-        found.sort(key=lambda pair: pair[1].p50)
-        yield _picture(record, batch, threads, found, marked)
+    for (batch, threads), rows in groups(timed_calls(record)).items():
+        found = [(row, summary) for row in rows if not (summary := summarise(record, row)).unresolved]
+        if found:
+            yield _picture(record, batch, threads, sorted(found, key=lambda pair: pair[1].p50), marked)
 
 
 def _picture(record: BenchRecord, batch: int, threads: int, found: Found, marked: set[int]) -> Picture:
-    where = f"batch {batch:,}, {threads} thread{'s' if threads > 1 else ''}"
+    where = place_name(batch, threads)
     figure, axes = dot_plot(
         f"{short(record.name)}: {where}",
         [row.configuration.target for row, _ in found],

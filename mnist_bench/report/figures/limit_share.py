@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from matplotlib.ticker import PercentFormatter
 
-from mnist_bench.bench.summary import alarms, rows_of, summarise
+from mnist_bench.analysis.timing import alarms, groups, place_name, summarise, timed_calls
 from mnist_bench.core.bench_types import BenchRecord
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.report._material import Material
@@ -16,7 +16,7 @@ PROTOCOL_BATCH = 128
 
 def build(material: Material) -> Iterator[Picture | Skipped]:
     """A picture per benchmark of inference and number of threads, at batch 128 or the largest measured."""
-    measured = [one for one in material.benchmarks if type(one) is BenchRecord]
+    measured = material.inference
     for record in measured:
         sizes = record.plan.batch_sizes
         batch = PROTOCOL_BATCH if PROTOCOL_BATCH in sizes else max(sizes)
@@ -27,13 +27,9 @@ def build(material: Material) -> Iterator[Picture | Skipped]:
 
 
 def _picture(record: BenchRecord, batch: int, threads: int) -> Picture | Skipped:
-    rows = [(row.configuration, summarise(record, row)) for row in rows_of(record, training=False)]
-    shares = {
-        own.target: summary.limit_share
-        for own, summary in rows
-        if (own.batch_size, own.threads) == (batch, threads) and summary.limit_share is not None
-    }
-    where = f"batch {batch:,}, {threads} thread{'s' if threads > 1 else ''}"
+    rows = groups(timed_calls(record)).get((batch, threads), [])
+    shares = {row.configuration.target: share for row in rows if (share := summarise(record, row).limit_share)}
+    where = place_name(batch, threads)
     if not shares:
         return Skipped(
             f"share of the limit of {record.name}, {where}", "no row has a limit", "mnist-bench bench measures it"

@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
-from mnist_bench import study
+from mnist_bench.analysis import study
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.report._material import Material

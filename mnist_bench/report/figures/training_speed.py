@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.bench.summary import Summary, rows_of, summarise
+from mnist_bench.analysis.timing import Summary, groups, place_name, summarise, timed_epochs
 from mnist_bench.core.bench_types import Row, TrainingBenchRecord
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.report._material import Material
@@ -13,20 +13,17 @@ ORDER = 7
 
 def build(material: Material) -> Iterator[Picture | Skipped]:
     """A picture per benchmark of training, batch size and number of threads."""
-    measured = [one for one in material.benchmarks if isinstance(one, TrainingBenchRecord)]
+    measured = material.training
     for record in measured:
-        groups: dict[tuple[int, int], list[tuple[Row, Summary]]] = {}
-        for row in rows_of(record, training=True):
-            own = row.configuration
-            groups.setdefault((own.batch_size, own.threads), []).append((row, summarise(record, row)))
-        for (batch, threads), found in groups.items():
+        for (batch, threads), rows in groups(timed_epochs(record)).items():
+            found = [(row, summarise(record, row)) for row in rows]
             yield _picture(record, batch, threads, sorted(found, key=lambda pair: pair[1].p50))
     if not measured:
         yield Skipped("training speed", "no engine was benchmarked", "mnist-bench bench --training")
 
 
 def _picture(record: TrainingBenchRecord, batch: int, threads: int, found: list[tuple[Row, Summary]]) -> Picture:
-    where = f"batch {batch:,}, {threads} thread{'s' if threads > 1 else ''}"
+    where = place_name(batch, threads)
     figure, axes = dot_plot(
         f"{short(record.dataset)}: {where}",
         [row.configuration.runtime for row, _ in found],

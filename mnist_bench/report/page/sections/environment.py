@@ -8,7 +8,6 @@ from mnist_bench.report._environment import facts_of
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 from mnist_bench.report.page._blocks import Block, Folded
-from mnist_bench.report.page._measured import inference_of
 
 ORDER = 12
 TITLE = "Environment and hashes"
@@ -18,7 +17,7 @@ def build(material: Material, _options: ViewOptions) -> Iterator[Block]:
     """The machine of each training, what may have changed its speed while it was measured, and every hash."""
     for record in material.records:
         yield _facts(f"The machine that trained {record.name}", record.environment)
-        if bench := inference_of(material, record):
+        if bench := material.inference_of(record):
             yield _facts(f"The machine while {record.name} was benchmarked", bench.environment, bench.conditions)
     rows = [line for record in material.records for line in _hashes(material, record)]
     columns = [Column("Run"), Column("What"), Column("Bytes", Unit.BYTES), Column("SHA-256")]

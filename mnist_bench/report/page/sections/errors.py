@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 
+from mnist_bench.analysis.classes import confusions
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import FinalMeasurement, Record
 from mnist_bench.report._errors import galleries
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.page._blocks import Block, Folded, Heading, Matrix
-from mnist_bench.report.views.training import classes, confusions, misclassified
+from mnist_bench.report.views.training import classes, misclassified
+from mnist_bench.report.views.training import confusions as confusion_tables
 
 ORDER = 7
 TITLE = "Errors"
@@ -22,7 +24,7 @@ def build(material: Material, options: ViewOptions) -> Iterator[Block]:
             yield gallery
             continue
         yield _matrix(record, record.final)
-        yield from confusions.build([record], options)
+        yield from confusion_tables.build([record], options)
         yield gallery
         yield Folded("Every class in numbers", list(classes.build([record], options)))
         if isinstance(gallery, Skipped):
@@ -30,10 +32,7 @@ def build(material: Material, options: ViewOptions) -> Iterator[Block]:
 
 
 def _matrix(record: Record, final: FinalMeasurement) -> Matrix:
-    from sklearn.metrics import confusion_matrix
-
-    found, names = final.predictions, record.dataset.classes
-    counts = confusion_matrix(found.labels, found.predictions, labels=range(len(names))).tolist()
+    names, counts = record.dataset.classes, confusions(record).tolist()
     wrong = final.test.images - final.test.correct
     says = (
         f"Test images of {record.name} by true class (rows) and predicted class (columns): {wrong:,} of "

@@ -7,7 +7,6 @@ from mnist_bench.report._figures import pictures
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.page._blocks import Block, Folded, Heading
-from mnist_bench.report.page._measured import inference_of
 from mnist_bench.report.views.bench import cold_start, latency, not_measured, trust
 
 ORDER = 9
@@ -19,7 +18,7 @@ def build(material: Material, options: ViewOptions) -> Iterator[Block]:
     plots = list(pictures(material, "latency"))
     for record in material.records:
         yield Heading(record.name)
-        bench = inference_of(material, record)
+        bench = material.inference_of(record)
         if bench is None:
             yield Skipped(
                 f"latency of {record.name}",

@@ -8,7 +8,6 @@ from mnist_bench.report._figures import pictures
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.page._blocks import Block, Folded
-from mnist_bench.report.page._measured import inference_of
 from mnist_bench.report.views.bench import limits, throughput
 
 ORDER = 11
@@ -17,7 +16,7 @@ TITLE = "Share of the machine's limit"
 
 def build(material: Material, options: ViewOptions) -> Iterator[Block]:
     """The share that each runtime reached, images a second, and the limits themselves."""
-    benches = [bench for record in material.records if (bench := inference_of(material, record))]
+    benches = [bench for record in material.records if (bench := material.inference_of(record))]
     if not benches:
         how = f"mnist-bench bench {material.options(material.records[0])}"
         yield Skipped("the machine's limit", "no run here was ever benchmarked", how)

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 
+from mnist_bench.analysis.parity import by_target
 from mnist_bench.core.kinds import Skipped
-from mnist_bench.core.types import ParityRecord, Record, Uncertified
+from mnist_bench.core.types import RUNGS, ParityRecord, Record, Uncertified
 from mnist_bench.data import Dataset
-from mnist_bench.parity import RUNGS
 from mnist_bench.report._errors import image_of
 from mnist_bench.report._material import Material
-from mnist_bench.report._parity import by_target
 from mnist_bench.report._table import Cell, Column, Table, ViewOptions
 from mnist_bench.report.page._blocks import Block, Faces, Folded, Heading
 from mnist_bench.report.views.parity import (

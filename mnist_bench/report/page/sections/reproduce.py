@@ -13,7 +13,6 @@ from mnist_bench.report._commands import (
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.page._blocks import Block, Commands
-from mnist_bench.report.page._measured import inference_of
 
 ORDER = 13
 TITLE = "Do it again"
@@ -26,7 +25,7 @@ def build(material: Material, options: ViewOptions) -> Iterator[Block]:
         for one in material.manifests:
             lines += export_commands(one, material.out) if one.run == record.name else []
         lines += [verify_command(one, material.out) for one in material.comparisons if one.name == record.name]
-        if bench := inference_of(material, record):
+        if bench := material.inference_of(record):
             lines.append(bench_command(bench, material.out))
         yield Commands(record.name, lines, _caveats(record.config.device))
     if material.studies:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.core.bench_types import TrainingBenchRecord
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.report._figures import pictures
 from mnist_bench.report._material import Material
@@ -16,7 +15,7 @@ TITLE = "Training throughput"
 
 def build(material: Material, options: ViewOptions) -> Iterator[Block]:
     """What each training took as it ran, and what `bench --training` measured of the engines."""
-    measured = [one for one in material.benchmarks if isinstance(one, TrainingBenchRecord)]
+    measured = material.training
     if measured:
         yield from pictures(material, "training-speed")
     for bench in measured:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from statistics import median
 
-from mnist_bench.bench.summary import rows_of
+from mnist_bench.analysis.timing import timed_calls
 from mnist_bench.core.bench_types import BenchRecord, Row, Sample
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
@@ -23,7 +23,7 @@ COLUMNS = [
 def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
     """Median seconds of importing a runtime, loading a file and the first call, in a fresh process."""
     firsts: dict[tuple[str, int], tuple[Row, list[Sample]]] = {}
-    for row in rows_of(record, training=False):
+    for row in timed_calls(record):
         if cold := [sample for sample in row.samples if sample.import_s is not None]:
             own = row.configuration
             firsts.setdefault((own.target, own.threads), (row, []))[1].extend(cold)

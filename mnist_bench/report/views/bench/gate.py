@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.bench.comparison import GATE_CONFIDENCE
-from mnist_bench.bench.gate import again, judged, unpaired
-from mnist_bench.bench.summary import unsteady
+from mnist_bench.analysis.comparison import GATE_CONFIDENCE
+from mnist_bench.analysis.gate import again, judged, unpaired
+from mnist_bench.analysis.timing import unsteady
 from mnist_bench.core.bench_types import BenchRecord, GateRecord
 from mnist_bench.report._comparison import comparison_table
 from mnist_bench.report._table import Table, ViewOptions

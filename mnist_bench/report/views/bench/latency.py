@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.bench.comparison import can_tell, fastest, takes_part
-from mnist_bench.bench.summary import Summary, rows_of, summarise, unsteady
+from mnist_bench.analysis.comparison import can_tell, fastest, takes_part
+from mnist_bench.analysis.timing import Summary, groups, place_name, summarise, timed_calls, unsteady
 from mnist_bench.core.bench_types import BenchRecord, Row
 from mnist_bench.core.stats import samples_needed
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
@@ -18,16 +18,14 @@ COLUMNS = [
 
 def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
     """Latency of each runtime, the fastest first; marked only where a comparison with every other says FASTER."""
-    groups: dict[tuple[int, int], list[Row]] = {}
-    for row in rows_of(record, training=False):
-        groups.setdefault((row.configuration.batch_size, row.configuration.threads), []).append(row)
-    marked = {id(row) for row in fastest(record)} if groups else set()
-    for (batch, threads), rows in groups.items():
+    places = groups(timed_calls(record))
+    marked = {id(row) for row in fastest(record)} if places else set()
+    for (batch, threads), rows in places.items():
         found = sorted(((summarise(record, row), row) for row in rows), key=lambda pair: pair[0].p50)
-        title = f"Latency of {record.name}: batch {batch:,}, {threads} thread{'s' if threads > 1 else ''}, µs a call"
+        title = f"Latency of {record.name}: {place_name(batch, threads)}, µs a call"
         lines = [_line(record, summary, row, marked) for summary, row in found]
-        last = (batch, threads) == max(groups)
-        yield Table(title, COLUMNS, lines, notes=_notes(record, list(groups.values())) if last else [])
+        last = (batch, threads) == max(places)
+        yield Table(title, COLUMNS, lines, notes=_notes(record, list(places.values())) if last else [])
 
 
 def _line(record: BenchRecord, summary: Summary, row: Row, marked: set[int]) -> list[Cell]:
@@ -39,7 +37,7 @@ def _line(record: BenchRecord, summary: Summary, row: Row, marked: set[int]) -> 
     return [row.configuration.target, *times, remark]
 
 
-def _notes(record: BenchRecord, groups: list[list[Row]]) -> list[str]:
+def _notes(record: BenchRecord, compared: list[list[Row]]) -> list[str]:
     done, plan = len(record.blocks), record.plan
     notes = [
         f"From host array to host array. p50: median of {done} process medians (one a block), low to high its exact "
@@ -52,7 +50,7 @@ def _notes(record: BenchRecord, groups: list[list[Row]]) -> list[str]:
         f"all test images in each configuration, later those on which it is timed; only rows with right answers are "
         f"here.",
     ]
-    if dark := [rows for rows in groups if not can_tell(record, rows)]:
+    if dark := [rows for rows in compared if not can_tell(record, rows)]:
         several = min(sum(takes_part(record, row) for row in rows) for rows in dark)
         notes.append(f"{done} blocks are too few to call one of {several} rows the fastest: none is marked.")
     if not record.finished:

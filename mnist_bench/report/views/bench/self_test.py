@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.bench.self_test import COPIES, POWER, Resolution, resolutions
-from mnist_bench.bench.summary import unsteady
+from mnist_bench.analysis.self_test import COPIES, POWER, Resolution, resolutions
+from mnist_bench.analysis.timing import unsteady
 from mnist_bench.core.bench_types import BenchRecord, SelfTestRecord
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.bench.summary import alarms, peak_memory, rows_of, summarise
+from mnist_bench.analysis.timing import alarms, peak_memory, summarise, timed_calls
 from mnist_bench.core.bench_types import BenchRecord, Row
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
@@ -25,7 +25,7 @@ NOTE = (
 
 def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
     """Images a second, the floor of this machine, the share of it that was reached, and memory."""
-    rows = sorted(rows_of(record, training=False), key=lambda row: _order(record, row))
+    rows = sorted(timed_calls(record), key=lambda row: _order(record, row))
     lines = [_line(record, row) for row in rows]
     if lines:
         title = f"Throughput of {record.name} on {record.plan.device}"

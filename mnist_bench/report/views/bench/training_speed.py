@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from statistics import median
 
-from mnist_bench.bench.summary import alarms, peak_memory, rows_of, summarise, unsteady
+from mnist_bench.analysis.timing import alarms, peak_memory, summarise, timed_epochs, unsteady
 from mnist_bench.core.bench_types import LOSS_TOLERANCE, REFERENCE_ENGINE, BenchRecord, Row
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
@@ -27,7 +27,7 @@ BEGINNING = [
 
 def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
     """Samples a second in the steady state, over the real data; the share of the limit; what it costs to begin."""
-    if rows := rows_of(record, training=True):
+    if rows := timed_epochs(record):
         title = f"Training on {record.dataset}, {record.plan.device}"
         yield Table(title, SPEED, [_speed(record, row) for row in rows], notes=_notes(record))
         yield Table("Before the steady state", BEGINNING, [_beginning(row) for row in rows], notes=[FIRST_STEP])

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.bench.summary import SPREAD_WARNING, rows_of, summarise
+from mnist_bench.analysis.timing import SPREAD_WARNING, summarise, timed_calls, timed_epochs
 from mnist_bench.core.bench_types import BenchRecord, Row
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
@@ -23,7 +23,7 @@ COLUMNS = [
 
 def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
     """Spread between processes, outliers among calls, and what the check of the answers said; the worst first."""
-    rows = [*rows_of(record, training=False), *rows_of(record, training=True)]
+    rows = [*timed_calls(record), *timed_epochs(record)]
     lines = sorted((_line(record, row) for row in rows), key=lambda line: -float(str(line[3])))
     if lines:
         title = f"How far to trust the numbers of {record.name}"

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from mnist_bench.analysis.parity import image_name, label_name
 from mnist_bench.core.types import ParityRecord, Uncertified
-from mnist_bench.report._parity import image_name, label_name
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
 ORDER = 5

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
+from mnist_bench.analysis.parity import image_name, label_name, predictions, silent
 from mnist_bench.core.types import ParityRecord
-from mnist_bench.report._parity import image_name, label_name, predictions, silent
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
 ORDER = 2

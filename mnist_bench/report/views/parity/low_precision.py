@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
+from mnist_bench.analysis.parity import by_target, predictions
 from mnist_bench.core.stats import mcnemar
 from mnist_bench.core.types import ParityRecord
-from mnist_bench.report._parity import by_target, predictions
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
 ORDER = 3

@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.core.types import ParityRecord, ParityResult
-from mnist_bench.parity import RUNGS
-from mnist_bench.report._parity import by_target, flipped
+from mnist_bench.analysis.parity import by_target, flipped
+from mnist_bench.core.types import RUNGS, ParityRecord, ParityResult
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
 ORDER = 1

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
-from mnist_bench import study
+from mnist_bench.analysis import study
 from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.report._study import in_words
 from mnist_bench.report._table import Cell, Column, Quantity, Table, Unit, ViewOptions

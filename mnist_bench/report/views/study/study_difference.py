@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mnist_bench import study
+from mnist_bench.analysis import study
 from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.report._study import verdict
 from mnist_bench.report._table import Cell, Column, Quantity, Table, Unit, ViewOptions

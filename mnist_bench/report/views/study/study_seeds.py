@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 
-from mnist_bench import study
+from mnist_bench.analysis import study
 from mnist_bench.core.study_types import SeedResult, StudyRecord
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 

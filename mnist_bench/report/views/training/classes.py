@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from mnist_bench.analysis.classes import confusions, scores
 from mnist_bench.core.types import FinalMeasurement, Record
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
@@ -9,23 +10,13 @@ ORDER = 5
 
 
 def build(records: Sequence[Record], _options: ViewOptions) -> Iterator[Table]:
-    """One table per finished run, from scikit-learn's classification report on the test set."""
+    """One table per finished run: accuracy, precision and F1 of every class on the test set."""
     return (_table(record, record.final) for record in records if record.final)
 
 
 def _table(record: Record, final: FinalMeasurement) -> Table:
-    from sklearn.metrics import classification_report
-
-    found = final.predictions
-    report = classification_report(
-        found.labels,
-        found.predictions,
-        labels=range(len(record.dataset.classes)),
-        target_names=record.dataset.classes,
-        output_dict=True,
-        zero_division=0,
-    )
-    rows = [_row(name, report[name]) for name in record.dataset.classes]
+    matrix = confusions(record)
+    rows: list[list[Cell]] = [list(one) for one in scores(matrix, record.dataset.classes)]
     columns = [
         Column("Class"),
         Column("Images", Unit.COUNT),
@@ -35,13 +26,6 @@ def _table(record: Record, final: FinalMeasurement) -> Table:
         Column("F1", Unit.SHARE),
     ]
     return Table(f"Classes of {record.name}, test set", columns, rows, notes=[_errors(final)])
-
-
-def _row(name: str, scores: dict[str, float]) -> list[Cell]:
-    images = int(scores["support"])
-    errors = images - round(scores["recall"] * images)
-    accuracy = scores["recall"] if images else None
-    return [name, images, errors, accuracy, scores["precision"], scores["f1-score"]]
 
 
 def _errors(final: FinalMeasurement) -> str:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from mnist_bench.core.types import Predictions, Record
+from mnist_bench.analysis.classes import confusions
+from mnist_bench.core.types import Record
 from mnist_bench.report._table import Column, Table, Unit, ViewOptions
 
 ORDER = 6
@@ -11,14 +12,11 @@ PREVIEW = 10
 
 def build(records: Sequence[Record], _options: ViewOptions) -> Iterator[Table]:
     """One table per finished run: ordered pairs of classes, the most frequent confusion first."""
-    return (_table(record, record.final.predictions) for record in records if record.final)
+    return (_table(record) for record in records if record.final)
 
 
-def _table(record: Record, found: Predictions) -> Table:
-    from sklearn.metrics import confusion_matrix
-
-    names = record.dataset.classes
-    matrix = confusion_matrix(found.labels, found.predictions, labels=range(len(names)))
+def _table(record: Record) -> Table:
+    names, matrix = record.dataset.classes, confusions(record)
     pairs = [(i, j, int(matrix[i, j])) for i in range(len(names)) for j in range(len(names)) if i != j and matrix[i, j]]
     errors = sum(count for *_, count in pairs)
     rows = [

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from mnist_bench.core.types import Record
-from mnist_bench.report._learning import (
+from mnist_bench.analysis.learning import (
     accuracy_after,
     best_epoch,
     first_epoch_at,
@@ -12,6 +11,7 @@ from mnist_bench.report._learning import (
     unlike,
     watched,
 )
+from mnist_bench.core.types import Record
 from mnist_bench.report._table import Cell, Column, Quantity, Table, Unit, ViewOptions
 
 ORDER = 4

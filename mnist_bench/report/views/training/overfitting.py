@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterator, Sequence
 
+from mnist_bench.analysis.learning import best_epoch, lowest_loss_epoch, watched
 from mnist_bench.core.types import Record, Tally
-from mnist_bench.report._learning import best_epoch, lowest_loss_epoch, watched
 from mnist_bench.report._table import Cell, Column, Quantity, Table, Unit, ViewOptions
 
 ORDER = 3

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
+from mnist_bench.analysis.learning import images_per_second, training_s
 from mnist_bench.core.types import Record
 from mnist_bench.report._commands import resume_command
-from mnist_bench.report._learning import images_per_second, training_s
 from mnist_bench.report._table import Cell, Column, Quantity, Table, Unit, ViewOptions
 
 ORDER = 1

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from mnist_bench import store
-from mnist_bench.bench import gate, self_test
+from mnist_bench.analysis import gate as gates
+from mnist_bench.analysis import self_test
+from mnist_bench.analysis.comparison import compare_records, compare_rows, fastest
+from mnist_bench.bench import gate
 from mnist_bench.bench.blocks import Contender, Outcome
-from mnist_bench.bench.comparison import compare_records, compare_rows, fastest
-from mnist_bench.core.bench_types import BenchPlan, BenchRecord, GateRecord, HalfWidth, Row, SelfTestRecord
+from mnist_bench.core.bench_types import BenchPlan, GateRecord, HalfWidth, InferenceBenchRecord, Row, SelfTestRecord
 from mnist_bench.core.errors import BadInput, MeasurementFailed, UnlikeMachines
 from tests.bench import made
 
@@ -28,7 +29,7 @@ def noisy(factor: float = 1.0, blocks: int = 12, seed: int = 0) -> list[float]:
     return [0.01 * factor * math.exp(effect) for effect in generator.normal(0, 0.01, blocks)]
 
 
-def whole(factor: float = 1.0, seed: int = 0) -> BenchRecord:
+def whole(factor: float = 1.0, seed: int = 0) -> InferenceBenchRecord:
     names = ("onnxruntime", "torch-eager", "torchscript")
     rows = [made.row(noisy(factor, seed=seed + n), made.configuration(name)) for n, name in enumerate(names)]
     return made.record(rows)
@@ -103,28 +104,28 @@ def gate_record(ratio: float, reference: str = "other", blocks: int = 20, **chan
         made.row(noisy(ratio, blocks, seed=1), made.configuration(batch=batch), side="candidate") for batch in (1, 8)
     ] + [made.row(noisy(1.0, blocks, seed=2), made.configuration(batch=batch), side="baseline") for batch in (1, 8)]
     plan = BenchPlan(blocks=blocks, batch_sizes=(1, 8), threads=(1,), baseline=reference)
-    made_record = made.record(rows, GateRecord, plan=plan, **changed)
+    made_record = made.record_of(GateRecord, rows, plan=plan, **changed)
     assert isinstance(made_record, GateRecord)
     return made_record
 
 
 def test_a_gate_pairs_its_sides_by_configuration() -> None:
-    found = gate.judged(gate_record(1.1))
+    found = gates.judged(gate_record(1.1))
     assert [(one.candidate.side, one.baseline.side, one.verdict) for one in found] == [
         ("candidate", "baseline", "SLOWER")
     ] * 2
-    assert {one.verdict for one in gate.judged(gate_record(1.0))} <= {"EQUIVALENT", "INCONCLUSIVE"}
+    assert {one.verdict for one in gates.judged(gate_record(1.0))} <= {"EQUIVALENT", "INCONCLUSIVE"}
 
 
 def test_only_what_a_second_measurement_confirms_is_slower() -> None:
     slow = gate_record(1.1)
-    assert gate.confirmed(slow) == []
+    assert gates.confirmed(slow) == []
     same = replace(slow, confirmation=plain(gate_record(1.0)))
-    assert gate.confirmed(same) == []
+    assert gates.confirmed(same) == []
     again = replace(slow, confirmation=plain(gate_record(1.1)))
-    assert len(gate.confirmed(again)) == 2
+    assert len(gates.confirmed(again)) == 2
     only_one = replace(slow, confirmation=plain(gate_record(1.1)), rows=tuple(r for r in slow.rows if is_small(r)))
-    assert [one.candidate.configuration.batch_size for one in gate.confirmed(only_one)] == [1]
+    assert [one.candidate.configuration.batch_size for one in gates.confirmed(only_one)] == [1]
 
 
 def is_small(row: Row) -> bool:
@@ -133,19 +134,19 @@ def is_small(row: Row) -> bool:
 
 def test_what_a_thing_against_itself_shows_counts_as_equivalent() -> None:
     close = gate_record(1.03)
-    assert {found.verdict for found in gate.judged(close)} == {"SLOWER"}
+    assert {found.verdict for found in gates.judged(close)} == {"SLOWER"}
     wide = replace(close, half_widths=(HalfWidth(target="onnxruntime", threads=1, batch_size=8, relative=0.06),))
-    assert [(found.delta, found.verdict) for found in gate.judged(wide)] == [(0.02, "SLOWER"), (0.06, "EQUIVALENT")]
+    assert [(found.delta, found.verdict) for found in gates.judged(wide)] == [(0.02, "SLOWER"), (0.06, "EQUIVALENT")]
     other = replace(close, half_widths=(HalfWidth(target="torch-eager", threads=1, batch_size=8, relative=0.06),))
-    assert {found.delta for found in gate.judged(other)} == {0.02}
+    assert {found.delta for found in gates.judged(other)} == {0.02}
 
 
-def test_a_self_test_counts_on_its_own_machine_alone(tmp_path: Path) -> None:
-    assert self_test.half_widths(tmp_path, made.ENVIRONMENT) == ()
-    store.save(tmp_path, copies(0.1))
-    (found,) = self_test.half_widths(tmp_path, made.ENVIRONMENT)
-    assert found.relative == self_test.resolutions(copies(0.1))[0].half_width
-    assert self_test.half_widths(tmp_path, replace(made.ENVIRONMENT, cores=64)) == ()
+def test_a_self_test_counts_on_its_own_machine_alone() -> None:
+    assert self_test.half_widths(None, made.ENVIRONMENT) == ()
+    saved = copies(0.1)
+    (found,) = self_test.half_widths(saved, made.ENVIRONMENT)
+    assert found.relative == self_test.resolutions(saved)[0].half_width
+    assert self_test.half_widths(saved, replace(made.ENVIRONMENT, cores=64)) == ()
 
 
 def test_a_baseline_is_a_runtime_a_run_or_a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +173,7 @@ def test_a_baseline_is_a_runtime_a_run_or_a_command(tmp_path: Path, monkeypatch:
         gate.resolve("nothing-of-the-kind", subject)
 
 
-def plain(record: GateRecord) -> BenchRecord:
+def plain(record: GateRecord) -> InferenceBenchRecord:
     return made.record(record.rows, plan=record.plan)
 
 
@@ -183,7 +184,7 @@ def test_another_runtime_as_baseline_is_paired_by_precision_or_with_float32() ->
         made.row(noisy(), made.configuration("torch-eager"), side="baseline"),
     ]
     plan = BenchPlan(blocks=12, batch_sizes=(1,), threads=(1,), baseline="torch-eager")
-    found = gate.pairs(made.record(rows, plan=plan))
+    found = gates.pairs(made.record(rows, plan=plan))
     assert [(one.configuration.target, other.configuration.target) for one, other in found] == [
         ("onnxruntime", "torch-eager"),
         ("onnxruntime int8", "torch-eager"),
@@ -192,29 +193,29 @@ def test_another_runtime_as_baseline_is_paired_by_precision_or_with_float32() ->
 
 def test_sides_without_a_common_configuration_are_an_error() -> None:
     rows = [made.row(noisy(), side="candidate"), made.row(noisy(), made.configuration("torchscript"), side="baseline")]
-    record = made.record(rows, GateRecord)
+    record = made.record_of(GateRecord, rows)
     assert isinstance(record, GateRecord)
     with pytest.raises(MeasurementFailed, match="share no configuration that could be measured"):
-        gate.judged(record)
+        gates.judged(record)
 
 
 def test_what_one_side_lacks_is_named() -> None:
     complete = gate_record(1.0)
-    assert gate.unpaired(complete) == []
+    assert gates.unpaired(complete) == []
     lost = replace(complete, rows=complete.rows[:3])
-    assert gate.unpaired(lost) == ["candidate: onnxruntime"]
+    assert gates.unpaired(lost) == ["candidate: onnxruntime"]
     lost = replace(complete, rows=complete.rows[1:])
-    assert gate.unpaired(lost) == ["baseline: onnxruntime"]
+    assert gates.unpaired(lost) == ["baseline: onnxruntime"]
     slow = gate_record(1.1)
     half = replace(slow, confirmation=plain(replace(slow, rows=slow.rows[1:3])))
-    assert gate.unpaired(half) == ["onnxruntime, a second time"] * 2
-    assert gate.unpaired(replace(slow, confirmation=plain(slow))) == []
+    assert gates.unpaired(half) == ["onnxruntime, a second time"] * 2
+    assert gates.unpaired(replace(slow, confirmation=plain(slow))) == []
 
 
 def test_the_contenders_of_a_second_measurement_are_found_on_any_device() -> None:
     slow = gate_record(1.1)
     moved = [replace(row, configuration=replace(row.configuration, device="cuda:0")) for row in slow.rows]
-    found = gate.judged(replace(slow, rows=tuple(moved)))
+    found = gates.judged(replace(slow, rows=tuple(moved)))
     contenders = [Contender(side, "onnxruntime", never) for side in ("candidate", "baseline")]
     assert gate._contenders_of(found, contenders) == contenders
 
@@ -242,7 +243,7 @@ def copies(spread: float, seed: int = 0) -> SelfTestRecord:
         made.row((0.01 * phases * np.exp(generator.normal(0, spread, 20))).tolist(), side=f"copy {number}")
         for number in range(4)
     ]
-    made_record = made.record(rows, SelfTestRecord)
+    made_record = made.record_of(SelfTestRecord, rows)
     assert isinstance(made_record, SelfTestRecord)
     return made_record
 

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from mnist_bench.bench.summary import alarms, floor_s, summarise, unsteady
+from mnist_bench.analysis.timing import alarms, floor_s, summarise, unsteady
 from mnist_bench.core.architecture import (
     LAYERS,
     PARAMETERS,
@@ -11,7 +11,7 @@ from mnist_bench.core.architecture import (
     operations,
     training_products,
 )
-from mnist_bench.core.bench_types import TRAINING_FORMAT, Bandwidth, Block
+from mnist_bench.core.bench_types import Bandwidth, Block
 from mnist_bench.model import Network, count_parameters
 from tests.bench import made
 
@@ -82,12 +82,12 @@ def test_no_floor_is_claimed_where_no_limit_was_measured() -> None:
     limits = (made.limits(),)
     assert floor_s(made.row([1.0], made.configuration(precision="int8")), limits) is None
     assert floor_s(made.row([1.0], made.configuration(threads=2)), limits) is None
-    assert floor_s(made.row([1.0], made.configuration("null", format="null")), limits) is None
+    assert floor_s(made.row([1.0], made.configuration("null", format=""), kind="null"), limits) is None
 
 
 def test_the_floor_of_training_is_products_plus_adam() -> None:
     limits = (made.limits(flop_per_s=1e11, bytes_per_s=1e10),)
-    row = made.row([1.0], made.configuration("eager", batch=128, format=TRAINING_FORMAT))
+    row = made.row([1.0], made.configuration("eager", batch=128, format=""), kind="training")
     row = replace(row, samples=(replace(row.samples[0], images=60_000),))
     expected = 468.75 * operations(training_products(128)) / 1e11 + 469 * 7 * PARAMETERS * 4 / 1e10
     assert floor_s(row, limits) == pytest.approx(expected)
@@ -97,7 +97,9 @@ def test_training_at_another_batch_size_is_held_against_the_best_rate() -> None:
     slow = made.limits(flop_per_s=1e10)
     large = replace(slow.matrix_rates[0], purpose="large", flop_per_s=4e10)
     limits = (replace(slow, matrix_rates=(*slow.matrix_rates, large)),)
-    rows = [made.row([1.0], made.configuration("eager", batch=batch, format=TRAINING_FORMAT)) for batch in (128, 256)]
+    rows = [
+        made.row([1.0], made.configuration("eager", batch=batch, format=""), kind="training") for batch in (128, 256)
+    ]
     rows = [replace(row, samples=(replace(row.samples[0], images=256),)) for row in rows]
     at_128, at_256 = (floor_s(row, limits) or 0.0 for row in rows)
     assert 2 * operations(training_products(128)) / 1e10 < at_128

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mnist_bench.analysis import seeds
 from mnist_bench.core.kinds import Activation
 from mnist_bench.core.stats import Interval
 from mnist_bench.core.study_types import SeedResult, StudyRecord
-from mnist_bench.study import statistics
 
 Z_95 = 1.96  # two-sided 95% quantile of the normal distribution
 
@@ -123,7 +123,7 @@ def paired(record: StudyRecord) -> Paired | None:
         second=record.activations[1],
         seeds=tuple(one.seed for one, _ in pairs),
         accuracy=spread(differences),
-        p=statistics.p_of_no_difference(differences),
+        p=seeds.p_of_no_difference(differences),
         image_error=_image_error(pairs, record.dataset.test_images),
         test_images=record.dataset.test_images,
     )
@@ -144,8 +144,8 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(
         values=tuple(values),
         mean=float(np.mean(values)),
-        deviation=statistics.standard_deviation(values),
-        interval=statistics.mean_interval(values),
+        deviation=seeds.standard_deviation(values),
+        interval=seeds.mean_interval(values),
     )
 
 
@@ -162,8 +162,8 @@ def _arm(activation: Activation, results: Sequence[SeedResult], level: float) ->
             level=level,
             runs=len(epochs),
             reached=sum(map(math.isfinite, epochs)),
-            median=statistics.median(epochs),
-            interval=statistics.median_interval(epochs),
+            median=seeds.median(epochs),
+            interval=seeds.median_interval(epochs),
         ),
         sampling_error=math.sqrt(accuracy.mean * (1 - accuracy.mean) / images),
         test_images=images,

@@ -1,7 +1,7 @@
 """What a benchmark's raw samples say: functions over the saved record."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -14,7 +14,7 @@ from mnist_bench.core.architecture import (
     operations,
     training_products,
 )
-from mnist_bench.core.bench_types import TRAINING_FORMAT, BenchRecord, Limits, Row
+from mnist_bench.core.bench_types import BenchRecord, Limits, Row
 
 RESOLVED = 100
 """A median below so many times the clock's own cost is unresolved."""
@@ -68,11 +68,32 @@ class Summary:
         return None if self.floor_s is None or self.unresolved else self.floor_s / self.p50
 
 
-def rows_of(record: BenchRecord, *, training: bool) -> list[Row]:
-    """Return the rows of training engines, or of runtimes, by batch size and threads; none that is a side."""
+def timed_calls(record: BenchRecord) -> list[Row]:
+    """Return the rows whose times are of calls: those of runtimes, by batch size and threads; none that is a side."""
+    return [row for row in _plain(record) if row.kind != "training"]
+
+
+def timed_epochs(record: BenchRecord) -> list[Row]:
+    """Return the rows whose times are of epochs: those of training engines, by batch size and threads."""
+    return [row for row in _plain(record) if row.kind == "training"]
+
+
+def _plain(record: BenchRecord) -> list[Row]:
     own = [row for row in record.rows if row.samples and not row.side]
-    own.sort(key=lambda row: (row.configuration.batch_size, row.configuration.threads))
-    return [row for row in own if (row.configuration.format == TRAINING_FORMAT) is training]
+    return sorted(own, key=lambda row: (row.configuration.batch_size, row.configuration.threads))
+
+
+def groups(rows: Iterable[Row]) -> dict[tuple[int, int], list[Row]]:
+    """Group rows by batch size and number of threads: what can be compared with each other."""
+    found: dict[tuple[int, int], list[Row]] = {}
+    for row in rows:
+        found.setdefault((row.configuration.batch_size, row.configuration.threads), []).append(row)
+    return found
+
+
+def place_name(batch_size: int, threads: int) -> str:
+    """Name a group of rows: `batch 1, 2 threads`."""
+    return f"batch {batch_size:,}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def row_name(row: Row) -> str:
@@ -122,9 +143,9 @@ def floor_s(row: Row, limits: Sequence[Limits]) -> float | None:
     at the best rate for others, plus Adam's seven passes over the parameters.
     """
     own = [found for found in limits if found.threads == row.configuration.threads]
-    if not own or row.configuration.format == "null" or row.configuration.precision not in WEIGHT_BYTES:
+    if not own or row.kind == "null" or row.configuration.precision not in WEIGHT_BYTES:
         return None
-    return _training_floor_s(row, own) if row.configuration.format == TRAINING_FORMAT else _inference_floor_s(row, own)
+    return _training_floor_s(row, own) if row.kind == "training" else _inference_floor_s(row, own)
 
 
 def _inference_floor_s(row: Row, limits: Sequence[Limits]) -> float | None:
@@ -172,7 +193,7 @@ def block_effects(rows: Sequence[Row]) -> list[float]:
 def alarms(record: BenchRecord) -> list[str]:
     """Say of each row that beat the machine's limit that it did: no number of it can be believed."""
     return [
-        f"ALARM: {row_name(row)}, batch {row.configuration.batch_size:,}, {row.configuration.threads} thread(s): "
+        f"ALARM: {row_name(row)}, {place_name(row.configuration.batch_size, row.configuration.threads)}: "
         f"{share:.0%} of the machine's limit, which cannot be. Either the limit was probed while the machine was "
         f"slower, or what was timed is not this network: measure again when it is quiet."
         for row in record.rows

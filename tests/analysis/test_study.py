@@ -5,9 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from mnist_bench import study
+from mnist_bench.analysis import seeds, study
 from mnist_bench.report._study import verdict
-from mnist_bench.study import statistics
 from tests.study import made
 
 
@@ -25,7 +24,7 @@ def test_one_seed_has_no_interval() -> None:
     (arm,) = study.arms(made.record([made.result()]), 0.97)
     assert arm.accuracy.deviation is None
     assert arm.accuracy.interval is None
-    assert statistics.p_of_no_difference([0.1]) is None
+    assert seeds.p_of_no_difference([0.1]) is None
 
 
 def test_the_last_epoch_counts_and_never_the_best() -> None:
@@ -60,9 +59,9 @@ def test_differences_that_do_not_vary_tell_nothing_of_other_seeds(pairs: int) ->
     shares = [((356 - seed) / 360, (355 - seed) / 360) for seed in range(pairs)]
     differences = [before - after for before, after in shares]
     assert len(set(differences)) > 1
-    assert statistics.standard_deviation(differences) == 0
-    assert statistics.mean_interval(differences) is None
-    assert statistics.p_of_no_difference(differences) is None
+    assert seeds.standard_deviation(differences) == 0
+    assert seeds.mean_interval(differences) is None
+    assert seeds.p_of_no_difference(differences) is None
     counts = (("relu", 30), ("sigmoid", 40))
     alike = [made.result(one, seed, wrong=range(count)) for one, count in counts for seed in (0, 1)]  # type: ignore[arg-type]
     found = study.paired(made.record(alike))
@@ -72,7 +71,7 @@ def test_differences_that_do_not_vary_tell_nothing_of_other_seeds(pairs: int) ->
 
 
 def test_the_paired_t_test_gives_the_known_p() -> None:
-    assert statistics.p_of_no_difference([-0.02, -0.01, -0.03]) == pytest.approx(0.0741799, rel=1e-5)
+    assert seeds.p_of_no_difference([-0.02, -0.01, -0.03]) == pytest.approx(0.0741799, rel=1e-5)
 
 
 def test_the_error_over_images_is_that_of_the_images_that_differ() -> None:
@@ -94,11 +93,11 @@ def test_the_intervals_hold_what_they_promise() -> None:
     means = medians = 0
     for _ in range(400):
         sample = generator.normal(0.98, 0.002, 8)
-        interval = statistics.mean_interval(sample.tolist())
+        interval = seeds.mean_interval(sample.tolist())
         assert interval is not None
         means += interval.low <= 0.98 <= interval.high
         epochs = 2 + generator.geometric(0.4, 8)  # the median is 4
-        around = statistics.median_interval(epochs.tolist())
+        around = seeds.median_interval(epochs.tolist())
         assert around is not None
         medians += around.low <= 4 <= around.high
     assert 362 <= means <= 398
@@ -107,5 +106,5 @@ def test_the_intervals_hold_what_they_promise() -> None:
 
 def test_the_simulation_can_fail() -> None:
     generator = np.random.default_rng(7)
-    narrow = [statistics.mean_interval(generator.normal(0.98, 0.002, 8).tolist(), confidence=0.8) for _ in range(400)]
+    narrow = [seeds.mean_interval(generator.normal(0.98, 0.002, 8).tolist(), confidence=0.8) for _ in range(400)]
     assert sum(one is not None and one.low <= 0.98 <= one.high for one in narrow) < 362

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mnist_bench.bench.session import machine_differences
-from mnist_bench.bench.summary import process_medians, summarise
+from mnist_bench.analysis.machines import machine_differences
+from mnist_bench.analysis.timing import groups, process_medians, summarise
 from mnist_bench.core import stats
 from mnist_bench.core.bench_types import BenchRecord, HalfWidth, Row
 from mnist_bench.core.errors import BadInput, UnlikeMachines
@@ -115,7 +115,7 @@ def _estimate(candidate: Row, baseline: Row, confidence: float) -> stats.Estimat
 def takes_part(record: BenchRecord, row: Row) -> bool:
     """Tell whether a row can be the fastest, or be beaten: it has all blocks and the clock resolves it."""
     whole = len(row.samples) == len(record.blocks) > 0
-    return whole and row.configuration.format != "null" and not summarise(record, row).unresolved
+    return whole and row.kind != "null" and not summarise(record, row).unresolved
 
 
 def can_tell(record: BenchRecord, rows: Sequence[Row]) -> bool:
@@ -129,11 +129,7 @@ def fastest(record: BenchRecord) -> Iterator[Row]:
 
     Rows that lack a block, or that the clock does not resolve, do not take part, nor does a group of one.
     """
-    groups: dict[tuple[int, int], list[Row]] = {}
-    for row in record.rows:
-        if takes_part(record, row):
-            groups.setdefault((row.configuration.batch_size, row.configuration.threads), []).append(row)
-    for rows in groups.values():
+    for rows in groups(row for row in record.rows if takes_part(record, row)).values():
         best = min(rows, key=lambda row: sorted(process_medians(row).values())[len(row.samples) // 2])
         others = [(best, row) for row in rows if row is not best]
         if others and all(compared.verdict == "FASTER" for compared in compare_rows(others)):

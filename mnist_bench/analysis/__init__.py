@@ -1,0 +1,1 @@
+"""What saved records say: functions over them, without torch, files or clocks."""
