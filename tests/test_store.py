@@ -321,3 +321,32 @@ def test_two_processes_do_not_write_one_run(folder: Path) -> None:
     assert "another process" in str(complaints[0])
     second()
     assert len(complaints) == 1
+
+
+def test_what_was_declared_goes_when_the_run_is_replaced(folder: Path, record: Record) -> None:
+    store.declare(folder, "figures/*.svg", "page.html")
+    store.declare(folder, "figures/*.svg", "log/*/summary.txt")
+    for name in ("figures/a.svg", "figures/mine.txt", "page.html", "log/one/summary.txt", "log/one/other.txt"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("made")
+    store.save_checkpoint(folder, record, ARRAYS, ARRAYS)
+    left = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert {name for name in left if not name.endswith((".safetensors", ".json"))} == {
+        ".derived",
+        "figures/mine.txt",
+        "log/one/other.txt",
+    }
+
+
+def test_nothing_outside_of_the_folder_is_removed_whatever_its_list_says(folder: Path, record: Record) -> None:
+    outside = folder.parent / "precious"
+    outside.mkdir()
+    kept = [outside / "a.svg", outside / "b.svg"]
+    for path in kept:
+        path.write_text("precious")
+    (folder / "figures").symlink_to(outside)
+    lines = ("../precious/*", str(outside / "*"), "figures/*", "figures/../*", "", "/", "*", "**", "**/*", "\x00")
+    (folder / ".derived").write_bytes("\n".join(lines).encode())
+    store.save_checkpoint(folder, record, ARRAYS, ARRAYS)
+    assert [path.read_text() for path in kept] == ["precious"] * 2
+    assert store.load_record(folder).checkpoint

@@ -20,10 +20,10 @@ from mnist_bench.bench.blocks import Contender
 from mnist_bench.bench.session import Subject, Told, begin, finish, new_record
 from mnist_bench.core.bench_types import NULL, BenchPlan, GateRecord, InferenceBenchRecord, SelfTestRecord
 from mnist_bench.core.errors import BadInput, MnistBenchError
+from mnist_bench.core.kinds import PROGRAM
 from mnist_bench.core.types import Absent, target_name
 
 IDENTIFY_S = 120
-PROGRAM = "mnist-bench"
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,7 @@ def _kept(
     if "summary" not in found:
         raise RecordDamaged("LoadGen left no summary: run it again")
     place.mkdir(parents=True, exist_ok=True)
+    store.declare(folder, f"{FOLDER}/*/{SUMMARY}", f"{FOLDER}/*/{DETAIL}")
     for name, file in (("summary", SUMMARY), ("detail", DETAIL)):
         store.write_atomically(place / file, found[name].tobytes() if name in found else b"")
     return parse_summary((place / SUMMARY).read_text(encoding="utf-8")), place / SUMMARY

@@ -16,7 +16,9 @@ from mnist_bench.bench.session import Subject
 from mnist_bench.cli._options import hosts_of
 from mnist_bench.cli._output import newest_run, print_tables, write_json, write_text
 from mnist_bench.cli._progress import processes_display, tell
+from mnist_bench.core import commands
 from mnist_bench.core.bench_types import (
+    QUICK_BLOCKS,
     BenchPlan,
     BenchRecord,
     GateRecord,
@@ -36,7 +38,7 @@ from mnist_bench.core.errors import (
     Unreachable,
 )
 
-QUICK_BLOCKS, BLOCKS, GATE_BLOCKS = 6, 12, 20
+BLOCKS, GATE_BLOCKS = 12, 20
 FEW_BATCH_SIZES, BATCH_SIZES = (1, 128), (1, 32, 128, 1024)
 KINDS: dict[str, tuple[type[BenchRecord], ...]] = {
     "inference": (InferenceBenchRecord,),
@@ -124,11 +126,11 @@ def _stamp(subject: Subject, kind: type[BenchRecord]) -> int | None:
 
 def _resumption(subject: Subject, given: Given) -> str:
     """Return the command that goes on with what was stopped."""
-    work = "" if given["works"] == "inference" else f" --{given['works']}"
-    mode = " --gate" if given["gate"] else " --self-test" if given["self_test"] else ""
-    data_dir = f" --data-dir {subject.data_dir}" if subject.data_dir else ""
-    busy = " --allow-busy" if given["allow_busy"] else ""
-    return f"mnist-bench bench{work}{mode} {store.options(subject.folder)}{data_dir}{busy} --resume"
+    work = () if given["works"] == "inference" else (f"--{given['works']}",)
+    mode = ("--gate",) if given["gate"] else ("--self-test",) if given["self_test"] else ()
+    data_dir = ("--data-dir", str(subject.data_dir)) if subject.data_dir else ()
+    busy = ("--allow-busy",) if given["allow_busy"] else ()
+    return commands.on_run("bench", subject.folder, *work, *mode, *data_dir, *busy, "--resume")
 
 
 def gate(subject: Subject, given: Given) -> None:

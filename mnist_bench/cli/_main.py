@@ -14,10 +14,9 @@ import click
 import mnist_bench
 from mnist_bench import cli
 from mnist_bench.core import plugins
-from mnist_bench.core.errors import MnistBenchError
+from mnist_bench.core.errors import BUG, CTRL_C, ENVIRONMENT, SIGNALLED, USAGE, MnistBenchError
+from mnist_bench.core.kinds import PROGRAM
 
-PROGRAM = "mnist-bench"
-USAGE_ERROR, ENVIRONMENT, BUG, CTRL_C = 2, 3, 70, 130
 SHOWN_VERSIONS = ("torch", "torchvision", "onnx", "onnxruntime")
 
 
@@ -80,7 +79,7 @@ def main() -> NoReturn:
 
 def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
     """Leave by the way of an exception, so that child processes and temporary files are cleaned up."""
-    raise SystemExit(128 + number)
+    raise SystemExit(SIGNALLED + number)
 
 
 def run(arguments: list[str]) -> int:
@@ -89,7 +88,7 @@ def run(arguments: list[str]) -> int:
         status = group.main(arguments, prog_name=PROGRAM, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
-        return USAGE_ERROR
+        return USAGE
     except BaseException as error:  # noqa: BLE001 the last door, Ctrl-C included
         if os.environ.get("MNIST_BENCH_DEBUG"):
             traceback.print_exc()
@@ -103,7 +102,7 @@ def _explain(error: BaseException) -> tuple[str, int]:
         case MnistBenchError():
             return str(error), error.exit_code
         case click.ClickException():
-            return _usage(error), USAGE_ERROR
+            return _usage(error), USAGE
         case KeyboardInterrupt() | click.Abort():
             return "stopped", CTRL_C
         case OSError():

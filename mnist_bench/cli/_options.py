@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from mnist_bench.core.kinds import Precision
+from mnist_bench.core.kinds import DEFAULT_CONVERGENCE_AT, DEFAULT_OUT, Precision
 
 if TYPE_CHECKING:
     from mnist_bench.hosts import Host
@@ -76,7 +76,7 @@ def seeds(_context: click.Context, _parameter: click.Parameter, text: str | None
 out = click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path("exports"),
+    default=DEFAULT_OUT,
     show_default=True,
     help="Folder of the run folders.",
 )
@@ -111,7 +111,7 @@ learning_rate = click.option(
 convergence_at = click.option(
     "--convergence-at",
     type=Finite(0, 1, min_open=True),
-    default=0.97,
+    default=DEFAULT_CONVERGENCE_AT,
     show_default=True,
     help="Validation accuracy that counts as converged.",
 )

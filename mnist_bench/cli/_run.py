@@ -11,7 +11,7 @@ from mnist_bench.cli._output import say
 from mnist_bench.cli._progress import configurations_display, processes_display, tell
 from mnist_bench.core import torchrun
 from mnist_bench.core.child import ChildFailed
-from mnist_bench.core.errors import BadInput, Interrupted, MnistBenchError
+from mnist_bench.core.errors import SIGNALLED, BadInput, Interrupted, MnistBenchError
 from mnist_bench.core.types import Configuration, Record
 
 Given = dict[str, Any]
@@ -64,7 +64,9 @@ def carry_out(given: Given, explicit: set[str]) -> None:
         records = [_train.train_one(activation, given, explicit, training.ALONE) for activation in activations]
         errors = [error for record in records for error in _finish(record, given)]
         folders = [store.run_folder(given["out"], record.name) for record in records]
-        page = workflow.write_page(folders, given["data_dir"], report.ViewOptions(given["convergence_at"]))
+        page = workflow.write_page(
+            folders, given["data_dir"], report.ViewOptions(given["convergence_at"], given["out"])
+        )
     say(f"{page}\n")
     if errors:
         reasons = "; ".join(map(str, errors))
@@ -92,8 +94,8 @@ def _resumable() -> Iterator[None]:
     try:
         yield
     except Interrupted as stopped:
-        raise Interrupted(words, stopped.exit_code - 128) from stopped
+        raise Interrupted(words, stopped.exit_code - SIGNALLED) from stopped
     except KeyboardInterrupt as stopped:
         raise Interrupted(words, 2) from stopped
     except SystemExit as stopped:
-        raise Interrupted(words, int(stopped.code or 128) - 128) from stopped
+        raise Interrupted(words, int(stopped.code or SIGNALLED) - SIGNALLED) from stopped

@@ -7,6 +7,7 @@ from mnist_bench import data, environment, report, store, study, training
 from mnist_bench.cli._output import print_tables, say, write_json
 from mnist_bench.cli._progress import study_display, tell
 from mnist_bench.cli._signals import stop_on_signal
+from mnist_bench.core.commands import on_study
 from mnist_bench.core.errors import BadInput, StudyIncomplete
 from mnist_bench.core.kinds import Activation
 from mnist_bench.core.study_types import BATCHED, SeedFailure, StudyRecord
@@ -109,16 +110,16 @@ def _show(record: StudyRecord, given: Given) -> None:
     if given["json_path"]:
         write_json([record], given["json_path"])
     if not given["quiet"] and given["json_path"] != Path("-"):
-        options = report.ViewOptions(given["convergence_at"])
+        options = report.ViewOptions(given["convergence_at"], given["out"])
         print_tables("rich", report.study_tables(record, options))
-        again = store.options(given["out"] / record.name, StudyRecord)
-        say(f"Saved in {given['out']}. These tables again: mnist-bench report {again}\n")
+        again = on_study(given["out"] / record.name, command="report")
+        say(f"Saved in {given['out']}. These tables again: {again}\n")
 
 
 def _judge(record: StudyRecord, folder: Path) -> None:
     """Raise where a training came to no result."""
     if record.failures:
-        remedy = f"try them again with mnist-bench study {store.options(folder, StudyRecord)} --resume"
+        remedy = f"try them again with {on_study(folder, '--resume')}"
         named = "; ".join(map(_described, record.failures[:NAMED])) + ("; …" if len(record.failures) > NAMED else "")
         codes = {failure.exit_code for failure in record.failures}
         raise StudyIncomplete(

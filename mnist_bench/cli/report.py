@@ -61,7 +61,7 @@ def command(
         report.gather([store.run_folder(out, name) for name in chosen]),
         studies=report.gather_studies([store.study_folder(out, name) for name in dict.fromkeys(studies)]),
     )
-    options = report.ViewOptions(convergence_at)
+    options = report.ViewOptions(convergence_at, out)
     if figures:
         for drawn in report.draw_figures(_with_images(material, data_dir), out):
             click.echo(str(drawn))

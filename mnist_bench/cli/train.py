@@ -70,13 +70,14 @@ def _conclude(records: "Sequence[Record]", given: dict[str, Any]) -> None:
 
 def _show(records: "Sequence[Record]", given: dict[str, Any]) -> None:
     """Print the tables, or the record, or both, as asked for."""
-    from mnist_bench import report, store
+    from mnist_bench import report
     from mnist_bench.cli._output import print_tables, say, write_json
+    from mnist_bench.core.commands import line
 
     if not given["quiet"] and given["json_path"] != Path("-"):
-        print_tables("rich", report.tables(records, report.ViewOptions(given["convergence_at"])))
-        names = " ".join(f"--run {record.name}" for record in records)
-        again = f"mnist-bench report {names}{store.out_option(given['out'])}"
+        print_tables("rich", report.tables(records, report.ViewOptions(given["convergence_at"], given["out"])))
+        names = [word for record in records for word in ("--run", record.name)]
+        again = line("report", *names, out=given["out"])
         say(f"Saved in {given['out']}. These tables again: {again}\n")
     if given["json_path"]:
         write_json(records, given["json_path"])

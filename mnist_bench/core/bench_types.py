@@ -71,6 +71,10 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     timer_s: Duration
 
 
+QUICK_BLOCKS = 6
+"""How many blocks `bench --quick` measures: the fewest that give a 95% interval."""
+
+
 class BenchPlan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to measure, fixed before it begins.
 

@@ -15,11 +15,9 @@ from typing import TypeVar
 import msgspec
 
 from mnist_bench.core import process
-from mnist_bench.core.errors import EnvironmentProblem, MnistBenchError
+from mnist_bench.core.errors import BUG, ENVIRONMENT, MnistBenchError
 
 T = TypeVar("T")
-
-BUG = MnistBenchError.exit_code
 
 
 class ChildFailed(MnistBenchError):
@@ -95,9 +93,7 @@ def call(
     except subprocess.TimeoutExpired as error:
         raise ChildFailed(f"it took longer than {time_limit_s:g} s and was stopped", died_exit_code) from error
     except OSError as error:
-        raise ChildFailed(
-            f"{sys.executable} cannot be started: {error.strerror}", EnvironmentProblem.exit_code
-        ) from error
+        raise ChildFailed(f"{sys.executable} cannot be started: {error.strerror}", ENVIRONMENT) from error
     try:
         answer = msgspec.json.decode(out, type=Answer)
     except msgspec.DecodeError as error:
@@ -142,7 +138,7 @@ def _answer(name: str, question: bytes) -> Answer:
     except MnistBenchError as error:
         return Answer(error=str(error), exit_code=error.exit_code)
     except MemoryError:
-        return Answer(error="it ran out of the memory it may use", exit_code=EnvironmentProblem.exit_code)
+        return Answer(error="it ran out of the memory it may use", exit_code=ENVIRONMENT)
     except Exception as error:  # noqa: BLE001 the last door of this process
         return Answer(error=f"{type(error).__name__}: {error}")
 

@@ -32,17 +32,21 @@
 A message is one line that says what happened, to what, and what to do next.
 """
 
+CHECK_FAILED, USAGE, ENVIRONMENT, BUG, CTRL_C = 1, 2, 3, 70, 130
+SIGNALLED = 128
+"""A process that a signal ends exits with this and the signal's number, as shells have it."""
+
 
 class MnistBenchError(Exception):
     """Base of all errors raised on purpose; `exit_code` is what the command ends with."""
 
-    exit_code = 70
+    exit_code = BUG
 
 
 class CheckFailed(MnistBenchError):
     """Something was measured and is not as required."""
 
-    exit_code = 1
+    exit_code = CHECK_FAILED
 
 
 class TrainingDiverged(CheckFailed):
@@ -68,7 +72,7 @@ class Slower(CheckFailed):
 class BadInput(MnistBenchError, ValueError):
     """What was asked for, or given, is wrong."""
 
-    exit_code = 2
+    exit_code = USAGE
 
 
 class DataDamaged(BadInput):
@@ -98,7 +102,7 @@ class UnlikeMachines(BadInput):
 class EnvironmentProblem(MnistBenchError):
     """This machine lacks something that the work needs."""
 
-    exit_code = 3
+    exit_code = ENVIRONMENT
 
 
 class DataUnavailable(EnvironmentProblem):
@@ -154,7 +158,7 @@ class Interrupted(MnistBenchError):
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
-        self.exit_code = 128 + signal_number
+        self.exit_code = SIGNALLED + signal_number
 
 
 class FailedElsewhere(MnistBenchError):

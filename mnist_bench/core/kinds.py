@@ -1,7 +1,13 @@
 """Words that every room uses, in a module without dependencies: a worker starts with these and NumPy alone."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
+
+PROGRAM = "mnist-bench"
+DEFAULT_OUT = Path("exports")
+DEFAULT_CONVERGENCE_AT = 0.97
+"""The validation accuracy, as a share, that counts as converged."""
 
 Activation = Literal["relu", "sigmoid"]
 Validation = Literal["test", "holdout"]

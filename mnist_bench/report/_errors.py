@@ -9,10 +9,10 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_bench.core.commands import resume_command
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import FinalMeasurement, Predictions, Record
 from mnist_bench.data import Dataset
-from mnist_bench.report._commands import resume_command
 from mnist_bench.report._material import Material
 
 Nearest = dict[int, tuple[int, float]]

@@ -45,6 +45,7 @@ def draw_figures(material: Material, out: Path) -> Iterator[Path | Skipped]:
         if isinstance(picture, Skipped):
             yield picture
         else:
+            store.declare(out / picture.run, f"{FOLDER}/*.png", f"{FOLDER}/*.svg")
             yield from _write(picture, out / picture.run / FOLDER)
 
 

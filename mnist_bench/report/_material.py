@@ -17,8 +17,9 @@ from mnist_bench.core.bench_types import (
     SelfTestRecord,
     TrainingBenchRecord,
 )
+from mnist_bench.core.commands import line, on_run
 from mnist_bench.core.errors import MnistBenchError, RecordDamaged
-from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.kinds import DEFAULT_OUT, Skipped
 from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import Manifest, ParityRecord, Record
 from mnist_bench.data import Dataset
@@ -48,7 +49,7 @@ class Material:
     benchmarks: Sequence[BenchRecord] = ()
     stale: Sequence[str] = field(default=())
     studies: Sequence[StudyRecord] = ()
-    out: Path = store.DEFAULT_OUT
+    out: Path = DEFAULT_OUT
     dataset: Dataset | Skipped = NO_IMAGES
 
     @property
@@ -65,9 +66,13 @@ class Material:
         """Return the benchmark of a run's inference, if there is one."""
         return next((one for one in self.inference if one.name == record.name), None)
 
-    def options(self, record: Record | StudyRecord) -> str:
-        """Return the options that name a run, or a study, on the command line."""
-        return store.options(self.out / record.name, type(record))
+    def command_of_first(self, name: str, *words: str) -> str:
+        """Spell a command line about the first of the runs; a figure of studies alone has none."""
+        return self.command(name, self.records[0], *words) if self.records else line(name, *words, out=self.out)
+
+    def command(self, name: str, record: Record, *words: str) -> str:
+        """Spell a command line about one of the runs."""
+        return on_run(name, self.out / record.name, *words)
 
 
 def gather(folders: Sequence[Path]) -> Material:
@@ -88,7 +93,7 @@ def gather(folders: Sequence[Path]) -> Material:
         comparisons=list(_of_present_weights(runs, ParityRecord, "verify", stale)),
         benchmarks=[one for kind, how in BENCHMARKS for one in _of_present_weights(runs, kind, how, stale)],
         stale=stale,
-        out=folders[0].parent if folders else store.DEFAULT_OUT,
+        out=folders[0].parent if folders else DEFAULT_OUT,
     )
 
 

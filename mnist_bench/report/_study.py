@@ -1,19 +1,22 @@
 """What the tables and the figures of studies have in common."""
 
+from pathlib import Path
+
 from mnist_bench.analysis import study
+from mnist_bench.core.commands import on_study
 from mnist_bench.core.study_types import StudyRecord
 
 NAMED = 6
 
 
-def going_on(record: StudyRecord) -> list[str]:
+def going_on(record: StudyRecord, out: Path) -> list[str]:
     """Say which trainings are lacking, and how to get them; nothing where none is."""
     lacking = record.lacking
     if not lacking:
         return []
     named = ", ".join(f"{activation} seed {seed}" for activation, seed in lacking[:NAMED])
     more = f" and {len(lacking) - NAMED:,} more" if len(lacking) > NAMED else ""
-    return [f"Lacking: {named}{more}: mnist-bench study --study {record.name} --resume goes on."]
+    return [f"Lacking: {named}{more}: {on_study(out / record.name, '--resume')} goes on."]
 
 
 def points(share: float) -> str:

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
+
+from mnist_bench.core.kinds import DEFAULT_CONVERGENCE_AT, DEFAULT_OUT
 
 
 class Unit(Enum):
@@ -66,6 +69,7 @@ class Table:
 
 @dataclass(frozen=True)
 class ViewOptions:
-    """What a reader can choose: the accuracy that counts as converged, as a share."""
+    """What a reader can choose: the accuracy that counts as converged, as a share; and where the runs are."""
 
-    convergence_at: float = 0.97
+    convergence_at: float = DEFAULT_CONVERGENCE_AT
+    out: Path = DEFAULT_OUT

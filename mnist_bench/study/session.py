@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from mnist_bench import data, environment, store, training
 from mnist_bench.core import child
+from mnist_bench.core.commands import on_study
 from mnist_bench.core.errors import BadInput, EnvironmentProblem, Interrupted
 from mnist_bench.core.kinds import Activation
 from mnist_bench.core.study_types import BATCHED, SeedFailure, SeedResult, StudyRecord
@@ -238,4 +239,4 @@ def _farewell(record: StudyRecord, folder: Path) -> str:
     if not record.results:
         return "stopped before the first training was done; nothing was saved"
     done = f"{len(record.results)} of {len(record.keys)} trainings are saved"
-    return f"stopped; {done}: go on with mnist-bench study {store.options(folder, StudyRecord)} --resume"
+    return f"stopped; {done}: go on with {on_study(folder, '--resume')}"

@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+from mnist_bench import store
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import Record
 from mnist_bench.tracking import _facts
@@ -23,7 +24,7 @@ class TensorBoard:
     """See `Tracker`: the log is written anew from the record at each start, so nothing is there twice or lacking."""
 
     def __init__(self, folder: Path) -> None:
-        self._own = folder / FOLDER
+        self._folder, self._own = folder, folder / FOLDER
         self._writer: Any = None
 
     def started(self, record: Record) -> None:
@@ -56,6 +57,7 @@ class TensorBoard:
         """Begin a log anew with all that the record holds."""
         from torch.utils.tensorboard import SummaryWriter
 
+        store.declare(self._folder, f"{FOLDER}/{EVENTS}")
         for old in self._own.glob(EVENTS):
             old.unlink()
         self._writer = SummaryWriter(str(self._own))

@@ -16,13 +16,12 @@ import torch
 import torch.distributed as dist
 
 from mnist_bench.core import torchrun
-from mnist_bench.core.errors import FailedElsewhere, Interrupted, MnistBenchError, ProcessLost
+from mnist_bench.core.errors import BUG, CTRL_C, SIGNALLED, FailedElsewhere, Interrupted, MnistBenchError, ProcessLost
 from mnist_bench.core.torchrun import Place
 
 SILENT_S = 600.0
 """A process that does not answer for so long counts as lost: loading, evaluating and saving take less."""
 
-CTRL_C, BUG, SIGNALLED = 130, 70, 128
 SIGNS_OF_A_LOSS = ("gloo/transport", "pair closure", "Connection closed by peer", "Connection reset by peer")
 """In the messages of gloo's errors, which have no type of their own."""
 

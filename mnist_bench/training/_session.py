@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mnist_bench import data, environment, model, store
+from mnist_bench.core.commands import resume_command
 from mnist_bench.core.errors import BadInput, Interrupted, RecordDamaged, TrainingDiverged
 from mnist_bench.core.kinds import Validation
 from mnist_bench.core.types import (
@@ -305,7 +306,7 @@ def _farewell(record: Record, folder: Path) -> str:
     where = f"{partial.train.images:,} of {record.dataset.train_images:,} images into" if partial else "before"
     return (
         f"stopped {where} epoch {len(record.epochs) + 1} of {record.config.epochs}; all is saved: "
-        f"go on with {store.options(folder)} --resume"
+        f"go on with {resume_command(record, folder.parent)}"
     )
 
 

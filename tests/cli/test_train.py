@@ -302,7 +302,7 @@ def test_a_signal_saves_and_resume_goes_on(number: signal.Signals, code: int, wh
     out, err = process.communicate()
     assert process.returncode == code
     assert out == ""
-    assert "go on with --run long --resume" in err.splitlines()[-1]
+    assert "go on with mnist-bench train --run long --resume" in err.splitlines()[-1]
     stopped = store.load_record(tmp_path / "exports" / "long")
     assert 3 <= len(stopped.epochs) < 60
     finish(tmp_path)

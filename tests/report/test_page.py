@@ -18,11 +18,11 @@ from msgspec.structs import replace
 from mnist_bench import data, parity, report, store
 from mnist_bench.cli import bench, export, study, train, verify
 from mnist_bench.cli import report as report_of_cli
+from mnist_bench.core import commands
 from mnist_bench.core.bench_types import BenchPlan
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.study_types import BATCHED
 from mnist_bench.core.types import Deviation, Record, TrainConfig
-from mnist_bench.report import _commands
 from mnist_bench.report._errors import Gallery, Image, Mistake, galleries
 from mnist_bench.report.answers import confusions, speed
 from mnist_bench.report.page import render_page
@@ -406,42 +406,45 @@ def test_the_training_command_gives_the_configuration_again(material: report.Mat
     changed = replace(
         record, config=replace(record.config, seed=7, learning_rate=0.002, batch_size=64, validation="holdout")
     )
-    given = options_of(_commands.train_command(changed), train.command)
+    given = options_of(commands.train_command(changed), train.command)
     for name in ("dataset", "activation", "seed", "epochs", "threads", "device", "learning_rate", "batch_size"):
         assert given[name] == getattr(changed.config, name)
     assert given["validation"] == "holdout"
     assert given["name"] == record.name
     several = replace(record, config=replace(record.config, processes=4))
-    assert _commands.train_command(several).startswith("torchrun --nproc-per-node=4 -m -- mnist_bench train ")
-    assert _commands.resume_command(several).startswith("torchrun --nproc-per-node=4 -m -- mnist_bench train ")
-    other = options_of(_commands.other_activation_command(changed), train.command)
+    assert commands.train_command(several).startswith("torchrun --nproc-per-node=4 -m -- mnist_bench train ")
+    assert commands.resume_command(several).startswith("torchrun --nproc-per-node=4 -m -- mnist_bench train ")
+    other = options_of(commands.other_activation_command(changed), train.command)
     assert (other["activation"], other["seed"], other["batch_size"], other["dataset"]) == ("sigmoid", 7, 64, "digits")
     place = Path("some where/o'clock")
-    assert options_of(_commands.train_command(record, place), train.command)["out"] == place
+    assert options_of(commands.train_command(record, place), train.command)["out"] == place
     page = report.Material([record], out=place)
-    given = options_of(_commands.report_command(page, report.ViewOptions(0.5)), report_of_cli.command)
+    given = options_of(
+        commands.report_command([one.name for one in page.records], [one.name for one in page.studies], 0.5, page.out),
+        report_of_cli.command,
+    )
     assert (given["out"], given["convergence_at"], given["names"]) == (place, 0.5, (record.name,))
 
 
 def test_the_other_commands_are_understood(material: report.Material) -> None:
-    lines = list(_commands.export_commands(material.manifests[0]))
+    lines = list(commands.export_commands(material.manifests[0]))
     given = [options_of(line, export.command) for line in lines]
     made_again = {(one["names"], one["precisions"]) for one in given}
     assert (("onnx",), ("fp16", "int8-dynamic", "int8", "fp32")) in {
         (names, tuple(sorted(kinds, key=("fp16", "int8-dynamic", "int8", "fp32").index))) for names, kinds in made_again
     }
-    given_verify = options_of(_commands.verify_command(material.comparisons[0]), verify.command)
+    given_verify = options_of(commands.verify_command(material.comparisons[0]), verify.command)
     assert (given_verify["batch_sizes"], given_verify["threads"]) == ((128,), (1,))
     several = studies.record(config=TrainConfig(dataset="digits", epochs=3, batch_size=64), seeds=(3, 7))
-    given_study = options_of(_commands.study_command(several), study.command)
+    given_study = options_of(commands.study_command(several), study.command)
     assert (given_study["seeds"], given_study["dataset"], given_study["epochs"]) == ((3, 7), "digits", 3)
     assert (given_study["batch_size"], given_study["activation"]) == (64, "both")
     assert given_study["engine"] == several.config.engine
     at_once = studies.record(config=TrainConfig(device="cuda:0", engine=BATCHED))
-    assert options_of(_commands.study_command(at_once), study.command)["engine"] is None
-    assert options_of(_commands.study_command(studies.record(seeds=(0, 1, 2))), study.command)["seeds"] == (0, 1, 2)
+    assert options_of(commands.study_command(at_once), study.command)["engine"] is None
+    assert options_of(commands.study_command(studies.record(seeds=(0, 1, 2))), study.command)["seeds"] == (0, 1, 2)
     plan = BenchPlan(blocks=6, batch_sizes=(1, 128), threads=(1,), seed=3, targets=("onnxruntime",))
-    given_bench = options_of(_commands.bench_command(made.record(plan=plan)), bench.command)
+    given_bench = options_of(commands.bench_command(made.record(plan=plan)), bench.command)
     assert given_bench["quick"]
     assert (given_bench["runtimes"], given_bench["seed"]) == (("onnxruntime",), 3)
 

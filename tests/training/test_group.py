@@ -77,7 +77,7 @@ def test_stopped_processes_go_on_with_the_next_image(digits: data.Dataset, tmp_p
             time.sleep(0.1)
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=120)
-    assert "all is saved: go on with --run several --resume" in err
+    assert "all is saved: go on with torchrun --nproc-per-node=2 -m -- mnist_bench train --run several --resume" in err
     folder = tmp_path / "exports" / "several"
     stopped = store.load_record(folder)
     assert 1 <= len(stopped.epochs) < 400

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from mnist_bench.core.commands import line
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import Record
 from mnist_bench.report._material import Material
@@ -18,7 +19,7 @@ def build(material: Material) -> Iterator[Picture | Skipped]:
         return
     begun = [record for record in material.records if record.epochs]
     if not ENOUGH <= len(begun) <= len(LINES):
-        remedy = "report two to four: mnist-bench report --run NAME --run NAME"
+        remedy = f"report two to four: {line('report', '--run', 'NAME', '--run', 'NAME', out=material.out)}"
         yield Skipped("activations", f"it compares runs, and here is {len(begun)}", remedy)
         return
     yield from (_picture(begun, measure) for measure in MEASURES)

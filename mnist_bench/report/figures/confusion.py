@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mnist_bench.analysis.classes import confusions
+from mnist_bench.core.commands import resume_command
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import Record
-from mnist_bench.report._commands import resume_command
 from mnist_bench.report._material import Material
 from mnist_bench.report.figures._style import INK, MUTED, Picture, short
 

@@ -19,7 +19,7 @@ def build(material: Material) -> Iterator[Picture | Skipped]:
     for record in measured:
         yield from _pictures(record)
     if not measured:
-        yield Skipped("latency", "nothing was benchmarked", "mnist-bench bench")
+        yield Skipped("latency", "nothing was benchmarked", material.command_of_first("bench"))
 
 
 def _pictures(record: BenchRecord) -> Iterator[Picture]:

@@ -5,9 +5,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from mnist_bench.core.commands import resume_command
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import Record
-from mnist_bench.report._commands import resume_command
 from mnist_bench.report._material import Material
 from mnist_bench.report.figures._style import BLUE, GREEN, MEASURES, ORANGE, Measure, Picture, panel, short
 

@@ -1,11 +1,13 @@
 """How near each runtime comes to the machine's limit, in one batch size."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from matplotlib.ticker import PercentFormatter
 
 from mnist_bench.analysis.timing import alarms, groups, place_name, summarise, timed_calls
 from mnist_bench.core.bench_types import BenchRecord
+from mnist_bench.core.commands import on_run
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.report._material import Material
 from mnist_bench.report.figures._style import Picture, dot_plot, short
@@ -21,18 +23,20 @@ def build(material: Material) -> Iterator[Picture | Skipped]:
         sizes = record.plan.batch_sizes
         batch = PROTOCOL_BATCH if PROTOCOL_BATCH in sizes else max(sizes)
         for threads in sorted(record.plan.threads):
-            yield _picture(record, batch, threads)
+            yield _picture(record, batch, threads, material.out)
     if not measured:
-        yield Skipped("share of the limit", "nothing was benchmarked", "mnist-bench bench")
+        yield Skipped("share of the limit", "nothing was benchmarked", material.command_of_first("bench"))
 
 
-def _picture(record: BenchRecord, batch: int, threads: int) -> Picture | Skipped:
+def _picture(record: BenchRecord, batch: int, threads: int, out: Path) -> Picture | Skipped:
     rows = groups(timed_calls(record)).get((batch, threads), [])
     shares = {row.configuration.target: share for row in rows if (share := summarise(record, row).limit_share)}
     where = place_name(batch, threads)
     if not shares:
         return Skipped(
-            f"share of the limit of {record.name}, {where}", "no row has a limit", "mnist-bench bench measures it"
+            f"share of the limit of {record.name}, {where}",
+            "no row has a limit",
+            f"{on_run('bench', out / record.name)} measures it",
         )
     found = sorted(shares.items(), key=lambda pair: -pair[1])
     figure, axes = dot_plot(

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from matplotlib.figure import Figure
 
+from mnist_bench.core.commands import resume_command
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import Predictions, Record
 from mnist_bench.data import Dataset
-from mnist_bench.report._commands import resume_command
 from mnist_bench.report._errors import misclassified
 from mnist_bench.report._material import Material
 from mnist_bench.report.figures._style import Picture, image_grid, short

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 
 from mnist_bench.analysis import study
+from mnist_bench.core.commands import on_study
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.report._material import Material
@@ -24,7 +25,7 @@ STEP, HIGHEST_STACK = 0.1, 0.5  # between dots, and of a whole stack
 def build(material: Material) -> Iterator[Picture | Skipped]:
     """Two pictures per study: the accuracies, and the differences where seeds have a result of both activations."""
     for record in material.studies:
-        how = f"mnist-bench study {material.options(record)} --resume"
+        how = on_study(material.out / record.name, "--resume")
         arms, found = study.arms(record, ViewOptions().convergence_at), study.paired(record)
         yield _accuracies(record, arms) if arms else Skipped(f"{record.name}", "no seed is trained", how)
         if found:

@@ -19,7 +19,7 @@ def build(material: Material) -> Iterator[Picture | Skipped]:
             found = [(row, summarise(record, row)) for row in rows]
             yield _picture(record, batch, threads, sorted(found, key=lambda pair: pair[1].p50))
     if not measured:
-        yield Skipped("training speed", "no engine was benchmarked", "mnist-bench bench --training")
+        yield Skipped("training speed", "no engine was benchmarked", material.command_of_first("bench", "--training"))
 
 
 def _picture(record: TrainingBenchRecord, batch: int, threads: int, found: list[tuple[Row, Summary]]) -> Picture:

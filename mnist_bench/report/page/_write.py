@@ -27,6 +27,9 @@ class Section:
     blocks: Sequence[Block]
 
 
+PAGE = "report.html"
+
+
 def write_page(material: Material, folder: Path, options: ViewOptions | None = None) -> Path:
     """Write the page of some runs into a folder, atomically; return its path.
 
@@ -38,7 +41,8 @@ def write_page(material: Material, folder: Path, options: ViewOptions | None = N
     Raises:
         OutputUnwritable: the folder cannot be written.
     """
-    path = folder / store.PAGE
+    path = folder / PAGE
+    store.declare(folder, PAGE)
     store.write_atomically(path, render_page(material, options or ViewOptions()).encode())
     return path
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from mnist_bench.core.commands import line, other_activation_command
 from mnist_bench.core.kinds import Skipped
-from mnist_bench.report._commands import other_activation_command
 from mnist_bench.report._figures import pictures
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions
@@ -30,5 +30,5 @@ def _what_to_do(material: Material) -> Skipped:
         "ReLU against Sigmoid",
         f"{'these runs are all' if several else 'this page is of one run,'} {first.config.activation}",
         f"{other_activation_command(first, material.out)}, and then a page of both with "
-        f"mnist-bench report --html --run NAME --run NAME",
+        f"{line('report', '--html', '--run', 'NAME', '--run', 'NAME', out=material.out)}",
     )

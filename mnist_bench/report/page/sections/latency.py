@@ -23,7 +23,7 @@ def build(material: Material, options: ViewOptions) -> Iterator[Block]:
             yield Skipped(
                 f"latency of {record.name}",
                 "its present weights were never benchmarked",
-                f"mnist-bench bench {material.options(record)}",
+                material.command("bench", record),
             )
             continue
         yield from (one for one in plots if not isinstance(one, Skipped) and one.run == record.name)

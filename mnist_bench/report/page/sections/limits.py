@@ -18,7 +18,7 @@ def build(material: Material, options: ViewOptions) -> Iterator[Block]:
     """The share that each runtime reached, images a second, and the limits themselves."""
     benches = [bench for record in material.records if (bench := material.inference_of(record))]
     if not benches:
-        how = f"mnist-bench bench {material.options(material.records[0])}"
+        how = material.command("bench", material.records[0])
         yield Skipped("the machine's limit", "no run here was ever benchmarked", how)
         return
     yield from pictures(material, "limit-share")

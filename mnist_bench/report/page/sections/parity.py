@@ -37,7 +37,7 @@ def build(material: Material, options: ViewOptions) -> Iterator[Block]:
 
 
 def _never(material: Material, record: Record) -> Skipped:
-    how = f"mnist-bench verify {material.options(record)}"
+    how = material.command("verify", record)
     return Skipped(f"parity of {record.name}", "its present weights were never verified", how)
 
 

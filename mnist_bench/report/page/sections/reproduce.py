@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.report._commands import (
+from mnist_bench.core.commands import (
     bench_command,
     export_commands,
     report_command,
@@ -30,7 +30,11 @@ def build(material: Material, options: ViewOptions) -> Iterator[Block]:
         yield Commands(record.name, lines, _caveats(record.config.device))
     if material.studies:
         yield Commands("The study", [study_command(record, material.out) for record in material.studies])
-    yield Commands("This page", [report_command(material, options)])
+    yield Commands("This page", [report_command(*_names(material), options.convergence_at, material.out)])
+
+
+def _names(material: Material) -> tuple[list[str], list[str]]:
+    return [record.name for record in material.records], [record.name for record in material.studies]
 
 
 def _caveats(device: str) -> list[str]:

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
+from mnist_bench.core.commands import line
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.report._figures import pictures
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.page._blocks import Block, Folded, Heading
 from mnist_bench.report.views.study import study, study_activations, study_difference, study_seeds
-from mnist_bench.store import out_option
 
 ORDER = 5
 TITLE = "The same over many seeds"
@@ -18,8 +18,8 @@ def build(material: Material, options: ViewOptions) -> Iterator[Block]:
     """Per study: the distributions, the paired differences, and every seed, folded; or how to make one."""
     if not material.studies:
         first = material.records[0]
-        how = f"mnist-bench study --dataset {first.config.dataset} --epochs {first.config.epochs}"
-        how += out_option(material.out)
+        words = ("--dataset", first.config.dataset, "--epochs", str(first.config.epochs))
+        how = line("study", *words, out=material.out)
         yield Skipped("a study", "none that trains as these runs were trained is in their folder", how)
         return
     plots = list(pictures(material, "study"))

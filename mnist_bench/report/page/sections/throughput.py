@@ -24,5 +24,5 @@ def build(material: Material, options: ViewOptions) -> Iterator[Block]:
         yield Skipped(
             "the training engines side by side",
             "they were never benchmarked",
-            f"mnist-bench bench --training {material.options(material.records[0])}",
+            material.command("bench", material.records[0], "--training"),
         )

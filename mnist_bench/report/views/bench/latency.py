@@ -1,10 +1,12 @@
 """How long a call takes: a table per batch size and number of threads."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from mnist_bench.analysis.comparison import can_tell, fastest, takes_part
 from mnist_bench.analysis.timing import Summary, groups, place_name, summarise, timed_calls, unsteady
 from mnist_bench.core.bench_types import BenchRecord, Row
+from mnist_bench.core.commands import on_run
 from mnist_bench.core.stats import samples_needed
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
@@ -16,7 +18,7 @@ COLUMNS = [
 ]
 
 
-def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
+def build(record: BenchRecord, options: ViewOptions) -> Iterator[Table]:
     """Latency of each runtime, the fastest first; marked only where a comparison with every other says FASTER."""
     places = groups(timed_calls(record))
     marked = {id(row) for row in fastest(record)} if places else set()
@@ -25,7 +27,7 @@ def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
         title = f"Latency of {record.name}: {place_name(batch, threads)}, µs a call"
         lines = [_line(record, summary, row, marked) for summary, row in found]
         last = (batch, threads) == max(places)
-        yield Table(title, COLUMNS, lines, notes=_notes(record, list(places.values())) if last else [])
+        yield Table(title, COLUMNS, lines, notes=_notes(record, list(places.values()), options.out) if last else [])
 
 
 def _line(record: BenchRecord, summary: Summary, row: Row, marked: set[int]) -> list[Cell]:
@@ -37,7 +39,7 @@ def _line(record: BenchRecord, summary: Summary, row: Row, marked: set[int]) -> 
     return [row.configuration.target, *times, remark]
 
 
-def _notes(record: BenchRecord, compared: list[list[Row]]) -> list[str]:
+def _notes(record: BenchRecord, compared: list[list[Row]], out: Path) -> list[str]:
     done, plan = len(record.blocks), record.plan
     notes = [
         f"From host array to host array. p50: median of {done} process medians (one a block), low to high its exact "
@@ -54,7 +56,9 @@ def _notes(record: BenchRecord, compared: list[list[Row]]) -> list[str]:
         several = min(sum(takes_part(record, row) for row in rows) for rows in dark)
         notes.append(f"{done} blocks are too few to call one of {several} rows the fastest: none is marked.")
     if not record.finished:
-        notes.append(f"Only {done} of {plan.blocks} blocks are there: go on with --resume.")
+        notes.append(
+            f"Only {done} of {plan.blocks} blocks are there: {on_run('bench', out / record.name, '--resume')} goes on."
+        )
     if trouble := unsteady(record):
         notes.append(f"The machine was unsteady: {trouble}. Compare the minima, or measure again.")
     return notes

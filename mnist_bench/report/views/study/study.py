@@ -1,6 +1,7 @@
 """What was trained how often, on what, and what is lacking."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.report._study import going_on
@@ -11,10 +12,10 @@ SHORT_RUN = 2
 NAMED = 3  # how many failures are told
 
 
-def build(record: StudyRecord, _options: ViewOptions) -> Iterator[Table]:
+def build(record: StudyRecord, options: ViewOptions) -> Iterator[Table]:
     """One table, and what is lacking below it."""
     rows: list[list[Cell]] = [[name, value] for name, value in _facts(record).items()]
-    yield Table("Study", [Column("Study"), Column(record.name)], rows, notes=_notes(record))
+    yield Table("Study", [Column("Study"), Column(record.name)], rows, notes=_notes(record, options.out))
 
 
 def _facts(record: StudyRecord) -> dict[str, Cell]:
@@ -49,10 +50,10 @@ def _listed(seeds: Sequence[int]) -> str:
     return ", ".join(f"{run[0]} … {run[-1]}" if len(run) > SHORT_RUN else ", ".join(map(str, run)) for run in runs)
 
 
-def _notes(record: StudyRecord) -> list[str]:
+def _notes(record: StudyRecord, out: Path) -> list[str]:
     notes = ["Both activations see the same images in the same order with the same dropout masks, seed by seed."]
     notes = notes if len(record.activations) > 1 else []
-    notes += going_on(record)
+    notes += going_on(record, out)
     told = [f"{one.activation} seed {one.seed}: {one.reason}" for one in record.failures[:NAMED]]
     if told:
         more = f"; and {len(record.failures) - NAMED} more" if len(record.failures) > NAMED else ""

@@ -1,21 +1,22 @@
 """What was run, on what, and how fast."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from mnist_bench.analysis.learning import images_per_second, training_s
+from mnist_bench.core.commands import resume_command
 from mnist_bench.core.types import Record
-from mnist_bench.report._commands import resume_command
 from mnist_bench.report._table import Cell, Column, Quantity, Table, Unit, ViewOptions
 
 ORDER = 1
 
 
-def build(records: Sequence[Record], _options: ViewOptions) -> Iterator[Table]:
+def build(records: Sequence[Record], options: ViewOptions) -> Iterator[Table]:
     """One table, a column per run."""
     columns = [Column("Run"), *(Column(record.name) for record in records)]
     facts = [_facts(record) for record in records]
     rows: list[list[Cell]] = [[name, *(fact[name] for fact in facts)] for name in facts[0]]
-    yield Table("Run", columns, rows, notes=_notes(records))
+    yield Table("Run", columns, rows, notes=_notes(records, options.out))
 
 
 def _facts(record: Record) -> dict[str, Cell]:
@@ -45,11 +46,11 @@ def _validation(record: Record) -> str:
     return f"{record.dataset.validation_images:,} training images held out"
 
 
-def _notes(records: Sequence[Record]) -> list[str]:
+def _notes(records: Sequence[Record], out: Path) -> list[str]:
     notes = ["Images/s counts training steps alone, without evaluation."]
     for record in records:
         if len(record.epochs) < record.config.epochs:
-            notes.append(f"{record.name} is not finished: {resume_command(record)} goes on.")
+            notes.append(f"{record.name} is not finished: {resume_command(record, out)} goes on.")
         if record.resumed_at:
             notes.append(f"{record.name} was resumed {len(record.resumed_at)} time(s); seconds add up over all parts.")
     return notes

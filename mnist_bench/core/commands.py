@@ -1,4 +1,4 @@
-"""The command lines that make a record again."""
+"""The one place that spells command lines: those that make a record again, and those that messages tell to give."""
 
 import shlex
 from collections.abc import Iterator, Sequence
@@ -6,16 +6,12 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from mnist_bench import store
-from mnist_bench.core.bench_types import BenchRecord
-from mnist_bench.core.kinds import Activation
+from mnist_bench.core.bench_types import QUICK_BLOCKS, BenchRecord
+from mnist_bench.core.kinds import DEFAULT_CONVERGENCE_AT, DEFAULT_OUT, PROGRAM, Activation
 from mnist_bench.core.study_types import BATCHED, StudyRecord
 from mnist_bench.core.types import Artifact, Manifest, ParityRecord, Record, TrainConfig
-from mnist_bench.report._material import Material
-from mnist_bench.report._table import ViewOptions
-from mnist_bench.store import DEFAULT_OUT
 
-PROGRAM, MODULE = "mnist-bench", "-m -- mnist_bench"
+MODULE = "-m -- mnist_bench"
 OPTIONS = {
     "dataset": "--dataset",
     "activation": "--activation",
@@ -31,7 +27,30 @@ OPTIONS = {
 ALWAYS = ("dataset", "activation", "seed", "epochs", "threads", "device", "engine")
 """What is named even where it is the default: another machine's default may be another one."""
 OF_STUDIES = ("dataset", "epochs", "device", "validation", "batch_size", "learning_rate")
-QUICK_BLOCKS = 6
+
+
+def line(command: str, *words: str, out: Path = DEFAULT_OUT, processes: int = 1) -> str:
+    """Spell a command line.
+
+    Args:
+        command: its name, such as `train`.
+        words: what follows; each is quoted where a shell wants that.
+        out: the folder of all runs; it is named where it is not the default.
+        processes: how many torchrun starts.
+    """
+    start = f"torchrun --nproc-per-node={processes} {MODULE}" if processes > 1 else PROGRAM
+    where = () if out == DEFAULT_OUT else ("--out", str(out))
+    return f"{start} {shlex.join((command, *words, *where))}"
+
+
+def on_run(command: str, folder: Path, *words: str) -> str:
+    """Spell a command line about the run in a folder."""
+    return line(command, "--run", folder.name, *words, out=folder.parent)
+
+
+def on_study(folder: Path, *words: str, command: str = "study") -> str:
+    """Spell a command line about the study in a folder."""
+    return line(command, "--study", folder.name, *words, out=folder.parent)
 
 
 def train_command(record: Record, out: Path = DEFAULT_OUT) -> str:
@@ -39,7 +58,7 @@ def train_command(record: Record, out: Path = DEFAULT_OUT) -> str:
     config, usual = record.config, TrainConfig()
     chosen = [name for name in OPTIONS if name in ALWAYS or getattr(config, name) != getattr(usual, name)]
     words = [word for name in chosen for word in (OPTIONS[name], str(getattr(config, name)))]
-    return _line("train", *words, "--run", record.name, out=out, processes=config.processes)
+    return line("train", *words, "--run", record.name, out=out, processes=config.processes)
 
 
 def other_activation_command(record: Record, out: Path = DEFAULT_OUT) -> str:
@@ -51,7 +70,7 @@ def other_activation_command(record: Record, out: Path = DEFAULT_OUT) -> str:
 
 def resume_command(record: Record, out: Path = DEFAULT_OUT) -> str:
     """Return how a training that is not finished goes on."""
-    return _line("train", "--run", record.name, "--resume", out=out, processes=record.config.processes)
+    return line("train", "--run", record.name, "--resume", out=out, processes=record.config.processes)
 
 
 def export_commands(manifest: Manifest, out: Path = DEFAULT_OUT) -> Iterator[str]:
@@ -62,7 +81,7 @@ def export_commands(manifest: Manifest, out: Path = DEFAULT_OUT) -> Iterator[str
     for (name, device), artifacts in groups.items():
         precisions = [word for artifact in artifacts for word in ("--precision", artifact.precision)]
         where = () if device == "cpu" else ("--device", device)
-        yield _line("export", "--run", manifest.run, "--format", name, *precisions, *where, out=out)
+        yield line("export", "--run", manifest.run, "--format", name, *precisions, *where, out=out)
 
 
 def verify_command(record: ParityRecord, out: Path = DEFAULT_OUT) -> str:
@@ -72,7 +91,7 @@ def verify_command(record: ParityRecord, out: Path = DEFAULT_OUT) -> str:
     threads = _numbers(sorted({one.threads for one in configurations}))
     devices = sorted({one.device for one in configurations} - {"cpu"})
     where = ("--device", devices[0]) if devices else ()
-    return _line("verify", "--run", record.name, "--batch-size", batches, "--threads", threads, *where, out=out)
+    return line("verify", "--run", record.name, "--batch-size", batches, "--threads", threads, *where, out=out)
 
 
 def bench_command(record: BenchRecord, out: Path = DEFAULT_OUT) -> str:
@@ -81,7 +100,7 @@ def bench_command(record: BenchRecord, out: Path = DEFAULT_OUT) -> str:
     words = ["--run", record.name, *(("--quick",) if plan.blocks == QUICK_BLOCKS else ())]
     words += [word for name in plan.targets for word in ("--runtime", name)]
     words += ["--batch-size", _numbers(plan.batch_sizes), "--threads", _numbers(plan.threads), "--seed", str(plan.seed)]
-    return _line("bench", *words, *(() if plan.device == "cpu" else ("--device", plan.device)), out=out)
+    return line("bench", *words, *(() if plan.device == "cpu" else ("--device", plan.device)), out=out)
 
 
 def study_command(record: StudyRecord, out: Path = DEFAULT_OUT) -> str:
@@ -92,22 +111,17 @@ def study_command(record: StudyRecord, out: Path = DEFAULT_OUT) -> str:
     words = [word for name in changed for word in (OPTIONS[name], str(getattr(config, name)))]
     seeds = str(len(record.seeds)) if record.seeds == tuple(range(len(record.seeds))) else f"{_numbers(record.seeds)},"
     activation = "both" if len(record.activations) > 1 else record.activations[0]
-    return _line("study", "--seeds", seeds, "--activation", activation, *words, "--study", record.name, out=out)
+    return line("study", "--seeds", seeds, "--activation", activation, *words, "--study", record.name, out=out)
 
 
-def report_command(material: Material, options: ViewOptions) -> str:
-    """Return how a page of some runs is written."""
-    words = [word for record in material.records for word in ("--run", record.name)]
-    words += [word for record in material.studies for word in ("--study", record.name)]
-    if options != ViewOptions():
-        words += ["--convergence-at", f"{options.convergence_at:.12g}"]
-    return _line("report", "--html", *words, out=material.out)
+def report_command(runs: Sequence[str], studies: Sequence[str], convergence_at: float, out: Path = DEFAULT_OUT) -> str:
+    """Return how a page of some runs and studies is written."""
+    words = [word for name in runs for word in ("--run", name)]
+    words += [word for name in studies for word in ("--study", name)]
+    if convergence_at != DEFAULT_CONVERGENCE_AT:
+        words += ["--convergence-at", f"{convergence_at:.12g}"]
+    return line("report", "--html", *words, out=out)
 
 
 def _numbers(values: Sequence[int]) -> str:
     return ",".join(map(str, values))
-
-
-def _line(command: str, *words: str, out: Path, processes: int = 1) -> str:
-    start = f"torchrun --nproc-per-node={processes} {MODULE}" if processes > 1 else PROGRAM
-    return f"{start} {command} {shlex.join(words)}{store.out_option(out)}"

@@ -1,0 +1,63 @@
+"""What is made from a run or a study: it goes when that is replaced, since it is no longer true then."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from mnist_bench.core.errors import RecordDamaged
+from mnist_bench.core.types import Manifest
+from mnist_bench.store._files import explained, remove, write_atomically
+from mnist_bench.store._layout import FOLDERS, NAMES, UNFINISHED
+from mnist_bench.store._records import load
+
+LIST = ".derived"
+DOCUMENTS = tuple(name for kind, name in (*NAMES.items(), *UNFINISHED.items()) if kind not in FOLDERS)
+
+
+def declare(folder: Path, *patterns: str) -> None:
+    """Note that files of these patterns, such as `figures/*.svg`, are made from what this folder holds.
+
+    Whoever makes files declares them, in the folder itself: so this module need not know who there is.
+
+    Raises:
+        OutputUnwritable: the folder cannot be written.
+    """
+    declared = _declared(folder)
+    if not declared.issuperset(patterns):
+        write_atomically(folder / LIST, "".join(f"{one}\n" for one in sorted(declared.union(patterns))).encode())
+
+
+def remove_declared(folder: Path) -> None:
+    """Remove the files that were declared."""
+    for path in _files(folder):
+        path.unlink(missing_ok=True)
+
+
+def remove_all(folder: Path) -> None:
+    """Remove what was exported, compared, measured and drawn from a run that has been replaced."""
+    with contextlib.suppress(RecordDamaged):
+        manifest = load(folder, Manifest)
+        for artifact in manifest.artifacts if manifest else ():
+            remove(folder / artifact.name)
+    for name in DOCUMENTS:
+        (folder / name).unlink(missing_ok=True)
+    remove_declared(folder)
+
+
+def _declared(folder: Path) -> set[str]:
+    path = folder / LIST
+    with explained(path):
+        return set(path.read_text(encoding="utf-8", errors="replace").splitlines()) if path.is_file() else set()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield the files that were declared; the list may be anybody's, so neither what is elsewhere nor the run is."""
+    home, own = folder.resolve(), {NAMES[kind] for kind in FOLDERS}
+    for pattern in sorted(_declared(folder)):
+        parts = PurePosixPath(pattern).parts
+        if not parts or ".." in parts or pattern.startswith("/") or "\0" in pattern:
+            continue
+        for path in folder.glob(pattern):
+            inside = path.is_file() and path.parent.resolve().is_relative_to(home)
+            if inside and path.name not in own and path.suffix != ".safetensors":
+                yield path

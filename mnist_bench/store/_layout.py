@@ -1,0 +1,90 @@
+"""Where things are: one folder a run, one a study, below one folder of all."""
+
+import re
+from pathlib import Path
+
+from mnist_bench.core.bench_types import (
+    BenchRecord,
+    GateRecord,
+    InferenceBenchRecord,
+    SelfTestRecord,
+    TrainingBenchRecord,
+)
+from mnist_bench.core.errors import BadInput, RunExists
+from mnist_bench.core.study_types import StudyRecord
+from mnist_bench.core.types import Manifest, ParityRecord, Record
+
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+Saved = Record | Manifest | ParityRecord | BenchRecord | StudyRecord
+NAMES: dict[type[Saved], str] = {
+    Record: "run.json",
+    Manifest: "manifest.json",
+    ParityRecord: "parity.json",
+    InferenceBenchRecord: "bench.json",
+    TrainingBenchRecord: "bench-training.json",
+    GateRecord: "gate.json",
+    SelfTestRecord: "self-test.json",
+    StudyRecord: "study.json",
+}
+UNFINISHED: dict[type[Saved], str] = {
+    kind: name.replace(".json", "-unfinished.json") for kind, name in NAMES.items() if issubclass(kind, BenchRecord)
+}
+FOLDERS: dict[type[Saved], str] = {Record: "run", StudyRecord: "study"}
+"""The records that have a folder of their own, and what it is called."""
+
+
+def run_folder(out: Path, name: str) -> Path:
+    """Return the folder of a run, which need not exist.
+
+    Raises:
+        BadInput: the name is not a plain one (letters, digits, dots, hyphens and underscores, at most 100), or is that
+            of a study.
+    """
+    return _folder(out, name, Record, StudyRecord)
+
+
+def study_folder(out: Path, name: str) -> Path:
+    """Return the folder of a study, which need not exist; raises as `run_folder` does, also where it is a run's."""
+    return _folder(out, name, StudyRecord, Record)
+
+
+def _folder(out: Path, name: str, kind: type[Saved], other: type[Saved]) -> Path:
+    if not NAME_PATTERN.fullmatch(name):
+        raise BadInput(
+            f"{FOLDERS[kind]} name {name!r} is not a plain name (letters, digits, '.', '-', '_'); "
+            f"choose folders with --out"
+        )
+    if exists(out / name, other):
+        raise BadInput(f"{name!r} in {out} is a {FOLDERS[other]}: choose another --{FOLDERS[kind]}")
+    return out / name
+
+
+def run_names(out: Path) -> tuple[str, ...]:
+    """Return the names of the runs below a folder, the newest first."""
+    return names_of(out, Record)
+
+
+def study_names(out: Path) -> tuple[str, ...]:
+    """Return the names of the studies below a folder, the newest first."""
+    return names_of(out, StudyRecord)
+
+
+def names_of(out: Path, kind: type[Saved]) -> tuple[str, ...]:
+    """Return the names of the folders that hold a kind of record, the newest first."""
+    records = sorted(out.glob(f"*/{NAMES[kind]}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    return tuple(path.parent.name for path in records if NAME_PATTERN.fullmatch(path.parent.name))
+
+
+def exists(folder: Path, kind: type[Saved] = Record) -> bool:
+    """Tell whether a folder holds a run, or a study, be it damaged or not."""
+    return (folder / NAMES[kind]).exists()
+
+
+def refuse_existing(folder: Path, kind: type[Saved] = Record) -> None:
+    """Raise RunExists where a folder holds a run, or a study."""
+    if exists(folder, kind):
+        raise RunExists(
+            f"{FOLDERS[kind]} {folder.name!r} is already in {folder.parent}: "
+            f"go on with --resume, replace it with --overwrite, or choose another --{FOLDERS[kind]}"
+        )
