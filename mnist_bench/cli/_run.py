@@ -9,12 +9,11 @@ from mnist_bench.bench.blocks import Progress
 from mnist_bench.cli import _train
 from mnist_bench.cli._output import say
 from mnist_bench.cli._progress import configurations_display, processes_display, tell
+from mnist_bench.cli._requests import Run
 from mnist_bench.core import torchrun
 from mnist_bench.core.child import ChildFailed
 from mnist_bench.core.errors import SIGNALLED, BadInput, Interrupted, MnistBenchError
 from mnist_bench.core.types import Configuration, Record
-
-Given = dict[str, Any]
 
 
 class Stages:
@@ -53,20 +52,18 @@ class Stages:
             tell(line)
 
 
-def carry_out(given: Given, explicit: set[str]) -> None:
+def carry_out(asked: Run) -> None:
     """Train what was asked for, let the workflow finish it, and say where the page is; then raise what failed."""
     if torchrun.several():
         raise BadInput("run is for one process: use torchrun with train, and then run without it")
-    activations = ("relu", "sigmoid") if given["activation"] == "both" else (given["activation"],)
-    for activation in activations:
-        _train.prepare(activation, given, explicit)
+    wanted = asked.training
+    for activation in wanted.activations:
+        _train.prepare(activation, wanted)
     with _resumable():
-        records = [_train.train_one(activation, given, explicit, training.ALONE) for activation in activations]
-        errors = [error for record in records for error in _finish(record, given)]
-        folders = [store.run_folder(given["out"], record.name) for record in records]
-        page = workflow.write_page(
-            folders, given["data_dir"], report.ViewOptions(given["convergence_at"], given["out"])
-        )
+        records = [_train.train_one(activation, wanted, training.ALONE) for activation in wanted.activations]
+        errors = [error for record in records for error in _finish(record, asked)]
+        folders = [store.run_folder(wanted.out, record.name) for record in records]
+        page = workflow.write_page(folders, wanted.data_dir, report.ViewOptions(wanted.convergence_at, wanted.out))
     say(f"{page}\n")
     if errors:
         reasons = "; ".join(map(str, errors))
@@ -78,13 +75,14 @@ def _worst(errors: list[MnistBenchError]) -> int:
     return min(error.exit_code for error in errors)
 
 
-def _finish(record: Record, given: Given) -> list[MnistBenchError]:
-    folder = store.run_folder(given["out"], record.name)
-    dataset = data.load(record.config.dataset, given["data_dir"], download=False)
+def _finish(record: Record, asked: Run) -> list[MnistBenchError]:
+    wanted = asked.training
+    folder = store.run_folder(wanted.out, record.name)
+    dataset = data.load(record.config.dataset, wanted.data_dir, download=False)
     settings = workflow.Settings(
-        quick=given["quick"], device=record.config.device, data_dir=given["data_dir"], allow_busy=given["allow_busy"]
+        quick=asked.quick, device=record.config.device, data_dir=wanted.data_dir, allow_busy=asked.allow_busy
     )
-    return workflow.finish(folder, record, dataset, settings, Stages(given["quiet"]))
+    return workflow.finish(folder, record, dataset, settings, Stages(wanted.quiet))
 
 
 @contextlib.contextmanager

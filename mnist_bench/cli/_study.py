@@ -1,84 +1,87 @@
 """What `mnist-bench study` does: alone, or as one of the processes that torchrun started."""
 
+import dataclasses
 from pathlib import Path
-from typing import Any
 
 from mnist_bench import data, environment, report, store, study, training
 from mnist_bench.cli._output import print_tables, say, write_json
 from mnist_bench.cli._progress import study_display, tell
+from mnist_bench.cli._requests import Study
 from mnist_bench.cli._signals import stop_on_signal
 from mnist_bench.core.commands import on_study
 from mnist_bench.core.errors import BadInput, StudyIncomplete
-from mnist_bench.core.kinds import Activation
 from mnist_bench.core.study_types import BATCHED, SeedFailure, StudyRecord
 from mnist_bench.core.types import TrainConfig
 
 SEEDS = tuple(range(8))
-ACTIVATIONS: dict[str, tuple[Activation, ...]] = {
-    "relu": ("relu",),
-    "sigmoid": ("sigmoid",),
-    "both": ("relu", "sigmoid"),
-}
 PROTOCOL = "dataset", "validation", "epochs", "batch_size", "learning_rate"
 FIXED_ON_RESUME = (*PROTOCOL, "device", "engine")
 NAMED = 3  # failures in a line of an error; the tables name all
-Given = dict[str, Any]
 
 
-def carry_out(given: Given, explicit: set[str]) -> None:
+def carry_out(asked: Study) -> None:
     """Make a study, or go on with one; or, in torchrun's other processes, help with it."""
-    hands = study.Hands(given["data_dir"], given["workers"])
+    hands = study.Hands(asked.data_dir, asked.workers)
     with study.joined() as crew:
         if crew.rank:
             plan = crew.plan()
             with stop_on_signal() as stop:
                 done = study.help_out(plan, hands, stop, crew)
-            if not given["quiet"]:
+            if not asked.quiet:
                 tell(f"rank {crew.rank}: {done} of {len(plan.jobs)} jobs done here")
             return
         with crew.keeping():
-            folder, record = _trained(hands, given, explicit, crew)
-    _show(record, given)
+            folder, record = _trained(hands, asked, crew)
+    _show(record, asked)
     _judge(record, folder)
 
 
-def _trained(hands: study.Hands, given: Given, explicit: set[str], crew: study.Crew) -> tuple[Path, StudyRecord]:
-    folder, _, config = _prepare(given, explicit)
-    dataset = data.load(config.dataset, given["data_dir"])
-    with store.locked(folder, StudyRecord), study_display(given["quiet"]) as told, stop_on_signal() as stop:
+def _trained(hands: study.Hands, asked: Study, crew: study.Crew) -> tuple[Path, StudyRecord]:
+    folder, _, config = _prepare(asked)
+    dataset = data.load(config.dataset, asked.data_dir)
+    with store.locked(folder, StudyRecord), study_display(asked.quiet) as told, stop_on_signal() as stop:
         # Once more, now that nobody else can write the study.
-        _, saved, config = _prepare(given, explicit)
-        record = _planned(folder, saved, config, dataset, given, explicit)
+        _, saved, config = _prepare(asked)
+        record = _planned(folder, saved, config, dataset, asked)
         return folder, study.run(record, dataset, folder, hands, told, stop, crew)
 
 
-def _prepare(given: Given, explicit: set[str]) -> tuple[Path, StudyRecord | None, TrainConfig]:
+def _prepare(asked: Study) -> tuple[Path, StudyRecord | None, TrainConfig]:
     """Return the study's folder, its saved record where it is to be resumed, and how to train; or refuse."""
-    folder = store.study_folder(given["out"], given["name"] or f"study-{given['dataset']}")
-    if not (given["resume"] or given["overwrite"]):
+    folder = store.study_folder(asked.out, asked.name or f"study-{asked.dataset}")
+    if not (asked.resume or asked.overwrite):
         store.refuse_existing(folder, StudyRecord)
-    saved = store.load_study(folder) if given["resume"] and store.exists(folder, StudyRecord) else None
-    return folder, saved, _resumed(saved, given, explicit) if saved else _config(given)
+    saved = store.load_study(folder) if asked.resume and store.exists(folder, StudyRecord) else None
+    return folder, saved, _resumed(saved, asked) if saved else _config(asked)
 
 
-def _config(given: Given) -> TrainConfig:
-    if given["dataset"] not in data.names():
-        raise BadInput(f"no dataset {given['dataset']!r}: choose from {', '.join(data.names())}")
-    device, cores = environment.resolve_device(given["device"]), environment.available_cores()
-    if device == "cpu" and (given["workers"] or 1) > cores:
-        raise BadInput(f"--workers {given['workers']} is more than the {cores} cores that this process may use")
-    engine = given["engine"] or (training.default_engine(device) if device == "cpu" else BATCHED)
+def _config(asked: Study) -> TrainConfig:
+    if asked.dataset not in data.names():
+        raise BadInput(f"no dataset {asked.dataset!r}: choose from {', '.join(data.names())}")
+    device, cores = environment.resolve_device(asked.device), environment.available_cores()
+    if device == "cpu" and (asked.workers or 1) > cores:
+        raise BadInput(f"--workers {asked.workers} is more than the {cores} cores that this process may use")
+    engine = asked.engine or (training.default_engine(device) if device == "cpu" else BATCHED)
     if engine != BATCHED or device == "cpu":
         training.usable_engine(engine, device)
-    return TrainConfig(device=device, engine=engine, **{name: given[name] for name in PROTOCOL})
+    return TrainConfig(
+        device=device,
+        engine=engine,
+        dataset=asked.dataset,
+        validation=asked.validation,
+        epochs=asked.epochs,
+        batch_size=asked.batch_size,
+        learning_rate=asked.learning_rate,
+    )
 
 
-def _resumed(saved: StudyRecord, given: Given, explicit: set[str]) -> TrainConfig:
+def _resumed(saved: StudyRecord, asked: Study) -> TrainConfig:
     """Return the saved configuration; refuse any other one."""
-    own = {"device": saved.config.device, "engine": given["engine"] or saved.config.engine}
-    wanted = _config(given if "device" in explicit else given | own)
+    if "device" not in asked.typed:
+        asked = dataclasses.replace(asked, device=saved.config.device, engine=asked.engine or saved.config.engine)
+    wanted = _config(asked)
     unlike = [name for name in FIXED_ON_RESUME if getattr(wanted, name) != getattr(saved.config, name)]
-    if changed := [name for name in unlike if name in explicit]:
+    if changed := [name for name in unlike if name in asked.typed]:
         facts = ", ".join(f"{name} was {getattr(saved.config, name)}, not {getattr(wanted, name)}" for name in changed)
         raise BadInput(
             f"study {saved.name!r} cannot be resumed with other settings ({facts}): omit them, or use another --study"
@@ -91,29 +94,27 @@ def _planned(
     saved: StudyRecord | None,
     config: TrainConfig,
     dataset: data.Dataset,
-    given: Given,
-    explicit: set[str],
+    asked: Study,
 ) -> StudyRecord:
     """Return the record to begin with, or to go on with: saved, where its plan is another one now."""
-    activations = ACTIVATIONS[given["activation"]]
     if saved is None:
-        return study.new_study(folder.name, config, activations, given["seeds"] or SEEDS, dataset)
-    asked = activations if "activation" in explicit else saved.activations
-    record = study.extended(saved, asked, given["seeds"] or saved.seeds)
+        return study.new_study(folder.name, config, asked.activations, asked.seeds or SEEDS, dataset)
+    activations = asked.activations if "activation" in asked.typed else saved.activations
+    record = study.extended(saved, activations, asked.seeds or saved.seeds)
     if record.keys != saved.keys:
         store.save_study(folder, record, new=False)
     return record
 
 
-def _show(record: StudyRecord, given: Given) -> None:
+def _show(record: StudyRecord, asked: Study) -> None:
     """Print the tables, or the record, or both, as asked for."""
-    if given["json_path"]:
-        write_json([record], given["json_path"])
-    if not given["quiet"] and given["json_path"] != Path("-"):
-        options = report.ViewOptions(given["convergence_at"], given["out"])
+    if asked.json_path:
+        write_json([record], asked.json_path)
+    if asked.tables:
+        options = report.ViewOptions(asked.convergence_at, asked.out)
         print_tables("rich", report.study_tables(record, options))
-        again = on_study(given["out"] / record.name, command="report")
-        say(f"Saved in {given['out']}. These tables again: {again}\n")
+        again = on_study(asked.out / record.name, command="report")
+        say(f"Saved in {asked.out}. These tables again: {again}\n")
 
 
 def _judge(record: StudyRecord, folder: Path) -> None:

@@ -1,16 +1,18 @@
 """From options to a training: what is asked for, what is refused, and the training itself."""
 
 import contextlib
+import dataclasses
 from pathlib import Path
-from typing import Any
 
 from msgspec.structs import replace
 
 from mnist_bench import data, environment, store, tracking, training
 from mnist_bench.cli._progress import Audience, tell, training_display
+from mnist_bench.cli._requests import Train
 from mnist_bench.cli._signals import stop_on_signal
 from mnist_bench.core import torchrun
 from mnist_bench.core.errors import BadInput
+from mnist_bench.core.kinds import Activation
 from mnist_bench.core.types import Record, TrainConfig
 
 SEVERAL = "distributed"
@@ -29,74 +31,78 @@ FIXED_ON_RESUME = (
 )
 
 
-def prepare(activation: str, given: dict[str, Any], explicit: set[str]) -> tuple[Path, Record | None, TrainConfig]:
+def prepare(activation: Activation, asked: Train) -> tuple[Path, Record | None, TrainConfig]:
     """Return a run's folder, its saved record where it is to be resumed, and its configuration; or refuse."""
-    folder = store.run_folder(given["out"], _run_name(activation, given))
-    if not (given["resume"] or given["overwrite"]):
+    folder = store.run_folder(asked.out, _run_name(activation, asked))
+    if not (asked.resume or asked.overwrite):
         store.refuse_existing(folder)
-    saved = store.load_record(folder) if given["resume"] and store.exists(folder) else None
-    return folder, saved, _resumed(saved, activation, given, explicit) if saved else _config(activation, given)
+    saved = store.load_record(folder) if asked.resume and store.exists(folder) else None
+    return folder, saved, _resumed(saved, activation, asked) if saved else _config(activation, asked)
 
 
-def train_one(activation: str, given: dict[str, Any], explicit: set[str], group: training.Group) -> Record:
+def train_one(activation: Activation, asked: Train, group: training.Group) -> Record:
     """Train one network; of several processes the first alone reads and writes its folder."""
-    folder, _, config = prepare(activation, given, explicit)
-    dataset = group.together(lambda: data.load(config.dataset, given["data_dir"]))
-    quiet = given["quiet"] or not group.leads
+    folder, _, config = prepare(activation, asked)
+    dataset = group.together(lambda: data.load(config.dataset, asked.data_dir))
+    quiet = asked.quiet or not group.leads
     with contextlib.ExitStack() as stack:
         group.together(lambda: stack.enter_context(store.locked(folder)) if group.leads else None)
         observer = stack.enter_context(training_display(quiet))
         stop = stack.enter_context(stop_on_signal())
-        record = group.first(lambda: _begun(activation, given, explicit, dataset), Record)
-        names = given.get("trackers", ()) if group.leads else ()
+        record = group.first(lambda: _begun(activation, asked, dataset), Record)
+        names = asked.trackers if group.leads else ()
         trackers = stack.enter_context(tracking.track(names, folder, tell))
         return training.train(record, dataset, folder, Audience((observer, *trackers)), stop, group)
 
 
-def _begun(activation: str, given: dict[str, Any], explicit: set[str], dataset: data.Dataset) -> Record:
+def _begun(activation: Activation, asked: Train, dataset: data.Dataset) -> Record:
     """Return the record to train; asked once more, now that nobody else can write the run."""
-    folder, saved, config = prepare(activation, given, explicit)
+    folder, saved, config = prepare(activation, asked)
     return _going_on(saved, config) if saved else training.new_record(folder.name, config, dataset)
 
 
-def _run_name(activation: str, given: dict[str, Any]) -> str:
-    if given["name"] is None:
-        return f"{given['dataset']}-{activation}"
-    return f"{given['name']}-{activation}" if given["activation"] == "both" else str(given["name"])
+def _run_name(activation: Activation, asked: Train) -> str:
+    if asked.name is None:
+        return f"{asked.dataset}-{activation}"
+    return f"{asked.name}-{activation}" if asked.activation == "both" else asked.name
 
 
-def _config(activation: str, given: dict[str, Any]) -> TrainConfig:
+def _config(activation: Activation, asked: Train) -> TrainConfig:
     """Turn options into a configuration for this machine."""
     cores, place = environment.available_cores(), torchrun.place()
-    threads = given["threads"] or max(cores // place.local_size, 1)
+    threads = asked.threads or max(cores // place.local_size, 1)
     if threads > cores:
         raise BadInput(f"--threads {threads} is more than the {cores} cores that this process may use")
-    if given["dataset"] not in data.names():
-        raise BadInput(f"no dataset {given['dataset']!r}: choose from {', '.join(data.names())}")
-    device = environment.resolve_device(given["device"])
-    engine = given["engine"] or (SEVERAL if place.size > 1 else training.default_engine(device))
+    if asked.dataset not in data.names():
+        raise BadInput(f"no dataset {asked.dataset!r}: choose from {', '.join(data.names())}")
+    device = environment.resolve_device(asked.device)
+    engine = asked.engine or (SEVERAL if place.size > 1 else training.default_engine(device))
     if place.size > 1 and engine != SEVERAL:
         raise BadInput(f"engine {engine!r} trains in one process, not in {place.size}: leave --engine out")
     training.usable_engine(engine, device)
-    fields = ("dataset", "validation", "epochs", "batch_size", "learning_rate", "seed")
     return TrainConfig(
-        activation=activation,  # type: ignore[arg-type]
+        dataset=asked.dataset,
+        validation=asked.validation,
+        activation=activation,
         engine=engine,
         device=device,
         threads=threads,
         processes=place.size,
-        **{name: given[name] for name in fields},
+        epochs=asked.epochs,
+        batch_size=asked.batch_size,
+        learning_rate=asked.learning_rate,
+        seed=asked.seed,
     )
 
 
-def _resumed(saved: Record, activation: str, given: dict[str, Any], explicit: set[str]) -> TrainConfig:
+def _resumed(saved: Record, activation: Activation, asked: Train) -> TrainConfig:
     """Return the saved configuration, with more epochs where asked for; refuse any other change."""
-    wanted = given | {"activation": activation}
-    if "device" in explicit:
-        wanted["device"] = environment.resolve_device(given["device"])
-    changed = [name for name in FIXED_ON_RESUME if name in explicit and wanted[name] != getattr(saved.config, name)]
+    device = environment.resolve_device(asked.device) if "device" in asked.typed else asked.device
+    wanted = dataclasses.replace(asked, activation=activation, device=device)
+    pairs = {name: (getattr(saved.config, name), getattr(wanted, name)) for name in FIXED_ON_RESUME}
+    changed = {name: pair for name, pair in pairs.items() if name in asked.typed and pair[0] != pair[1]}
     if changed:
-        facts = ", ".join(f"{name} was {getattr(saved.config, name)}, not {wanted[name]}" for name in changed)
+        facts = ", ".join(f"{name} was {before}, not {now}" for name, (before, now) in changed.items())
         raise BadInput(
             f"run {saved.name!r} cannot be resumed with other settings ({facts}): omit them, or use another --run"
         )
@@ -105,7 +111,7 @@ def _resumed(saved: Record, activation: str, given: dict[str, Any], explicit: se
             f"run {saved.name!r} is trained by {saved.config.processes} process(es), not by {here}: "
             f"start as many with torchrun --nproc-per-node, or use another --run"
         )
-    epochs = given["epochs"] if "epochs" in explicit else saved.config.epochs
+    epochs = asked.epochs if "epochs" in asked.typed else saved.config.epochs
     begun = len(saved.epochs) + bool(saved.checkpoint and saved.checkpoint.partial)
     if epochs < begun:
         raise BadInput(f"run {saved.name!r} has begun epoch {begun} already, more than --epochs {epochs}")

@@ -1,12 +1,11 @@
 """`mnist-bench bench`."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from mnist_bench.bench import SCENARIOS
-from mnist_bench.cli import _options
+from mnist_bench.cli import _options, _requests
 
 OF_PLACES = ("places", "commands", "command_format", "command_precision")
 PLANNED = (
@@ -96,7 +95,8 @@ Examples:
 @_options.data_dir
 @_options.json_output
 @_options.quiet
-def command(name: str | None, out: Path, **given: Any) -> None:
+@click.pass_context
+def command(context: click.Context, /, **given: Any) -> None:
     """Measure inference latency and training throughput, with statistics that hold.
 
     Every number is from fresh processes in interleaved blocks, with an exact interval, beside the machine's own limit.
@@ -106,51 +106,50 @@ def command(name: str | None, out: Path, **given: Any) -> None:
     from mnist_bench.cli import _bench
     from mnist_bench.cli._output import check_json_path
 
-    _refuse_mixtures(given)
-    check_json_path(given["json_path"])
-    subject = _bench.find_subject(name, out, given["data_dir"])
+    asked = _requests.Bench(**given)
+    _refuse_mixtures(asked, _requests.typed(context))
+    check_json_path(asked.json_path)
+    subject = _bench.find_subject(asked)
     with store.locked(subject.folder):
-        if given["scenario"]:
-            _bench.load(subject, given)
-        elif given["gate"]:
-            _bench.gate(subject, given)
-        elif given["self_test"]:
-            _bench.self_test(subject, given)
+        if asked.scenario:
+            _bench.load(subject, asked)
+        elif asked.gate:
+            _bench.gate(subject, asked)
+        elif asked.self_test:
+            _bench.self_test(subject, asked)
         else:
-            _bench.measure(subject, given)
+            _bench.measure(subject, asked)
 
 
-def _refuse_mixtures(given: dict[str, Any]) -> None:
+def _refuse_mixtures(asked: _requests.Bench, typed: frozenset[str]) -> None:
     """Refuse options that do not go together: none is ignored in silence."""
-    source = click.get_current_context().get_parameter_source
-    typed = [name for name in given if source(name) is click.core.ParameterSource.COMMANDLINE]
-    if given["resume"] and (planned := _first(PLANNED, typed)):
+    if asked.resume and (planned := _first(PLANNED, typed)):
         raise click.UsageError(f"--resume goes on with the saved plan, so --{planned} cannot be given with it")
-    if given["scenario"] and (other := _first(NOT_OF_SCENARIOS, typed)):
-        raise click.UsageError(f"--{given['works'] if other == 'works' else other} is not of a --scenario")
-    if not given["scenario"] and (other := _first(OF_SCENARIOS, typed)):
+    if asked.scenario and (other := _first(NOT_OF_SCENARIOS, typed)):
+        raise click.UsageError(f"--{asked.works if other == 'works' else other} is not of a --scenario")
+    if not asked.scenario and (other := _first(OF_SCENARIOS, typed)):
         raise click.UsageError(f"--{other} is of a --scenario: give one of {', '.join(SCENARIOS)}")
-    if given["scenario"] == "server" and not given["rate"]:
+    if asked.scenario == "server" and not asked.rate:
         raise click.UsageError("the server scenario needs a --rate, in queries a second")
-    if given["scenario"] in ("single-stream", "offline") and (other := _first(("rate", "latency_bound"), typed)):
+    if asked.scenario in ("single-stream", "offline") and (other := _first(("rate", "latency_bound"), typed)):
         raise click.UsageError(f"--{other} is of the server scenario")
-    _refuse_mixed_modes(given)
+    _refuse_mixed_modes(asked)
 
 
-def _first(names: tuple[str, ...], typed: list[str]) -> str | None:
+def _first(names: tuple[str, ...], typed: frozenset[str]) -> str | None:
     """Return how the first of some options that was typed is spelled."""
     return next((SPELLED.get(name, name.replace("_", "-")) for name in names if name in typed), None)
 
 
-def _refuse_mixed_modes(given: dict[str, Any]) -> None:
-    if given["gate"] and given["self_test"]:
+def _refuse_mixed_modes(asked: _requests.Bench) -> None:
+    if asked.gate and asked.self_test:
         raise click.UsageError("--gate and --self-test are two things: give one of them")
-    if given["gate"] != bool(given["baseline"]) and not given["resume"]:
+    if asked.gate != bool(asked.baseline) and not asked.resume:
         raise click.UsageError("--gate and --baseline belong together: give both")
-    mode = "gate" if given["gate"] else "self-test"
-    if (given["gate"] or given["self_test"]) and given["works"] != "inference":
-        raise click.UsageError(f"--{mode} is of inference: give it without --{given['works']}")
-    if given["engines"] and given["works"] == "inference":
+    mode = "gate" if asked.gate else "self-test"
+    if (asked.gate or asked.self_test) and asked.works != "inference":
+        raise click.UsageError(f"--{mode} is of inference: give it without --{asked.works}")
+    if asked.engines and asked.works == "inference":
         raise click.UsageError("--engine is of training: give --training or --all with it")
-    if given["runtimes"] and given["works"] == "training":
+    if asked.runtimes and asked.works == "training":
         raise click.UsageError("--runtime is of inference: name training engines with --engine")

@@ -1,18 +1,19 @@
 """`mnist-bench export`."""
 
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mnist_bench.cli import _options
+from mnist_bench.cli import _options, _requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from mnist_bench.core.errors import MnistBenchError
     from mnist_bench.core.kinds import Precision, Skipped
-    from mnist_bench.core.types import Artifact
+    from mnist_bench.core.types import Artifact, Record
     from mnist_bench.report import Cell, Table
 
     Outcome = tuple[str, str, Artifact | Skipped | MnistBenchError]
@@ -42,7 +43,7 @@ TorchScript is deprecated in PyTorch; torch-export and aotinductor succeed it.
     multiple=True,
     default=["fp32"],
     show_default=True,
-    type=click.Choice(["fp32", "fp16", "int8", "int8-dynamic", "all"]),
+    type=click.Choice([*_options.PRECISIONS, "all"]),
     help="Can be repeated; only ONNX holds others than fp32.",
 )
 @_options.run_name
@@ -51,48 +52,56 @@ TorchScript is deprecated in PyTorch; torch-export and aotinductor succeed it.
 @click.option("--device", default="cpu", show_default=True, metavar="NAME", help="What aotinductor compiles for.")
 @_options.data_dir
 @_options.quiet
-def command(
-    names: tuple[str, ...], precisions: tuple[str, ...], name: str | None, out: Path, quiet: bool, **given: Any
-) -> None:
+def command(**given: Any) -> None:
     """Write a trained network for deployment, into its run folder, and enter the files into its manifest."""
     from mnist_bench import environment, store
     from mnist_bench.cli._output import newest_run, print_tables
 
-    folder = store.run_folder(out, name or newest_run(out))
+    asked = _requests.Export(**given)
+    folder = store.run_folder(asked.out, asked.name or newest_run(asked.out))
     record = store.load_record(folder)
-    given["device"] = environment.resolve_device(given["device"])
-    pairs = list(_pairs(names, precisions))
+    asked = replace(asked, device=environment.resolve_device(asked.device))
+    pairs = list(_pairs(asked))
     with store.locked(folder):
-        outcomes = [(chosen, kind, _export(folder, record, chosen, kind, given, quiet)) for chosen, kind in pairs]
-    if not quiet:
+        outcomes = [(name, kind, _export(folder, record, name, kind, asked)) for name, kind in pairs]
+    if not asked.quiet:
         print_tables("rich", [_table(record.name, outcomes)])
-    _fail(outcomes, skipping_is_failing="all" not in names)
+    _fail(outcomes, skipping_is_failing="all" not in asked.names)
 
 
-def _pairs(names: "Sequence[str]", precisions: "Sequence[str]") -> "Iterator[tuple[str, Precision]]":
+def _pairs(asked: _requests.Export) -> "Iterator[tuple[str, Precision]]":
     """Yield every format with every precision wanted; a format named on its own must be able to hold them."""
     from mnist_bench import formats
     from mnist_bench.core.errors import BadInput
 
-    for name in formats.names() if "all" in names else dict.fromkeys(names):
+    precisions = asked.precisions
+    for name in formats.names() if "all" in asked.names else dict.fromkeys(asked.names):
         held = formats.precisions(name)
         wanted = held if "all" in precisions else [kind for kind in held if kind in precisions]
         missing = set(precisions) - set(held) - {"all"}
-        if missing and "all" not in names:
+        if missing and "all" not in asked.names:
             raise BadInput(f"{name} cannot hold {', '.join(sorted(missing))}: choose from {', '.join(held)}")
         yield from ((name, kind) for kind in wanted)
 
 
 def _export(
-    folder: Path, record: Any, name: str, precision: "Precision", given: dict[str, Any], quiet: bool
+    folder: "Path", record: "Record", name: str, precision: "Precision", asked: _requests.Export
 ) -> "Artifact | Skipped | MnistBenchError":
     from mnist_bench import formats
     from mnist_bench.core.errors import MnistBenchError
 
-    if not quiet:
+    if not asked.quiet:
         click.echo(f"exporting {name} {precision} …", err=True)
     try:
-        return formats.export(folder, record, name, precision=precision, **given)
+        return formats.export(
+            folder,
+            record,
+            name,
+            precision=precision,
+            opset=asked.opset,
+            device=asked.device,
+            data_dir=asked.data_dir,
+        )
     except MnistBenchError as error:  # one that fails does not stop the others
         return error
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from mnist_bench.cli import _options
+from mnist_bench.cli import _options, _requests
 
 
 @click.command(
@@ -21,7 +21,7 @@ Examples:
 @_options.convergence_at
 @_options.quiet
 @click.pass_context
-def command(context: click.Context, /, **given: Any) -> None:
+def command(context: click.Context, /, quick: bool, allow_busy: bool, **given: Any) -> None:
     """Do all of it: train, export, verify, bench, and write one page to look at.
 
     What is done already is not done again: the same command goes on after Ctrl-C. What cannot be done here is named on
@@ -29,5 +29,5 @@ def command(context: click.Context, /, **given: Any) -> None:
     """
     from mnist_bench.cli import _run
 
-    explicit = {name for name in given if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT}
-    _run.carry_out(given | {"resume": not given["overwrite"], "json_path": None}, explicit)
+    training = _requests.Train(**given, resume=not given["overwrite"], typed=_requests.typed(context))
+    _run.carry_out(_requests.Run(training=training, quick=quick, allow_busy=allow_busy))

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from mnist_bench.cli import _options
+from mnist_bench.cli import _options, _requests
 
 
 @click.command(
@@ -56,8 +56,8 @@ def command(context: click.Context, /, **given: Any) -> None:
     from mnist_bench.cli import _study
     from mnist_bench.cli._output import check_json_path
 
-    if given["resume"] and given["overwrite"]:
+    asked = _requests.Study(**given, typed=_requests.typed(context))
+    if asked.resume and asked.overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other", context)
-    check_json_path(given["json_path"])
-    explicit = {name for name in given if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT}
-    _study.carry_out(given, explicit)
+    check_json_path(asked.json_path)
+    _study.carry_out(asked)

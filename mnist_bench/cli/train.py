@@ -1,12 +1,11 @@
 """`mnist-bench train`."""
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from mnist_bench.cli import _options
+from mnist_bench.cli import _options, _requests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,37 +49,35 @@ def command(context: click.Context, /, **given: Any) -> None:
     from mnist_bench.cli import _train
     from mnist_bench.cli._output import check_json_path
 
-    if given["resume"] and given["overwrite"]:
+    asked = _requests.Train(**given, typed=_requests.typed(context))
+    if asked.resume and asked.overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other", context)
-    check_json_path(given["json_path"])
-    explicit = {name for name in given if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT}
-    activations = ("relu", "sigmoid") if given["activation"] == "both" else (given["activation"],)
+    check_json_path(asked.json_path)
     with training.process_group() as group:
-        group.together(lambda: tracking.refuse_missing(given["trackers"]))
-        for activation in activations:  # all that can be refused is refused before anything is trained
-            group.together(partial(_train.prepare, activation, given, explicit))
-        records = [_train.train_one(activation, given, explicit, group) for activation in activations]
-        group.together(lambda: _conclude(records, given) if group.leads else None)
+        group.together(lambda: tracking.refuse_missing(asked.trackers))
+        for activation in asked.activations:  # all that can be refused is refused before anything is trained
+            group.together(partial(_train.prepare, activation, asked))
+        records = [_train.train_one(activation, asked, group) for activation in asked.activations]
+        group.together(lambda: _conclude(records, asked) if group.leads else None)
 
 
-def _conclude(records: "Sequence[Record]", given: dict[str, Any]) -> None:
-    _show(records, given)
-    _require_accuracy(records, given["require_accuracy"])
+def _conclude(records: "Sequence[Record]", asked: _requests.Train) -> None:
+    _show(records, asked)
+    _require_accuracy(records, asked.require_accuracy)
 
 
-def _show(records: "Sequence[Record]", given: dict[str, Any]) -> None:
+def _show(records: "Sequence[Record]", asked: _requests.Train) -> None:
     """Print the tables, or the record, or both, as asked for."""
     from mnist_bench import report
     from mnist_bench.cli._output import print_tables, say, write_json
     from mnist_bench.core.commands import line
 
-    if not given["quiet"] and given["json_path"] != Path("-"):
-        print_tables("rich", report.tables(records, report.ViewOptions(given["convergence_at"], given["out"])))
+    if asked.tables:
+        print_tables("rich", report.tables(records, report.ViewOptions(asked.convergence_at, asked.out)))
         names = [word for record in records for word in ("--run", record.name)]
-        again = line("report", *names, out=given["out"])
-        say(f"Saved in {given['out']}. These tables again: {again}\n")
-    if given["json_path"]:
-        write_json(records, given["json_path"])
+        say(f"Saved in {asked.out}. These tables again: {line('report', *names, out=asked.out)}\n")
+    if asked.json_path:
+        write_json(records, asked.json_path)
 
 
 def _require_accuracy(records: "Sequence[Record]", required: float | None) -> None:

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mnist_bench.cli import _options
+from mnist_bench.cli import _options, _requests
 
 if TYPE_CHECKING:
     from mnist_bench.core.types import ParityRecord, Record
+    from mnist_bench.data import Dataset
     from mnist_bench.parity import Plan
 
 
@@ -51,7 +52,7 @@ Examples:
 @_options.time_limit(600)
 @_options.json_output
 @_options.quiet
-def command(name: str | None, out: Path, **given: Any) -> None:
+def command(**given: Any) -> None:
     """Show that every runtime gives the reference's answers, image by image, and prove it where that is possible.
 
     The reference is the network in float64. Exit code 1 where a runtime that claims fp32 flips a certified image,
@@ -61,46 +62,49 @@ def command(name: str | None, out: Path, **given: Any) -> None:
     from mnist_bench import data, environment, parity, store
     from mnist_bench.cli._output import check_json_path, newest_run
 
-    check_json_path(given["json_path"])
-    folder = store.run_folder(out, name or newest_run(out))
+    asked = _requests.Verify(**given)
+    check_json_path(asked.json_path)
+    folder = store.run_folder(asked.out, asked.name or newest_run(asked.out))
     record = store.load_record(folder)
     plan = parity.Plan(
-        runtimes=given["runtimes"],
-        batch_sizes=given["batch_sizes"],
-        threads=given["threads"],
-        device=environment.resolve_device(given["device"]),
-        on=_options.hosts_of(given["places"], given["commands"]),
-        format=given["command_format"],
-        precision=given["precision"],
-        time_limit_s=given["time_limit"],
+        runtimes=asked.runtimes,
+        batch_sizes=asked.batch_sizes,
+        threads=asked.threads,
+        device=environment.resolve_device(asked.device),
+        on=_options.hosts_of(asked.places, asked.commands),
+        format=asked.command_format,
+        precision=asked.precision,
+        time_limit_s=asked.time_limit,
     )
-    dataset = data.load(given["dataset"] or record.config.dataset, given["data_dir"])
-    found = _verify(folder, record, dataset, plan, given)
-    _show(found, given)
-    if plan.on == parity.Plan.on and not given["model_file"] and dataset.name == record.config.dataset:
+    dataset = data.load(asked.dataset or record.config.dataset, asked.data_dir)
+    found = _verify(folder, record, dataset, plan, asked)
+    _show(found, asked)
+    if plan.on == parity.Plan.on and not asked.model_file and dataset.name == record.config.dataset:
         store.save(folder, found)  # only what tells of the run itself
     _judge(found)
 
 
-def _verify(folder: Path, record: "Record", dataset: Any, plan: "Plan", given: dict[str, Any]) -> "ParityRecord":
+def _verify(
+    folder: Path, record: "Record", dataset: "Dataset", plan: "Plan", asked: _requests.Verify
+) -> "ParityRecord":
     from mnist_bench import parity
     from mnist_bench.cli._progress import configurations_display
 
-    with configurations_display(given["quiet"]) as told:
-        if given["model_file"]:
-            trusted = given["trust_code"]
-            return parity.verify_file(given["model_file"], folder, record, dataset, plan, told, trusted=trusted)
+    with configurations_display(asked.quiet) as told:
+        if asked.model_file:
+            trusted = asked.trust_code
+            return parity.verify_file(asked.model_file, folder, record, dataset, plan, told, trusted=trusted)
         return parity.verify(folder, record, dataset, plan, told)
 
 
-def _show(found: "ParityRecord", given: dict[str, Any]) -> None:
+def _show(found: "ParityRecord", asked: _requests.Verify) -> None:
     from mnist_bench import report
     from mnist_bench.cli._output import print_tables, write_json
 
-    if given["json_path"]:
-        write_json([found], given["json_path"])
-    if not given["quiet"] and given["json_path"] != Path("-"):
-        print_tables("rich", report.parity_tables(found, report.ViewOptions()))
+    if asked.json_path:
+        write_json([found], asked.json_path)
+    if asked.tables:
+        print_tables("rich", report.parity_tables(found, report.ViewOptions(out=asked.out)))
 
 
 def _judge(found: "ParityRecord") -> None:
