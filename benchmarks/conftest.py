@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mnist_bench import data, environment, formats, store, training
+from mnist_bench.core.events import ignore
 from mnist_bench.core.types import Record, TrainConfig
 
 STORAGE = Path(__file__).parent.parent / ".benchmarks"
@@ -23,18 +24,6 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.benchmark_compare = True
 
 
-class Quiet:
-    """An observer that is told and says nothing."""
-
-    def started(self, record: Record) -> None: ...
-
-    def advanced(self, epoch: int, images: int) -> None: ...
-
-    def epoch_done(self, record: Record) -> None: ...
-
-    def finished(self, record: Record) -> None: ...
-
-
 @pytest.fixture(scope="session")
 def dataset() -> data.Dataset:
     """The digits, which every machine has."""
@@ -47,7 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, dataset: data.Dataset) -> P
     found = tmp_path_factory.mktemp("runs") / "digits-relu"
     found.mkdir()
     record = training.new_record(found.name, TrainConfig(dataset="digits", epochs=3), dataset)
-    record = training.train(record, dataset, found, Quiet(), lambda: None)
+    record = training.train(record, dataset, found, ignore, lambda: None)
     for name in formats.names():
         for precision in formats.precisions(name):
             formats.export(found, record, name, precision=precision)

@@ -1,7 +1,7 @@
 """The order of what follows a training: export, verify, bench, page; each is done only where it is lacking.
 
 Every stage saves what it made, so that the same call goes on where an earlier one was stopped. Nothing is printed:
-`Watch` is told. What fails does not stop the rest; it is handed back, and the page shows what is missing.
+`on_event` is called. What fails does not stop the rest; it is handed back, and the page shows what is missing.
 """
 
 import contextlib
@@ -9,17 +9,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from mnist_bench import data, environment, formats, parity, report, runtimes, store
 from mnist_bench.bench import session
-from mnist_bench.bench.blocks import Progress
 from mnist_bench.core.bench_types import BenchPlan, InferenceBenchRecord
 from mnist_bench.core.errors import MnistBenchError, ParityBroken, RecordDamaged, Unanswered
+from mnist_bench.core.events import OnEvent, StageBegan, StageEnded
 from mnist_bench.core.kinds import Precision, Skipped
-from mnist_bench.core.types import Absent, Artifact, Configuration, Manifest, ParityRecord, Record
+from mnist_bench.core.types import Absent, Artifact, Manifest, ParityRecord, Record
 
 BLOCKS, BATCH_SIZES = 6, (1, 128)
 COMPILED_FORMATS, COMPILED_RUNTIMES = ("aotinductor",), ("aotinductor", "torch-compile")
@@ -29,22 +29,6 @@ LEFT_OUT, REMEDY = "--quick leaves it out", "mnist-bench run without --quick"
 
 Pair = tuple[str, Precision]
 S = TypeVar("S", ParityRecord, InferenceBenchRecord)
-
-
-class Watch(Protocol):
-    """Is told how the work goes on."""
-
-    def begins(self, run: str, stage: str) -> None:
-        """A stage of a run begins."""
-
-    def ends(self, run: str, stage: str, took_s: float, remark: str) -> None:
-        """It has ended; the remark says what came of it."""
-
-    def asks(self, configuration: Configuration) -> None:
-        """A configuration is about to be verified."""
-
-    def measures(self, at: Progress) -> None:
-        """A process is about to be measured."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +42,7 @@ class Settings:
 
 
 def finish(
-    folder: Path, record: Record, dataset: data.Dataset, settings: Settings, watch: Watch
+    folder: Path, record: Record, dataset: data.Dataset, settings: Settings, on_event: OnEvent
 ) -> list[MnistBenchError]:
     """Export, verify and bench a trained run, as far as that is lacking.
 
@@ -67,7 +51,7 @@ def finish(
         record: its finished record.
         dataset: its images.
         settings: how far to go.
-        watch: is told.
+        on_event: is called as the work goes on.
 
     Returns:
         What failed; the rest was done all the same.
@@ -75,18 +59,18 @@ def finish(
     errors: list[MnistBenchError] = []
     stages: tuple[tuple[str, Callable[[], str]], ...] = (
         ("export", lambda: _export(folder, record, settings, errors)),
-        ("verify", lambda: _verify(folder, record, dataset, settings, watch)),
-        ("bench", lambda: _bench(folder, record, dataset, settings, watch)),
+        ("verify", lambda: _verify(folder, record, dataset, settings, on_event)),
+        ("bench", lambda: _bench(folder, record, dataset, settings, on_event)),
     )
     for name, work in stages:
-        watch.begins(record.name, name)
+        on_event(StageBegan(record.name, name))
         began = time.monotonic()
         try:
             remark = work()
         except MnistBenchError as error:
             errors.append(error)
             remark = f"failed: {error}"
-        watch.ends(record.name, name, time.monotonic() - began, remark)
+        on_event(StageEnded(record.name, name, time.monotonic() - began, remark))
     return errors
 
 
@@ -164,7 +148,7 @@ def _saved(folder: Path, kind: type[S]) -> S | None:
         return None
 
 
-def _verify(folder: Path, record: Record, dataset: data.Dataset, settings: Settings, watch: Watch) -> str:
+def _verify(folder: Path, record: Record, dataset: data.Dataset, settings: Settings, on_event: OnEvent) -> str:
     """Compare all runtimes with the reference, unless that was done with these very files; raise where one is wrong."""
     names = _here(settings) if settings.quick else ()
     cores = environment.available_cores()
@@ -180,7 +164,7 @@ def _verify(folder: Path, record: Record, dataset: data.Dataset, settings: Setti
         for one in parity.find_targets(folder, record, parity.Wanted(names, settings.device)).ready
     }
     if found is None or not _covers(folder, record, found, expected, plan):
-        found, fresh = parity.verify(folder, record, dataset, plan, watch.asks), True
+        found, fresh = parity.verify(folder, record, dataset, plan, on_event), True
         store.save(folder, msgspec.structs.replace(found, skipped=(*found.skipped, *_left_out(settings))))
     failed = [result for result in found.results if result.failures]
     if failed:
@@ -229,7 +213,7 @@ def _left_out(settings: Settings, kept: Sequence[str] = ()) -> Iterator[Absent]:
                 yield Absent(target=name, reason=LEFT_OUT, remedy=REMEDY)
 
 
-def _bench(folder: Path, record: Record, dataset: data.Dataset, settings: Settings, watch: Watch) -> str:
+def _bench(folder: Path, record: Record, dataset: data.Dataset, settings: Settings, on_event: OnEvent) -> str:
     """Measure latency in six blocks, or the blocks that are lacking; nothing where it was done with these weights."""
     subject = session.Subject(folder, record, dataset, settings.data_dir)
     plan = _plan(settings)
@@ -241,7 +225,7 @@ def _bench(folder: Path, record: Record, dataset: data.Dataset, settings: Settin
             InferenceBenchRecord,
             subject,
             plan,
-            watch.measures,
+            on_event,
             resume=_resumable(subject, plan),
             allow_busy=settings.allow_busy,
         )

@@ -14,8 +14,9 @@ import torch
 import mnist_bench
 from mnist_bench import data, formats, training
 from mnist_bench.cli import _main
+from mnist_bench.core.events import ignore
 from mnist_bench.core.kinds import Skipped
-from mnist_bench.core.types import Artifact, FinalMeasurement, Record, TrainConfig
+from mnist_bench.core.types import Artifact, Record, TrainConfig
 
 MNIST_ROOT = Path(os.environ.pop("MNIST_BENCH_DATA", "/nowhere"))
 Run = Callable[..., int]
@@ -91,27 +92,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     torch.set_num_threads(threads)
 
 
-class Silent:
-    """An observer that counts what it is told."""
-
-    def __init__(self) -> None:
-        self.images: list[int] = []
-        self.epochs: list[int] = []
-        self.final: FinalMeasurement | None = None
-
-    def started(self, record: Record) -> None:
-        """Nothing to do."""
-
-    def advanced(self, epoch: int, images: int) -> None:
-        self.images.append(images)
-
-    def epoch_done(self, record: Record) -> None:
-        self.epochs.append(len(record.epochs))
-
-    def finished(self, record: Record) -> None:
-        self.final = record.final
-
-
 class StopAfter:
     """Asks to stop, as Ctrl-C would, once it has been asked so many times."""
 
@@ -130,7 +110,7 @@ def train_digits(folder: Path, digits: data.Dataset, stop: StopAfter | None = No
     config = TrainConfig(**({"dataset": "digits", "epochs": 2} | settings))  # type: ignore[arg-type]
     record = training.new_record(folder.name, config, digits)
     folder.mkdir(parents=True, exist_ok=True)
-    return training.train(record, digits, folder, Silent(), stop or StopAfter())
+    return training.train(record, digits, folder, ignore, stop or StopAfter())
 
 
 @pytest.fixture(scope="session")

@@ -9,30 +9,14 @@ import pytest
 
 from mnist_bench import data, formats, parity, store, workflow
 from mnist_bench.bench import session
-from mnist_bench.bench.blocks import Progress
 from mnist_bench.core.bench_types import InferenceBenchRecord
 from mnist_bench.core.errors import MeasurementFailed, ParityBroken
-from mnist_bench.core.types import Artifact, Configuration, Manifest, ParityRecord, Record
+from mnist_bench.core.events import Event, StageEnded
+from mnist_bench.core.types import Artifact, Manifest, ParityRecord, Record
 from tests.bench import made
 from tests.conftest import Run
 
 QUICK = workflow.Settings(quick=True, device="cpu", data_dir=None, allow_busy=True)
-
-
-class Told:
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.remarks: dict[str, str] = {}
-
-    def begins(self, run: str, stage: str) -> None: ...
-
-    def ends(self, run: str, stage: str, took_s: float, remark: str) -> None:
-        self.remarks[stage] = remark
-
-    def asks(self, configuration: Configuration) -> None: ...
-
-    def measures(self, at: Progress) -> None: ...
 
 
 @pytest.fixture
@@ -40,7 +24,7 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
     """A benchmark that is made up in no time; what was asked of it."""
     asked: list[Sequence[str]] = []
 
-    def bench(kind: Any, subject: session.Subject, plan: Any, told: Any, **options: Any) -> InferenceBenchRecord:
+    def bench(kind: Any, subject: session.Subject, plan: Any, on_event: Any, **options: Any) -> InferenceBenchRecord:
         asked.append(plan.targets)
         assert subject.record.checkpoint
         found = made.record([made.row([1e-5] * plan.blocks)], plan=plan)
@@ -60,9 +44,9 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
 def finished(
     folder: Path, digits: data.Dataset, settings: workflow.Settings = QUICK
 ) -> tuple[dict[str, str], list[Exception]]:
-    told = Told()
-    errors = workflow.finish(folder, store.load_record(folder), digits, settings, told)
-    return told.remarks, list(errors)
+    events: list[Event] = []
+    errors = workflow.finish(folder, store.load_record(folder), digits, settings, events.append)
+    return {event.stage: event.remark for event in events if isinstance(event, StageEnded)}, list(errors)
 
 
 def test_what_is_done_is_not_done_again(

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from mnist_bench import environment
 from mnist_bench.core.bench_types import BenchRecord, Block, Failure, Row
 from mnist_bench.core.errors import MnistBenchError
+from mnist_bench.core.events import Measuring, OnEvent
 
 R = TypeVar("R", bound=BenchRecord)
 
@@ -59,27 +60,6 @@ class Contender:
         return f"{self.side}: {self.target}" if self.side else self.target
 
 
-@dataclass(frozen=True)
-class Progress:
-    """Where a benchmark stands: process `position` of `contenders` in block `block` of `blocks`, all from 0."""
-
-    block: int
-    blocks: int
-    position: int
-    contenders: int
-    label: str
-
-    @property
-    def done(self) -> int:
-        """How many processes are done."""
-        return self.block * self.contenders + self.position
-
-    @property
-    def total(self) -> int:
-        """How many processes there are in all."""
-        return self.blocks * self.contenders
-
-
 @dataclass
 class _Found:
     """The rows so far, by side and configuration, and the failures."""
@@ -115,9 +95,7 @@ class _Found:
         return {None if one.threads is None else (one.threads, one.batch_size) for one in own}
 
 
-def measure_blocks(
-    record: R, contenders: Sequence[Contender], told: Callable[[Progress], None], save: Callable[[R], object]
-) -> R:
+def measure_blocks(record: R, contenders: Sequence[Contender], on_event: OnEvent, save: Callable[[R], object]) -> R:
     """Run the blocks that a record still lacks, and save it after each.
 
     A contender whose process fails is not tried again, and a configuration with wrong answers is left out. What a block
@@ -126,7 +104,7 @@ def measure_blocks(
     Args:
         record: new, or one to go on with.
         contenders: whom to measure.
-        told: is called before each process.
+        on_event: is called before each process.
         save: is called with the record after each block.
 
     Returns:
@@ -137,7 +115,7 @@ def measure_blocks(
         found = _Found({(row.side, row.configuration): row for row in record.rows}, list(record.failures))
         order = drawn_order(contenders, record.plan.seed, number)
         for position, contender in enumerate(order):
-            told(Progress(number, record.plan.blocks, position, len(order), contender.label))
+            on_event(Measuring(number, record.plan.blocks, position, len(order), contender.label))
             _measure(contender, number, position, found)
         busy, steal = environment.usage_since(before)
         block = Block(

@@ -17,9 +17,10 @@ from mnist_bench.analysis.gate import BASELINE, CANDIDATE, judged, slower_of
 from mnist_bench.analysis.self_test import half_widths
 from mnist_bench.bench import inference
 from mnist_bench.bench.blocks import Contender
-from mnist_bench.bench.session import Subject, Told, begin, finish, new_record
+from mnist_bench.bench.session import Subject, begin, finish, new_record
 from mnist_bench.core.bench_types import NULL, BenchPlan, GateRecord, InferenceBenchRecord, SelfTestRecord
 from mnist_bench.core.errors import BadInput, MnistBenchError
+from mnist_bench.core.events import OnEvent
 from mnist_bench.core.kinds import PROGRAM
 from mnist_bench.core.types import Absent, target_name
 
@@ -119,7 +120,13 @@ def _absent(side: str, skipped: Sequence[Absent]) -> list[Absent]:
 
 
 def gate(
-    subject: Subject, reference: str, plan: BenchPlan, told: Told, *, resume: bool = False, allow_busy: bool = False
+    subject: Subject,
+    reference: str,
+    plan: BenchPlan,
+    on_event: OnEvent,
+    *,
+    resume: bool = False,
+    allow_busy: bool = False,
 ) -> GateRecord:
     """Measure both sides interleaved; measure again, in another order, what was called SLOWER.
 
@@ -127,7 +134,7 @@ def gate(
         subject: the candidate's run.
         reference: the baseline; see `resolve`.
         plan: what to measure.
-        told: is called before each process.
+        on_event: is called before each process.
         resume: go on with the blocks that the saved gate lacks, by its plan.
         allow_busy: measure although others use this machine.
 
@@ -144,11 +151,11 @@ def gate(
     saved = store.load_if_sound(subject.folder, SelfTestRecord)
     record = begun or new_record(GateRecord, subject, plan, conditions, skipped)
     record = msgspec.structs.replace(record, half_widths=half_widths(saved, record.environment))
-    record = finish(record, contenders, told, subject.folder)
+    record = finish(record, contenders, on_event, subject.folder)
     if slower := slower_of(judged(record)):
         second = msgspec.structs.replace(plan, seed=plan.seed + 1)
         confirmation = new_record(InferenceBenchRecord, subject, second, conditions, ())
-        confirmation = finish(confirmation, _contenders_of(slower, contenders), told, None)
+        confirmation = finish(confirmation, _contenders_of(slower, contenders), on_event, None)
         record = msgspec.structs.replace(record, confirmation=confirmation)
         store.save(subject.folder, record)
     return record

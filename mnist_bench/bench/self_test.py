@@ -4,13 +4,14 @@ from dataclasses import replace
 
 from mnist_bench.analysis.self_test import COPIES
 from mnist_bench.bench import inference
-from mnist_bench.bench.session import Subject, Told, begin, finish, new_record
+from mnist_bench.bench.session import Subject, begin, finish, new_record
 from mnist_bench.core.bench_types import BenchPlan, SelfTestRecord
 from mnist_bench.core.errors import BadInput, MeasurementFailed
+from mnist_bench.core.events import OnEvent
 
 
 def self_test(
-    subject: Subject, plan: BenchPlan, told: Told, *, resume: bool = False, allow_busy: bool = False
+    subject: Subject, plan: BenchPlan, on_event: OnEvent, *, resume: bool = False, allow_busy: bool = False
 ) -> SelfTestRecord:
     """Measure float32 targets several times in each block, and save the record after every block.
 
@@ -30,7 +31,7 @@ def self_test(
     if not copies:
         raise BadInput(f"{subject.folder} holds no float32 file to test: export one, or name a runtime")
     record = begun or new_record(SelfTestRecord, subject, plan, conditions, skipped)
-    record = finish(record, copies, told, subject.folder)
+    record = finish(record, copies, on_event, subject.folder)
     if record.failures:
         first = record.failures[0]
         raise MeasurementFailed(f"the self-test could not measure {first.target}: {first.reason}")

@@ -1,7 +1,7 @@
 """A benchmark from its plan to its saved record: probe, blocks, probe."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,17 +13,17 @@ from mnist_bench import data, environment, store
 from mnist_bench.analysis.machines import machine_differences, software_differences
 from mnist_bench.bench import inference, steps
 from mnist_bench.bench._messages import ProbeRequest
-from mnist_bench.bench.blocks import Contender, Progress, measure_blocks
+from mnist_bench.bench.blocks import Contender, measure_blocks
 from mnist_bench.core import child
 from mnist_bench.core.bench_types import BenchPlan, BenchRecord, Conditions, Limits, TrainingBenchRecord
 from mnist_bench.core.errors import BadInput, EnvironmentProblem, MeasurementFailed, TooBusy
+from mnist_bench.core.events import OnEvent
 from mnist_bench.core.types import Absent, Configuration, Record, target_name
 
 BUSY_SHARE = 0.4
 """Above this share of all cores nothing is measured: two busy programs on two cores slow each other several times."""
 
 R = TypeVar("R", bound=BenchRecord)
-Told = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,13 @@ def contenders_of(
 
 
 def bench(
-    kind: type[R], subject: Subject, plan: BenchPlan, told: Told, *, resume: bool = False, allow_busy: bool = False
+    kind: type[R],
+    subject: Subject,
+    plan: BenchPlan,
+    on_event: OnEvent,
+    *,
+    resume: bool = False,
+    allow_busy: bool = False,
 ) -> R:
     """Measure a run by a plan, and save the record in its folder after every block.
 
@@ -82,7 +88,7 @@ def bench(
         kind: `BenchRecord` for inference, `TrainingBenchRecord` for training.
         subject: the run.
         plan: what to measure; that of the saved record where `resume`.
-        told: is called before each process.
+        on_event: is called before each process.
         resume: go on with the blocks that the saved record lacks.
         allow_busy: measure although others use this machine.
 
@@ -97,7 +103,7 @@ def bench(
     begun, plan, conditions = begin(kind, subject, plan, resume=resume, allow_busy=allow_busy)
     contenders, skipped = contenders_of(kind, subject, plan)
     record = begun or new_record(kind, subject, plan, conditions, skipped)
-    return finish(record, contenders, told, subject.folder)
+    return finish(record, contenders, on_event, subject.folder)
 
 
 def begin(
@@ -126,7 +132,7 @@ def new_record(
     )
 
 
-def finish(record: R, contenders: Sequence[Contender], told: Told, folder: Path | None) -> R:
+def finish(record: R, contenders: Sequence[Contender], on_event: OnEvent, folder: Path | None) -> R:
     """Measure the blocks that a record lacks, probe once more, and save; after every block beside the last record.
 
     Raises:
@@ -134,7 +140,7 @@ def finish(record: R, contenders: Sequence[Contender], told: Told, folder: Path 
         MeasurementFailed: not one target could be measured.
     """
     _refuse_changed(record, contenders)
-    record = measure_blocks(record, contenders, told, partial(store.save_unfinished, folder) if folder else id)
+    record = measure_blocks(record, contenders, on_event, partial(store.save_unfinished, folder) if folder else id)
     if not record.rows:
         first = record.failures[0]
         raise MeasurementFailed(f"nothing could be measured; the first: {first.target}: {first.reason}")

@@ -84,8 +84,8 @@ def _measure(kind: type[BenchRecord], subject: Subject, asked: Bench) -> BenchRe
     )
     # What of --all had not begun when it was stopped begins with the resumption.
     resume = asked.resume and (asked.works != "all" or store.load_unfinished(subject.folder, kind) is not None)
-    with _interruptible(subject, kind, asked), processes_display(asked.quiet) as told:
-        return session.bench(kind, subject, plan, told, resume=resume, allow_busy=asked.allow_busy)
+    with _interruptible(subject, kind, asked), processes_display(asked.quiet) as on_event:
+        return session.bench(kind, subject, plan, on_event, resume=resume, allow_busy=asked.allow_busy)
 
 
 def _plan(asked: Bench, *, batch_sizes: Sequence[int], threads: Sequence[int], **fields: Any) -> BenchPlan:
@@ -136,8 +136,10 @@ def _resumption(subject: Subject, asked: Bench) -> str:
 def gate(subject: Subject, asked: Bench) -> None:
     """Compare with a baseline; raise Slower where two measurements say so."""
     plan = _gate_plan(asked, asked.runtimes)
-    with _interruptible(subject, GateRecord, asked), processes_display(asked.quiet) as told:
-        record = gates.gate(subject, asked.baseline or "", plan, told, resume=asked.resume, allow_busy=asked.allow_busy)
+    with _interruptible(subject, GateRecord, asked), processes_display(asked.quiet) as on_event:
+        record = gates.gate(
+            subject, asked.baseline or "", plan, on_event, resume=asked.resume, allow_busy=asked.allow_busy
+        )
     _show([record], asked)
     if slower := confirmed(record):
         worst = max(slower, key=lambda found: found.estimate.ratio)
@@ -174,8 +176,8 @@ def _gate_plan(asked: Bench, targets: tuple[str, ...]) -> BenchPlan:
 def self_test(subject: Subject, asked: Bench) -> None:
     """Run a target against itself, and show what this machine can tell apart."""
     plan = _gate_plan(asked, asked.runtimes or ("onnxruntime",))
-    with _interruptible(subject, SelfTestRecord, asked), processes_display(asked.quiet) as told:
-        record = self_tests.self_test(subject, plan, told, resume=asked.resume, allow_busy=asked.allow_busy)
+    with _interruptible(subject, SelfTestRecord, asked), processes_display(asked.quiet) as on_event:
+        record = self_tests.self_test(subject, plan, on_event, resume=asked.resume, allow_busy=asked.allow_busy)
     _show([record], asked)
 
 

@@ -3,15 +3,23 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 
 import click
 
-from mnist_bench import study
-from mnist_bench.bench.blocks import Progress
+from mnist_bench.core.events import (
+    EpochDone,
+    Event,
+    ImagesTrained,
+    Measuring,
+    OnEvent,
+    SeedsDone,
+    TrainingStarted,
+    Verifying,
+    ignore,
+)
 from mnist_bench.core.study_types import SeedFailure, SeedResult
 from mnist_bench.core.types import Configuration, EpochMetrics, Record
-from mnist_bench.training import Observer
 
 REFRESH_S, SECONDS_BELOW = 0.1, 90
 
@@ -22,68 +30,25 @@ def tell(line: str) -> None:
         click.echo(line, err=True)
 
 
-class Quiet:
-    """Says nothing."""
-
-    def started(self, record: Record) -> None:
-        """See `Observer`."""
-
-    def advanced(self, epoch: int, images: int) -> None:
-        """See `Observer`."""
-
-    def epoch_done(self, record: Record) -> None:
-        """See `Observer`."""
-
-    def finished(self, record: Record) -> None:
-        """See `Observer`."""
-
-
-class Audience:
-    """Several observers, who are told one after the other."""
-
-    def __init__(self, members: Sequence[Observer]) -> None:
-        self._members = members
-
-    def started(self, record: Record) -> None:
-        """See `Observer`."""
-        for one in self._members:
-            one.started(record)
-
-    def advanced(self, epoch: int, images: int) -> None:
-        """See `Observer`."""
-        for one in self._members:
-            one.advanced(epoch, images)
-
-    def epoch_done(self, record: Record) -> None:
-        """See `Observer`."""
-        for one in self._members:
-            one.epoch_done(record)
-
-    def finished(self, record: Record) -> None:
-        """See `Observer`."""
-        for one in self._members:
-            one.finished(record)
-
-
-class Lines(Quiet):
+class Lines:
     """Prints a line when training starts and one after every epoch."""
 
-    def started(self, record: Record) -> None:
-        """See `Observer`."""
-        tell(_headline(record))
+    def on_event(self, event: Event) -> None:
+        """Print the line."""
+        match event:
+            case TrainingStarted(record):
+                tell(_headline(record))
+            case EpochDone(record):
+                metrics = record.epochs[-1]
+                tell(
+                    f"epoch {metrics.epoch}/{record.config.epochs}: {_accuracies(metrics)}, "
+                    f"validation loss {metrics.validation.loss:.4f}, "
+                    f"{metrics.train_s:.2f} s + {metrics.evaluation_s:.2f} s, "
+                    f"{metrics.train.images / metrics.train_s:,.0f} images/s"
+                )
 
-    def epoch_done(self, record: Record) -> None:
-        """See `Observer`."""
-        metrics = record.epochs[-1]
-        tell(
-            f"epoch {metrics.epoch}/{record.config.epochs}: {_accuracies(metrics)}, "
-            f"validation loss {metrics.validation.loss:.4f}, "
-            f"{metrics.train_s:.2f} s + {metrics.evaluation_s:.2f} s, "
-            f"{metrics.train.images / metrics.train_s:,.0f} images/s"
-        )
 
-
-class Live(Quiet):
+class Live:
     """A bar over all images of all epochs, with the last epoch's numbers, the speed and the time left."""
 
     def __init__(self) -> None:
@@ -109,8 +74,19 @@ class Live(Quiet):
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
-    def started(self, record: Record) -> None:
-        """See `Observer`."""
+    def on_event(self, event: Event) -> None:
+        """Draw what has happened."""
+        match event:
+            case TrainingStarted(record):
+                self._start(record)
+            case ImagesTrained(epoch, images):
+                self._advance(epoch, images)
+            case EpochDone(record):
+                done = record.dataset.train_images * len(record.epochs)
+                self._progress.update(self._task, completed=done, numbers=_accuracies(record.epochs[-1]))
+                self._pending = 0
+
+    def _start(self, record: Record) -> None:
         self._progress.console.print(_headline(record), highlight=False, markup=False)
         self._epochs = record.config.epochs
         self._progress.reset(self._task, total=record.dataset.train_images * self._epochs)
@@ -118,8 +94,7 @@ class Live(Quiet):
         done = record.dataset.train_images * len(record.epochs) + (partial.train.images if partial else 0)
         self._progress.update(self._task, completed=done, description=f"epoch {len(record.epochs) + 1}/{self._epochs}")
 
-    def advanced(self, epoch: int, images: int) -> None:
-        """See `Observer`."""
+    def _advance(self, epoch: int, images: int) -> None:
         self._pending += images
         if time.monotonic() - self._shown_at < REFRESH_S:  # redrawing at every step would slow training down
             return
@@ -132,27 +107,21 @@ class Live(Quiet):
         )
         self._pending, self._shown_at = 0, time.monotonic()
 
-    def epoch_done(self, record: Record) -> None:
-        """See `Observer`."""
-        done = record.dataset.train_images * len(record.epochs)
-        self._progress.update(self._task, completed=done, numbers=_accuracies(record.epochs[-1]))
-        self._pending = 0
-
 
 def _on_a_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
 @contextlib.contextmanager
-def training_display(quiet: bool) -> Iterator[Observer]:
+def training_display(quiet: bool) -> Iterator[OnEvent]:
     """Choose the display that fits where stderr goes."""
     if quiet:
-        yield Quiet()
+        yield ignore
     elif _on_a_terminal():
         with Live() as live:
-            yield live
+            yield live.on_event
     else:
-        yield Lines()
+        yield Lines().on_event
 
 
 def _headline(record: Record) -> str:
@@ -171,17 +140,17 @@ def _accuracies(metrics: EpochMetrics) -> str:
 
 
 @contextlib.contextmanager
-def configurations_display(quiet: bool) -> Iterator[Callable[[Configuration], None]]:
+def configurations_display(quiet: bool) -> Iterator[OnEvent]:
     """Tell on stderr which configuration is being compared: on a terminal in one line that changes."""
     if quiet:
-        yield lambda _: None
+        yield ignore
     elif _on_a_terminal():
         from rich.console import Console
 
         with Console(stderr=True).status("evaluating the float64 reference") as status:
-            yield lambda configuration: status.update(_described(configuration))
+            yield lambda event: status.update(_described(event.configuration)) if isinstance(event, Verifying) else None
     else:
-        yield lambda configuration: tell(_described(configuration))
+        yield lambda event: tell(_described(event.configuration)) if isinstance(event, Verifying) else None
 
 
 def _described(configuration: Configuration) -> str:
@@ -192,18 +161,18 @@ def _described(configuration: Configuration) -> str:
 
 
 @contextlib.contextmanager
-def processes_display(quiet: bool) -> Iterator[Callable[[Progress], None]]:
+def processes_display(quiet: bool) -> Iterator[OnEvent]:
     """Tell on stderr how far a benchmark is, and the time left: a bar on a terminal, a line a block elsewhere.
 
     Neither does anything while a process is measured: a bar that moves by itself would take time from it.
     """
     if quiet:
-        yield lambda _: None
+        yield ignore
     elif _on_a_terminal():
         with _Bar() as bar:
-            yield bar.tell
+            yield bar.on_event
     else:
-        yield _Blocks().tell
+        yield _Blocks().on_event
 
 
 class _Bar:
@@ -235,8 +204,10 @@ class _Bar:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def tell(self, at: Progress) -> None:
+    def on_event(self, at: Event) -> None:
         """Draw where a benchmark stands; another total, or a resumption, begins the estimate anew."""
+        if not isinstance(at, Measuring):
+            return
         if at.total != self._total:
             self._bar.reset(self._task, total=at.total, completed=at.done)
             self._total = at.total
@@ -250,9 +221,9 @@ class _Blocks:
     def __init__(self) -> None:
         self._began: tuple[float, int] | None = None
 
-    def tell(self, at: Progress) -> None:
+    def on_event(self, at: Event) -> None:
         """Print the line."""
-        if at.position:
+        if not isinstance(at, Measuring) or at.position:
             return
         now = time.monotonic()
         if self._began is None or at.block <= self._began[1]:
@@ -260,7 +231,7 @@ class _Blocks:
         since, first = self._began
         left = (now - since) / (at.block - first) * (at.blocks - at.block) if at.block > first else None
         about = "" if left is None else f", about {_rough(left)} left"
-        tell(f"block {at.block + 1} of {at.blocks}: {at.contenders} processes{about}")
+        tell(f"block {at.block + 1} of {at.blocks}: {at.processes} processes{about}")
 
 
 def _rough(seconds: float) -> str:
@@ -268,15 +239,15 @@ def _rough(seconds: float) -> str:
 
 
 @contextlib.contextmanager
-def study_display(quiet: bool) -> Iterator[Callable[[study.Progress], None]]:
+def study_display(quiet: bool) -> Iterator[OnEvent]:
     """Tell on stderr how many trainings of a study are done, and the time left."""
     if quiet:
-        yield lambda _: None
+        yield ignore
     elif _on_a_terminal():
         with _Seeds() as seeds:
-            yield seeds.tell
+            yield seeds.on_event
     else:
-        yield _SeedLines().tell
+        yield _SeedLines().on_event
 
 
 class _Pace:
@@ -285,7 +256,7 @@ class _Pace:
     def __init__(self) -> None:
         self._began: tuple[float, int] | None = None
 
-    def left_s(self, at: study.Progress) -> float | None:
+    def left_s(self, at: SeedsDone) -> float | None:
         """Return the seconds left; None before anything is done."""
         now, over = time.monotonic(), at.done + at.failed
         if self._began is None:
@@ -320,8 +291,10 @@ class _Seeds:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def tell(self, at: study.Progress) -> None:
+    def on_event(self, at: Event) -> None:
         """Draw where a study stands; a failure gets a line of its own above the bar, which stays."""
+        if not isinstance(at, SeedsDone):
+            return
         left = self._pace.left_s(at)
         shown = {"left": f"about {_rough(left)} left"} if left else {"left": ""}
         if isinstance(at.last, SeedFailure):
@@ -337,8 +310,10 @@ class _SeedLines:
     def __init__(self) -> None:
         self._pace = _Pace()
 
-    def tell(self, at: study.Progress) -> None:
+    def on_event(self, at: Event) -> None:
         """Print the line."""
+        if not isinstance(at, SeedsDone):
+            return
         left = self._pace.left_s(at)
         if at.last is None:
             tell(f"study: {at.done} of {at.total} trainings done")

@@ -2,10 +2,8 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
 
 from mnist_bench import data, report, store, training, workflow
-from mnist_bench.bench.blocks import Progress
 from mnist_bench.cli import _train
 from mnist_bench.cli._output import say
 from mnist_bench.cli._progress import configurations_display, processes_display, tell
@@ -13,7 +11,8 @@ from mnist_bench.cli._requests import Run
 from mnist_bench.core import torchrun
 from mnist_bench.core.child import ChildFailed
 from mnist_bench.core.errors import SIGNALLED, BadInput, Interrupted, MnistBenchError
-from mnist_bench.core.types import Configuration, Record
+from mnist_bench.core.events import Event, OnEvent, StageBegan, StageEnded, ignore
+from mnist_bench.core.types import Record
 
 
 class Stages:
@@ -21,31 +20,22 @@ class Stages:
 
     def __init__(self, quiet: bool) -> None:
         self._quiet = quiet
-        self._inner = contextlib.ExitStack()
-        self._asks: Any = None
-        self._measures: Any = None
+        self._displays = contextlib.ExitStack()
+        self._shown: OnEvent = ignore
 
-    def begins(self, run: str, stage: str) -> None:
-        """See `Watch`."""
-        self._tell(f"{run}: {stage} …")
-        self._inner = contextlib.ExitStack()
-        if stage == "verify":
-            self._asks = self._inner.enter_context(configurations_display(self._quiet))
-        if stage == "bench":
-            self._measures = self._inner.enter_context(processes_display(self._quiet))
-
-    def ends(self, run: str, stage: str, took_s: float, remark: str) -> None:
-        """See `Watch`."""
-        self._inner.close()
-        self._tell(f"{run}: {stage} took {took_s:.0f} s: {remark}")
-
-    def asks(self, configuration: Configuration) -> None:
-        """See `Watch`."""
-        self._asks(configuration)
-
-    def measures(self, at: Progress) -> None:
-        """See `Watch`."""
-        self._measures(at)
+    def on_event(self, event: Event) -> None:
+        """Show what has happened."""
+        match event:
+            case StageBegan(run, stage):
+                self._tell(f"{run}: {stage} …")
+                if display := {"verify": configurations_display, "bench": processes_display}.get(stage):
+                    self._shown = self._displays.enter_context(display(self._quiet))
+            case StageEnded(run, stage, took_s, remark):
+                self._displays.pop_all().close()
+                self._shown = ignore
+                self._tell(f"{run}: {stage} took {took_s:.0f} s: {remark}")
+            case _:
+                self._shown(event)
 
     def _tell(self, line: str) -> None:
         if not self._quiet:
@@ -82,7 +72,7 @@ def _finish(record: Record, asked: Run) -> list[MnistBenchError]:
     settings = workflow.Settings(
         quick=asked.quick, device=record.config.device, data_dir=wanted.data_dir, allow_busy=asked.allow_busy
     )
-    return workflow.finish(folder, record, dataset, settings, Stages(wanted.quiet))
+    return workflow.finish(folder, record, dataset, settings, Stages(wanted.quiet).on_event)
 
 
 @contextlib.contextmanager

@@ -39,11 +39,11 @@ def carry_out(asked: Study) -> None:
 def _trained(hands: study.Hands, asked: Study, crew: study.Crew) -> tuple[Path, StudyRecord]:
     folder, _, config = _prepare(asked)
     dataset = data.load(config.dataset, asked.data_dir)
-    with store.locked(folder, StudyRecord), study_display(asked.quiet) as told, stop_on_signal() as stop:
+    with store.locked(folder, StudyRecord), study_display(asked.quiet) as on_event, stop_on_signal() as stop:
         # Once more, now that nobody else can write the study.
         _, saved, config = _prepare(asked)
         record = _planned(folder, saved, config, dataset, asked)
-        return folder, study.run(record, dataset, folder, hands, told, stop, crew)
+        return folder, study.run(record, dataset, folder, hands, on_event, stop, crew)
 
 
 def _prepare(asked: Study) -> tuple[Path, StudyRecord | None, TrainConfig]:

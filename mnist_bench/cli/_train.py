@@ -7,11 +7,12 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from mnist_bench import data, environment, store, tracking, training
-from mnist_bench.cli._progress import Audience, tell, training_display
+from mnist_bench.cli._progress import tell, training_display
 from mnist_bench.cli._requests import Train
 from mnist_bench.cli._signals import stop_on_signal
 from mnist_bench.core import torchrun
 from mnist_bench.core.errors import BadInput
+from mnist_bench.core.events import Event
 from mnist_bench.core.kinds import Activation
 from mnist_bench.core.types import Record, TrainConfig
 
@@ -47,12 +48,17 @@ def train_one(activation: Activation, asked: Train, group: training.Group) -> Re
     quiet = asked.quiet or not group.leads
     with contextlib.ExitStack() as stack:
         group.together(lambda: stack.enter_context(store.locked(folder)) if group.leads else None)
-        observer = stack.enter_context(training_display(quiet))
+        shown = stack.enter_context(training_display(quiet))
         stop = stack.enter_context(stop_on_signal())
         record = group.first(lambda: _begun(activation, asked, dataset), Record)
         names = asked.trackers if group.leads else ()
         trackers = stack.enter_context(tracking.track(names, folder, tell))
-        return training.train(record, dataset, folder, Audience((observer, *trackers)), stop, group)
+
+        def on_event(event: Event) -> None:
+            for listener in (shown, *(tracker.on_event for tracker in trackers)):
+                listener(event)
+
+        return training.train(record, dataset, folder, on_event, stop, group)
 
 
 def _begun(activation: Activation, asked: Train, dataset: data.Dataset) -> Record:

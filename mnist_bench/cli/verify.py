@@ -90,11 +90,11 @@ def _verify(
     from mnist_bench import parity
     from mnist_bench.cli._progress import configurations_display
 
-    with configurations_display(asked.quiet) as told:
+    with configurations_display(asked.quiet) as on_event:
         if asked.model_file:
             trusted = asked.trust_code
-            return parity.verify_file(asked.model_file, folder, record, dataset, plan, told, trusted=trusted)
-        return parity.verify(folder, record, dataset, plan, told)
+            return parity.verify_file(asked.model_file, folder, record, dataset, plan, on_event, trusted=trusted)
+        return parity.verify(folder, record, dataset, plan, on_event)
 
 
 def _show(found: "ParityRecord", asked: _requests.Verify) -> None:

@@ -1,7 +1,7 @@
 """Asking targets, one after the other, in every configuration."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from mnist_bench import environment, hosts, runtimes
 from mnist_bench.core.errors import RuntimeFailed
+from mnist_bench.core.events import OnEvent, Verifying
 from mnist_bench.core.kinds import Precision
 from mnist_bench.core.types import Configuration, Saturation
 from mnist_bench.parity._targets import Target, Wanted
 
 TIME_LIMIT_S = 600.0
-
-Told = Callable[[Configuration], None]
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,9 @@ class Workers:
             raise
 
 
-def ask_all(target: Target, workers: Workers, images: NDArray[np.float32], plan: Plan, told: Told) -> Iterator[Answer]:
+def ask_all(
+    target: Target, workers: Workers, images: NDArray[np.float32], plan: Plan, on_event: OnEvent
+) -> Iterator[Answer]:
     """Ask a target about all images with every number of threads and every batch size; a failure is an answer too.
 
     Raises:
@@ -108,7 +109,7 @@ def ask_all(target: Target, workers: Workers, images: NDArray[np.float32], plan:
                 saturation = Saturation.of(sums.largest, sums.beyond, sums.pairs) if sums else None
                 for batch_size in _batch_sizes(target.model.batch or opened.batch, plan, len(images)):
                     asked = configuration(target, hello, spec, batch_size, effective.provider)
-                    told(asked)
+                    on_event(Verifying(asked))
                     logits = worker.run(images, batch_size)
                     yield Answer(asked, logits, effective.precision, saturation=saturation)
             except RuntimeFailed as error:

@@ -8,8 +8,9 @@ from mnist_bench import data, formats, hosts, runtimes, store
 from mnist_bench.core.child import ChildFailed
 from mnist_bench.core.digest import sha256
 from mnist_bench.core.errors import BadInput, EnvironmentProblem, ModelRefused, OutOfMemory, Unreachable
+from mnist_bench.core.events import OnEvent
 from mnist_bench.core.types import Manifest, ParityRecord, Record
-from mnist_bench.parity._asking import Plan, Told, Workers, ask_all
+from mnist_bench.parity._asking import Plan, Workers, ask_all
 from mnist_bench.parity._inputs import build_inputs
 from mnist_bench.parity._targets import Target, absence
 from mnist_bench.parity._verify import Findings, parity_record, weights_of
@@ -24,7 +25,7 @@ def verify_file(
     record: Record,
     dataset: data.Dataset,
     plan: Plan,
-    told: Told,
+    on_event: OnEvent,
     *,
     trusted: bool = False,
 ) -> ParityRecord:
@@ -36,7 +37,7 @@ def verify_file(
         record: that run's record.
         dataset: the images.
         plan: which runtimes, in which configurations; its `precision` is what the file claims to be.
-        told: is called before each configuration.
+        on_event: is called before each configuration.
         trusted: load a file that is a program although it does not stand in the run's manifest.
 
     Raises:
@@ -50,7 +51,7 @@ def verify_file(
     workers = Workers(hosts.Limits(plan.time_limit_s, MEMORY_LIMIT_BYTES), shared=False)
     for target in targets:
         try:
-            answers = list(ask_all(target, workers, inputs.images, plan, told))
+            answers = list(ask_all(target, workers, inputs.images, plan, on_event))
         except (Unreachable, ModelRefused) as error:
             code = EnvironmentProblem.exit_code if isinstance(error, OutOfMemory) else ModelRefused.exit_code
             raise ChildFailed(f"{path} in {target.name(plan.device)}: {error}", code) from error

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from mnist_bench import data, environment, hosts, store
 from mnist_bench.core.errors import BadInput, TargetUnavailable, Unreachable
+from mnist_bench.core.events import OnEvent
 from mnist_bench.core.types import (
     Absent,
     Certificate,
@@ -18,14 +19,14 @@ from mnist_bench.core.types import (
     Saturation,
     Uncertified,
 )
-from mnist_bench.parity._asking import Answer, Plan, Told, Workers, ask_all, memory_limit
+from mnist_bench.parity._asking import Answer, Plan, Workers, ask_all, memory_limit
 from mnist_bench.parity._compare import Inputs, compare
 from mnist_bench.parity._inputs import build_inputs
 from mnist_bench.parity._reference import Weights
 from mnist_bench.parity._targets import Target, find_targets
 
 
-def verify(folder: Path, record: Record, dataset: data.Dataset, plan: Plan, told: Told) -> ParityRecord:
+def verify(folder: Path, record: Record, dataset: data.Dataset, plan: Plan, on_event: OnEvent) -> ParityRecord:
     """Compare a run's exported files, and its weights, in all runtimes with the float64 reference.
 
     Args:
@@ -33,7 +34,7 @@ def verify(folder: Path, record: Record, dataset: data.Dataset, plan: Plan, told
         record: its record; it must hold a checkpoint.
         dataset: the images; the test set is used, whole.
         plan: which runtimes, in which configurations.
-        told: is called before each configuration.
+        on_event: is called before each configuration.
 
     Raises:
         BadInput: the run has no weights, or there is nothing to compare.
@@ -47,7 +48,7 @@ def verify(folder: Path, record: Record, dataset: data.Dataset, plan: Plan, told
     with Workers(hosts.Limits(plan.time_limit_s, memory_limit(plan.device))) as workers:
         for target in targets.ready:
             try:
-                found.add(inputs, ask_all(target, workers, inputs.images, plan, told))
+                found.add(inputs, ask_all(target, workers, inputs.images, plan, on_event))
             except TargetUnavailable as error:
                 found.skipped.append(_absent(target, plan, error))
             except Unreachable as error:

@@ -3,11 +3,10 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from msgspec.structs import replace
 
@@ -15,6 +14,7 @@ from mnist_bench import data, environment, store, training
 from mnist_bench.core import child
 from mnist_bench.core.commands import on_study
 from mnist_bench.core.errors import BadInput, EnvironmentProblem, Interrupted
+from mnist_bench.core.events import OnEvent, SeedsDone, Stop
 from mnist_bench.core.kinds import Activation
 from mnist_bench.core.study_types import BATCHED, SeedFailure, SeedResult, StudyRecord
 from mnist_bench.core.types import TrainConfig
@@ -25,16 +25,6 @@ TRAIN = "mnist_bench.study.worker:train"
 AT_ONCE = 64  # seeds in one batched network
 LONGEST_JOB_S = 86_400.0  # after a day it hangs
 OVER = object()
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a study stands: so many trainings of `total` have a result; `last` is what has just come, if anything."""
-
-    done: int
-    total: int
-    failed: int = 0
-    last: SeedResult | SeedFailure | None = None
 
 
 @dataclass(frozen=True)
@@ -58,16 +48,6 @@ class Hands:
     def seeds(self, config: TrainConfig) -> int:
         """Return how many seeds a job has at most."""
         return (self.workers or AT_ONCE) if config.engine == BATCHED else 1
-
-
-Told = Callable[[Progress], None]
-
-
-class Stop(Protocol):
-    """Tells whether to stop."""
-
-    def __call__(self) -> int | None:
-        """Return the number of the signal that asks for it, or None."""
 
 
 def new_study(
@@ -97,7 +77,7 @@ def extended(saved: StudyRecord, activations: Sequence[Activation], seeds: Seque
 
 
 def run(
-    record: StudyRecord, dataset: data.Dataset, folder: Path, hands: Hands, told: Told, stop: Stop, crew: Crew
+    record: StudyRecord, dataset: data.Dataset, folder: Path, hands: Hands, on_event: OnEvent, stop: Stop, crew: Crew
 ) -> StudyRecord:
     """Train what a study lacks, with all processes of a crew; save after every job.
 
@@ -106,7 +86,7 @@ def run(
         dataset: the data that the record names.
         folder: the study's folder, locked by the caller.
         hands: what this process has to work with.
-        told: is called at the start and for each training that is over.
+        on_event: is called at the start and for each training that is over.
         stop: is asked several times a second.
         crew: whom to share the jobs with; this process is its rank 0.
 
@@ -121,7 +101,7 @@ def run(
     _refuse_other_data(record, dataset)
     jobs = jobs_of(record.lacking, min(hands.seeds(record.config), -(-len(record.lacking) // crew.size)))
     crew.publish(Plan(record.config, dataset.sha256, jobs))
-    told(Progress(len(record.results), len(record.keys)))
+    on_event(SeedsDone(len(record.results), len(record.keys)))
     if record.results and jobs:
         record = replace(record, resumed_at=(*record.resumed_at, environment.now()))
     with contextlib.closing(_work(crew, jobs, record.config, hands)) as turns:
@@ -131,7 +111,7 @@ def run(
                 time.sleep(POLL_S)
             for index, outcome, taker in list(crew.news(awaited)):
                 awaited.remove(index)
-                record = _saved(record, outcome or _lost(jobs[index], taker), folder, told)
+                record = _saved(record, outcome or _lost(jobs[index], taker), folder, on_event)
             if awaited and (number := stop()):
                 raise Interrupted(_farewell(record, folder), number)
     crew.see_off()
@@ -209,7 +189,7 @@ def _train(job: Job, config: TrainConfig, hands: Hands, calls: child.Calls) -> O
         return failed(job, str(error), error.exit_code)
 
 
-def _saved(record: StudyRecord, outcome: Outcome, folder: Path, told: Told) -> StudyRecord:
+def _saved(record: StudyRecord, outcome: Outcome, folder: Path, on_event: OnEvent) -> StudyRecord:
     """Add what a job came to, and save."""
     found = {result.key: result for result in (*record.results, *outcome.results)}
     new = not record.results
@@ -222,7 +202,7 @@ def _saved(record: StudyRecord, outcome: Outcome, folder: Path, told: Told) -> S
         store.save_study(folder, record, new=new)
     over: tuple[SeedResult | SeedFailure, ...] = (*outcome.results, *outcome.failures)
     for one in over:
-        told(Progress(len(record.results), len(record.keys), len(record.failures), one))
+        on_event(SeedsDone(len(record.results), len(record.keys), len(record.failures), one))
     return record
 
 

@@ -1,7 +1,7 @@
 """Trackers, a module each: what a training's record has, told to tools that people already use.
 
-A tracker module has `why_unavailable()` (a `Skipped`, or None) and `create(folder)`, which gives an `Observer` of the
-run in that folder, with a `close()`. What it logs is what the record holds: a run that is resumed goes on in its log.
+A tracker module has `why_unavailable()` (a `Skipped`, or None) and `create(folder)`, which gives a `Tracker` of the
+run in that folder. What it logs is what the record holds: a run that is resumed goes on in its log.
 """
 
 from mnist_bench.tracking._guard import Guarded, Tracker, refuse_missing, track

@@ -2,60 +2,42 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from mnist_bench.core import plugins
 from mnist_bench.core.errors import TargetUnavailable
-from mnist_bench.core.types import Record
+from mnist_bench.core.events import Event
 
 
 class Tracker(Protocol):
-    """Is told of a training as an `Observer` is, once an epoch."""
+    """Logs a training."""
 
-    def started(self, record: Record) -> None:
-        """Training begins or goes on; `record.epochs` are those done already."""
-
-    def epoch_done(self, record: Record) -> None:
-        """An epoch is done: the last of `record.epochs`."""
-
-    def finished(self, record: Record) -> None:
-        """All is done; `record.final` is measured."""
+    def on_event(self, event: Event) -> None:
+        """Log what has happened; what is none of its business is passed over."""
 
     def close(self) -> None:
         """No more will come, now."""
 
 
 class Guarded:
-    """An `Observer` that passes on to a tracker what it is told, until the tracker fails."""
+    """Passes events on to a tracker, until the tracker fails."""
 
     def __init__(self, name: str, create: Callable[[], Tracker], complain: Callable[[str], None]) -> None:
         self._name, self._complain = name, complain
         self._tracker: Tracker | None = None
         self._tell(lambda: setattr(self, "_tracker", create()))
 
-    def started(self, record: Record) -> None:
+    def on_event(self, event: Event) -> None:
         """See `Tracker`."""
-        self._pass_on("started", record)
-
-    def advanced(self, epoch: int, images: int) -> None:
-        """Nothing is tracked within an epoch."""
-
-    def epoch_done(self, record: Record) -> None:
-        """See `Tracker`."""
-        self._pass_on("epoch_done", record)
-
-    def finished(self, record: Record) -> None:
-        """See `Tracker`."""
-        self._pass_on("finished", record)
+        if self._tracker is not None:
+            self._tell(partial(self._tracker.on_event, event))
 
     def close(self) -> None:
         """See `Tracker`."""
-        self._pass_on("close")
-
-    def _pass_on(self, what: str, *arguments: Any) -> None:
         if self._tracker is not None:
-            self._tell(lambda: getattr(self._tracker, what)(*arguments))
+            self._tell(self._tracker.close)
 
     def _tell(self, action: Callable[[], object]) -> None:
         try:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from mnist_bench.core.events import EpochDone, Event, TrainingFinished, TrainingStarted
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import Record
 from mnist_bench.tracking import _facts
@@ -49,8 +50,17 @@ class MlFlow:
         self._experiment = found.experiment_id if found else self._client.create_experiment(EXPERIMENT, where)
         self._run = ""
 
-    def started(self, record: Record) -> None:
+    def on_event(self, event: Event) -> None:
         """See `Tracker`."""
+        match event:
+            case TrainingStarted(record):
+                self._start(record)
+            case EpochDone(record):
+                self._log(_facts.epoch_numbers(record.epochs[-1]), record.epochs[-1].epoch)
+            case TrainingFinished(record):
+                self._finish(record)
+
+    def _start(self, record: Record) -> None:
         own = {OWN_FOLDER: str(self._folder.resolve()), OWN_START: record.environment.started_at}
         of_then = f"tags.`{OWN_START}` = '{own[OWN_START]}'"  # a folder might hold what a filter cannot
         started = self._client.search_runs([self._experiment], of_then)
@@ -67,12 +77,7 @@ class MlFlow:
             if epoch.epoch not in there:
                 self._log(_facts.epoch_numbers(epoch), epoch.epoch)
 
-    def epoch_done(self, record: Record) -> None:
-        """See `Tracker`."""
-        self._log(_facts.epoch_numbers(record.epochs[-1]), record.epochs[-1].epoch)
-
-    def finished(self, record: Record) -> None:
-        """See `Tracker`."""
+    def _finish(self, record: Record) -> None:
         if len(record.epochs) not in self._steps(FINAL_MARK):
             self._log(_facts.final_numbers(record), len(record.epochs))
         for name, value in _facts.words(record).items():

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mnist_bench import store
+from mnist_bench.core.events import EpochDone, Event, TrainingFinished, TrainingStarted
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import Record
 from mnist_bench.tracking import _facts
@@ -27,20 +28,19 @@ class TensorBoard:
         self._folder, self._own = folder, folder / FOLDER
         self._writer: Any = None
 
-    def started(self, record: Record) -> None:
+    def on_event(self, event: Event) -> None:
         """See `Tracker`; nothing is written before an epoch is saved, so that an older run's log stays until then."""
-        if record.epochs:
-            self._open(record)
+        match event:
+            case TrainingStarted(record) if record.epochs:
+                self._open(record)
+            case EpochDone(record) if self._writer is None:
+                self._open(record)
+            case EpochDone(record):
+                self._add(_facts.epoch_numbers(record.epochs[-1]), record.epochs[-1].epoch)
+            case TrainingFinished(record):
+                self._finish(record)
 
-    def epoch_done(self, record: Record) -> None:
-        """See `Tracker`."""
-        if self._writer is None:
-            self._open(record)
-        else:
-            self._add(_facts.epoch_numbers(record.epochs[-1]), record.epochs[-1].epoch)
-
-    def finished(self, record: Record) -> None:
-        """See `Tracker`."""
+    def _finish(self, record: Record) -> None:
         last = len(record.epochs)
         self._add(_facts.final_numbers(record), last)
         self._writer.add_text("run", _table(_facts.words(record)), last)

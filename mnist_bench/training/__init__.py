@@ -4,12 +4,11 @@ from mnist_bench.training._choice import default_engine, engines_for, usable_eng
 from mnist_bench.training._group import ALONE, Group, process_group
 from mnist_bench.training._many import train_many
 from mnist_bench.training._rehearsal import Rehearsal
-from mnist_bench.training._session import Observer, Trained, dataset_info, new_record, train, train_in_memory
+from mnist_bench.training._session import Trained, dataset_info, new_record, train, train_in_memory
 
 __all__ = [
     "ALONE",
     "Group",
-    "Observer",
     "Rehearsal",
     "Trained",
     "dataset_info",

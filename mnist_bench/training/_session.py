@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 from mnist_bench import data, environment, model, store
 from mnist_bench.core.commands import resume_command
 from mnist_bench.core.errors import BadInput, Interrupted, RecordDamaged, TrainingDiverged
+from mnist_bench.core.events import EpochDone, ImagesTrained, OnEvent, Stop, TrainingFinished, TrainingStarted
 from mnist_bench.core.kinds import Validation
 from mnist_bench.core.types import (
     DatasetInfo,
@@ -34,45 +35,6 @@ from mnist_bench.training._schedule import MaskStream, derived_seed, epoch_order
 from mnist_bench.training.engines._engine import Engine, RunningTally
 
 MASK_STATE = "mask_state"
-
-
-class Observer(Protocol):
-    """Is told how training goes on; prints, draws or ignores it."""
-
-    def started(self, record: Record) -> None:
-        """Training begins or goes on; `record.epochs` are those done already."""
-
-    def advanced(self, epoch: int, images: int) -> None:
-        """So many more images of an epoch are done."""
-
-    def epoch_done(self, record: Record) -> None:
-        """An epoch is done, evaluated and saved: the last of `record.epochs`."""
-
-    def finished(self, record: Record) -> None:
-        """All epochs are done; `record.final` is measured and saved."""
-
-
-class Stop(Protocol):
-    """Tells whether to stop after the current step."""
-
-    def __call__(self) -> int | None:
-        """Return the number of the signal that asks for it, or None."""
-
-
-class Unobserved:
-    """An `Observer` that ignores what it is told."""
-
-    def started(self, record: Record) -> None:
-        """See `Observer`."""
-
-    def advanced(self, epoch: int, images: int) -> None:
-        """See `Observer`."""
-
-    def epoch_done(self, record: Record) -> None:
-        """See `Observer`."""
-
-    def finished(self, record: Record) -> None:
-        """See `Observer`."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +80,7 @@ def dataset_info(dataset: data.Dataset, validation: Validation) -> DatasetInfo:
 
 
 def train(
-    record: Record, dataset: data.Dataset, folder: Path, observer: Observer, stop: Stop, group: Group = ALONE
+    record: Record, dataset: data.Dataset, folder: Path, on_event: OnEvent, stop: Stop, group: Group = ALONE
 ) -> Record:
     """Train a new record's network, or go on with a saved one's; save after every epoch; measure at the end.
 
@@ -126,7 +88,7 @@ def train(
         record: from `new_record`, or a saved one to go on with.
         dataset: the data that the record names.
         folder: the run's folder, locked by the caller; of several processes the first alone reads and writes it.
-        observer: is told of the progress.
+        on_event: is called as training goes on.
         stop: is asked after every step, or, of several processes, after some.
         group: the processes that train together; all are given the same record.
 
@@ -143,13 +105,14 @@ def train(
     group.together(lambda: _refuse_misfit(record, dataset))
     engine, parts = prepare(replace(record.config, device=group.device(record.config.device)), dataset)
     mask_state = _restore(engine, record, folder, group)
-    observer.started(record)
+    on_event(TrainingStarted(record))
     stop = group.agreed(stop)
+    here = _Here(engine, parts, folder, on_event, stop, group)
     while len(record.epochs) < record.config.epochs:
-        record = _epoch(engine, record, parts, mask_state, folder, observer, stop, group)
+        record = _saved_epoch(here, record, _masks(record, parts, mask_state))
         mask_state = None
     record = group.first(lambda: _finish(engine, record, parts, folder), Record)
-    observer.finished(record)
+    on_event(TrainingFinished(record))
     if signal_number := stop():
         raise Interrupted(f"stopped; run {record.name!r} is finished and saved", signal_number)
     return record
@@ -164,7 +127,7 @@ def train_in_memory(config: TrainConfig, dataset: data.Dataset) -> Trained:
     engine, parts = prepare(config, dataset)
     record = new_record(f"{config.activation}, seed {config.seed}", config, dataset)
     while len(record.epochs) < config.epochs:
-        record = _epoch(engine, record, parts, None, None, Unobserved(), lambda: None, ALONE)
+        record = _epoch(engine, record, parts)
     return Trained(record.epochs, _measured(engine, parts), to_arrays(engine.network.state_dict()))
 
 
@@ -210,39 +173,56 @@ def _engine(config: TrainConfig, parts: Parts) -> Engine:
     return engine
 
 
-def _epoch(
-    engine: Engine,
-    record: Record,
-    parts: Parts,
-    mask_state: Tensor | None,
-    folder: Path | None,
-    observer: Observer,
-    stop: Stop,
-    group: Group,
-) -> Record:
-    """Train one epoch, or the rest of one; evaluate and save; or save where it stands and raise Interrupted.
+def _masks(record: Record, parts: Parts, state: Tensor | None = None) -> MaskStream:
+    """Return the dropout masks of the epoch that comes, from where an interrupted one stood."""
+    config = record.config
+    masks = MaskStream(config.seed, len(record.epochs) + 1, config.dropout, parts.train[1].device)
+    if state is not None:
+        masks.restore(state)
+    return masks
 
-    Without a folder nothing is saved.
-    """
-    epoch = len(record.epochs) + 1
-    masks = MaskStream(record.config.seed, epoch, record.config.dropout, parts.train[1].device)
-    if mask_state is not None:
-        masks.restore(mask_state)
-    reached = _steps(engine, record, masks, lambda images: observer.advanced(epoch, images), stop)
-    _refuse_divergence(reached.train, record)
+
+def _epoch(engine: Engine, record: Record, parts: Parts) -> Record:
+    """Train one epoch and evaluate it."""
+    reached = _steps(engine, record, _masks(record, parts), lambda _: None, lambda: None)
+    return _evaluated(engine, record, parts, reached)
+
+
+@dataclass(frozen=True)
+class _Here:
+    """What this process trains with, and whom it asks and tells; see `train`."""
+
+    engine: Engine
+    parts: Parts
+    folder: Path
+    on_event: OnEvent
+    stop: Stop
+    group: Group
+
+
+def _saved_epoch(here: _Here, record: Record, masks: MaskStream) -> Record:
+    """Train one epoch, or the rest of one; evaluate and save; or save where it stands and raise Interrupted."""
+    engine, folder, epoch = here.engine, here.folder, len(record.epochs) + 1
+    reached = _steps(engine, record, masks, lambda images: here.on_event(ImagesTrained(epoch, images)), here.stop)
     if reached.train.images == record.dataset.train_images:
-        record = group.first(lambda: _end_of_epoch(engine, record, parts, reached, folder), Record)
-        observer.epoch_done(record)
+        record = here.group.first(
+            lambda: _save(engine, _evaluated(engine, record, here.parts, reached), folder), Record
+        )
+        here.on_event(EpochDone(record))
     else:
         stopped = replace(record, final=None)
-        record = group.first(lambda: _save(engine, stopped, folder, reached, masks.state()), Record)
-    if (signal_number := stop()) and folder and len(record.epochs) < record.config.epochs:
+        record = here.group.first(lambda: _save(engine, stopped, folder, reached, masks.state()), Record)
+    if (signal_number := here.stop()) and len(record.epochs) < record.config.epochs:
         raise Interrupted(_farewell(record, folder), signal_number)
     return record
 
 
 def _steps(
-    engine: Engine, record: Record, masks: MaskStream, advanced: Callable[[int], None], stop: Stop
+    engine: Engine,
+    record: Record,
+    masks: MaskStream,
+    advanced: Callable[[int], object],
+    stop: Stop,
 ) -> PartialEpoch:
     """Run the steps of an epoch from where it stands, to its end or until asked to stop."""
     config = record.config
@@ -255,6 +235,7 @@ def _steps(
         if stop():
             break
     reached = tally.read()  # waits for the device
+    _refuse_divergence(reached, record)
     return PartialEpoch(train=reached, train_s=start.train_s + time.perf_counter() - began)
 
 
@@ -266,7 +247,8 @@ def _refuse_divergence(tally: Tally, record: Record) -> None:
         )
 
 
-def _end_of_epoch(engine: Engine, record: Record, parts: Parts, reached: PartialEpoch, folder: Path | None) -> Record:
+def _evaluated(engine: Engine, record: Record, parts: Parts, reached: PartialEpoch) -> Record:
+    """Add an epoch whose steps are done to the record."""
     began = time.perf_counter()
     validation, _ = measure(engine.network, *parts.validation)
     _refuse_divergence(validation, record)
@@ -277,7 +259,7 @@ def _end_of_epoch(engine: Engine, record: Record, parts: Parts, reached: Partial
         train_s=reached.train_s,
         evaluation_s=time.perf_counter() - began,
     )
-    return _save(engine, replace(record, epochs=(*record.epochs, metrics), final=None), folder)
+    return replace(record, epochs=(*record.epochs, metrics), final=None)
 
 
 def _finish(engine: Engine, record: Record, parts: Parts, folder: Path) -> Record:
@@ -313,12 +295,10 @@ def _farewell(record: Record, folder: Path) -> str:
 def _save(
     engine: Engine,
     record: Record,
-    folder: Path | None,
+    folder: Path,
     partial: PartialEpoch | None = None,
     mask_state: Tensor | None = None,
 ) -> Record:
-    if folder is None:
-        return record
     optimizer = to_arrays(engine.optimizer_state())
     if mask_state is not None:
         optimizer[MASK_STATE] = mask_state.numpy()

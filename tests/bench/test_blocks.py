@@ -6,9 +6,10 @@ from collections import Counter
 import pytest
 from msgspec.structs import replace
 
-from mnist_bench.bench.blocks import Contender, Outcome, Progress, Wrong, drawn_order, measure_blocks
+from mnist_bench.bench.blocks import Contender, Outcome, Wrong, drawn_order, measure_blocks
 from mnist_bench.core.bench_types import BenchPlan, InferenceBenchRecord
 from mnist_bench.core.child import ChildFailed
+from mnist_bench.core.events import Event, Measuring
 from tests.bench import made
 
 
@@ -39,9 +40,9 @@ def plan(blocks: int = 4, seed: int = 0) -> BenchPlan:
 
 def test_every_block_runs_every_contender_once_and_is_saved() -> None:
     saved: list[InferenceBenchRecord] = []
-    told: list[Progress] = []
+    events: list[Event] = []
     names = [Measured(name) for name in "abc"]
-    found = measure_blocks(made.record(plan=plan()), contenders(*names), told.append, saved.append)
+    found = measure_blocks(made.record(plan=plan()), contenders(*names), events.append, saved.append)
     assert [one.blocks for one in names] == [[0, 1, 2, 3]] * 3
     assert [len(one.blocks) for one in saved] == [1, 2, 3, 4]
     assert saved[-1] == found
@@ -49,8 +50,9 @@ def test_every_block_runs_every_contender_once_and_is_saved() -> None:
     assert {row.configuration.runtime: [sample.times_s for sample in row.samples] for row in found.rows} == {
         name: [(1.0,), (2.0,), (3.0,), (4.0,)] for name in "abc"
     }
-    assert [at.done for at in told] == list(range(12))
-    assert {at.total for at in told} == {12}
+    assert [(event.done, event.total) for event in events if isinstance(event, Measuring)] == [
+        (done, 12) for done in range(12)
+    ]
 
 
 def test_the_recorded_order_is_the_one_that_ran() -> None:

@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from mnist_bench import data, model, store, training
 from mnist_bench.core.errors import BadInput, Interrupted, RecordDamaged, TrainingDiverged
+from mnist_bench.core.events import EpochDone, Event, ImagesTrained, TrainingFinished, TrainingStarted, ignore
 from mnist_bench.core.types import Record
-from tests.conftest import Silent, StopAfter, train_digits
+from tests.conftest import StopAfter, train_digits
 
 STEPS = 12  # of an epoch on the digits: 1,437 images, 128 a step
 
@@ -21,7 +22,7 @@ def weights_sha256(record: Record) -> str:
 
 
 def resume(folder: Path, digits: data.Dataset, stop: StopAfter | None = None) -> Record:
-    return training.train(store.load_record(folder), digits, folder, Silent(), stop or StopAfter())
+    return training.train(store.load_record(folder), digits, folder, ignore, stop or StopAfter())
 
 
 def test_a_full_training_on_digits_learns_them(trained: tuple[Path, Record]) -> None:
@@ -95,7 +96,7 @@ def test_more_epochs_later_are_as_good_as_at_once(tmp_path: Path, digits: data.D
     train_digits(tmp_path / "run", digits, epochs=1)
     saved = store.load_record(tmp_path / "run")
     longer = replace(saved, config=replace(saved.config, epochs=3))
-    longer = training.train(longer, digits, tmp_path / "run", Silent(), StopAfter())
+    longer = training.train(longer, digits, tmp_path / "run", ignore, StopAfter())
     assert weights_sha256(longer) == weights_sha256(train_digits(tmp_path / "whole", digits, epochs=3))
     assert len(longer.epochs) == 3
 
@@ -124,7 +125,7 @@ def test_a_record_that_does_not_fit_itself_is_refused(
     else:
         broken = replace(record, dataset=replace(record.dataset, **value))
     with pytest.raises(RecordDamaged):
-        training.train(broken, digits, folder, Silent(), StopAfter())
+        training.train(broken, digits, folder, ignore, StopAfter())
 
 
 def test_a_finished_run_is_not_touched_by_resuming(trained: tuple[Path, Record], digits: data.Dataset) -> None:
@@ -140,7 +141,7 @@ def test_a_diverged_training_loses_nothing(tmp_path: Path, digits: data.Dataset)
     saved = store.load_record(folder)
     hot = replace(saved, config=replace(saved.config, epochs=3, learning_rate=1e30))
     with pytest.raises(TrainingDiverged, match=r"loss became (nan|inf) in epoch \d of run 'run': use a smaller --lr"):
-        training.train(hot, digits, folder, Silent(), StopAfter())
+        training.train(hot, digits, folder, ignore, StopAfter())
     after = store.load_record(folder)
     assert after.checkpoint
     assert np.isfinite(store.load_arrays(folder, after.checkpoint.weights)["fc1.weight"]).all()
@@ -150,7 +151,7 @@ def test_other_data_are_refused(trained: tuple[Path, Record], digits: data.Datas
     folder, record = trained
     other = replace(record, dataset=replace(record.dataset, sha256={"train": "0" * 64}))
     with pytest.raises(BadInput, match="other data"):
-        training.train(other, digits, folder, Silent(), StopAfter())
+        training.train(other, digits, folder, ignore, StopAfter())
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path, digits: data.Dataset) -> None:
@@ -161,7 +162,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path, digits: data
     )
     longer = replace(store.load_record(folder), config=replace(saved.config, epochs=2))
     with pytest.raises(RecordDamaged, match="of another network"):
-        training.train(longer, digits, folder, Silent(), StopAfter())
+        training.train(longer, digits, folder, ignore, StopAfter())
 
 
 def test_holdout_watches_the_held_out_images_and_measures_the_test_set_once(
@@ -174,14 +175,17 @@ def test_holdout_watches_the_held_out_images_and_measures_the_test_set_once(
     assert (record.final.train.images, record.final.test.images) == (1318, 360)
 
 
-def test_the_observer_is_told_of_every_step_and_epoch(tmp_path: Path, digits: data.Dataset) -> None:
+def test_every_step_and_epoch_is_told(tmp_path: Path, digits: data.Dataset) -> None:
     (tmp_path / "run").mkdir()
-    observer = Silent()
+    events: list[Event] = []
     config = replace(train_digits(tmp_path / "other", digits).config, epochs=2)
-    training.train(training.new_record("run", config, digits), digits, tmp_path / "run", observer, StopAfter())
-    assert sum(observer.images) == 2 * 1437
-    assert observer.images[-1] == 1437 % 128
-    assert observer.epochs == [1, 2]
+    training.train(training.new_record("run", config, digits), digits, tmp_path / "run", events.append, StopAfter())
+    images = [event.images for event in events if isinstance(event, ImagesTrained)]
+    assert sum(images) == 2 * 1437
+    assert images[-1] == 1437 % 128
+    assert [len(event.record.epochs) for event in events if isinstance(event, EpochDone)] == [1, 2]
+    assert isinstance(events[0], TrainingStarted)
+    assert isinstance(events[-1], TrainingFinished)
 
 
 @pytest.mark.mnist
