@@ -15,6 +15,7 @@ from mnist_bench.core.architecture import (
     training_products,
 )
 from mnist_bench.core.bench_types import BenchRecord, Limits, Row
+from mnist_bench.core.kinds import PROTOCOL_BATCH
 
 RESOLVED = 100
 """A median below so many times the clock's own cost is unresolved."""
@@ -23,7 +24,7 @@ UNSTEADY = 0.10
 ADAM_PASSES = 7
 """Passes over the parameters in a step of Adam: weights, gradient, moments are read; all but the gradient written."""
 FLOAT_BYTES = 4
-PROTOCOL_BATCH, PROTOCOL_STEP = 128, "training step"
+PROTOCOL_STEP = "training step"
 WEIGHT_BYTES = {"fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2}
 
 

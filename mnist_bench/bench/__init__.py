@@ -2,6 +2,3 @@
 
 `trainer` and `prober` run inside the measured processes: they import only what they measure.
 """
-
-SCENARIOS = ("single-stream", "offline", "server")
-"""The loads that MLPerf LoadGen can put on a session."""

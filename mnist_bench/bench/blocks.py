@@ -11,6 +11,7 @@ from mnist_bench import environment
 from mnist_bench.core.bench_types import BenchRecord, Block, Failure, Row
 from mnist_bench.core.errors import MnistBenchError
 from mnist_bench.core.events import Measuring, OnEvent
+from mnist_bench.core.kinds import Precision
 
 R = TypeVar("R", bound=BenchRecord)
 
@@ -47,11 +48,15 @@ class Measurement(Protocol):
 
 @dataclass(frozen=True)
 class Contender:
-    """Something to measure, once a block: on which side of a comparison, what, how; `sha256` is that of its file."""
+    """Something to measure, once a block: on which side of a comparison, what, how.
+
+    `precision` is what it computes in, `sha256` that of its file.
+    """
 
     side: str
     target: str
     measure: Measurement
+    precision: Precision = "fp32"
     sha256: str | None = None
 
     @property

@@ -17,12 +17,12 @@ from mnist_bench.analysis.gate import BASELINE, CANDIDATE, judged, slower_of
 from mnist_bench.analysis.self_test import half_widths
 from mnist_bench.bench import inference
 from mnist_bench.bench.blocks import Contender
-from mnist_bench.bench.session import Subject, begin, finish, new_record
+from mnist_bench.bench.session import Subject, begin, finish, name_of, new_record
 from mnist_bench.core.bench_types import NULL, BenchPlan, GateRecord, InferenceBenchRecord, SelfTestRecord
 from mnist_bench.core.errors import BadInput, MnistBenchError
 from mnist_bench.core.events import OnEvent
 from mnist_bench.core.kinds import PROGRAM
-from mnist_bench.core.types import Absent, target_name
+from mnist_bench.core.types import Absent
 
 IDENTIFY_S = 120
 
@@ -163,5 +163,5 @@ def gate(
 
 def _contenders_of(slower: Sequence[Compared], contenders: Sequence[Contender]) -> list[Contender]:
     rows = [row for pair in slower for row in (pair.candidate, pair.baseline)]
-    wanted = {(row.side, target_name(row.configuration.runtime, row.configuration.precision)) for row in rows}
+    wanted = {(row.side, name_of(row.configuration)) for row in rows}
     return [found for found in contenders if (found.side, found.target) in wanted]

@@ -63,8 +63,11 @@ def contenders(
         raise BadInput(
             f"there is nothing to measure on {plan.device} in {folder}: name other runtimes, or export first"
         )
-    found = [Contender("", target.name(), Process(target, plan, inputs), target.sha256) for target in ready]
-    return found, tuple(targets.skipped)
+    return [_contender(target, plan, inputs) for target in ready], tuple(targets.skipped)
+
+
+def _contender(target: parity.Target, plan: BenchPlan, inputs: parity.Inputs) -> Contender:
+    return Contender("", target.name(), Process(target, plan, inputs), target.precision, target.sha256)
 
 
 def _timed(places: tuple[hosts.Host, ...]) -> tuple[hosts.Host, ...]:

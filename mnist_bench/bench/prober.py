@@ -9,15 +9,15 @@ import torch
 from mnist_bench.bench._messages import ProbeRequest
 from mnist_bench.core.architecture import Product, inference_products, operations, training_products
 from mnist_bench.core.bench_types import Access, Bandwidth, Limits, MatrixRate, Rated
+from mnist_bench.core.kinds import PROTOCOL_BATCH
 
 LOOK_S, REPEAT_S = 0.1, 2e-3  # how long to look for the best of runs that last so long each
 CHOICE = 0.3  # the share of it that choosing the fastest way takes
 TIMER_CALLS = 100_000
 CALLS_A_GRAPH = 20
-PROTOCOL_BATCH = 128
 LARGE: Product = (1024, 1024, 1024)
 BYTES = (256 * 1024, 2 * 1024**2, 8 * 1024**2, 256 * 1024**2)
-TRAINING = "training step, batch 128"
+TRAINING = f"training step, batch {PROTOCOL_BATCH}"
 SHAPES: dict[str, tuple[Product, ...]] = {
     TRAINING: training_products(PROTOCOL_BATCH),
     "inference, batch 128": inference_products(PROTOCOL_BATCH),

@@ -37,7 +37,12 @@ def contenders(record: Record, plan: BenchPlan, names: Sequence[str], data_dir: 
     )
     expected = dict(zip(plan.batch_sizes, losses, strict=True))
     return [
-        Contender("", name, Process(replace(config, engine=name), plan, data_dir, expected))
+        Contender(
+            "",
+            name,
+            Process(replace(config, engine=name), plan, data_dir, expected),
+            training.usable_engine(name, plan.device).PRECISION,
+        )
         for name in names or training.engines_for(plan.device)
     ]
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import click
 
-from mnist_bench.bench import SCENARIOS
 from mnist_bench.cli import _options, _requests
+from mnist_bench.core.kinds import SCENARIOS
 
 OF_PLACES = ("places", "commands", "command_format", "command_precision")
 PLANNED = (
@@ -45,7 +45,7 @@ Examples:
 @click.option("--all", "works", flag_value="all", help="Both.")
 @click.option("--gate", is_flag=True, help="Against --baseline, in the same blocks: exit code 1 if slower.")
 @click.option("--self-test", is_flag=True, help="What can this machine tell apart? An A/A run.")
-@click.option("--scenario", type=click.Choice(SCENARIOS), help="Load by MLPerf LoadGen.")
+@click.option("--scenario", type=click.Choice(list(SCENARIOS)), help="Load by MLPerf LoadGen.")
 @click.option("--baseline", metavar="REF", help="Another run, a runtime, or a command that starts another Python.")
 @click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Only this one; can be repeated.")
 @click.option("--engine", "engines", multiple=True, metavar="NAME", help="Only this training engine; can be repeated.")

@@ -17,6 +17,12 @@ Precision = Literal["fp32", "tf32", "fp16", "bf16", "int8", "int8-dynamic"]
 
 LARGEST_INT16 = 2**15 - 1
 
+PROTOCOL_BATCH = 128
+"""The batch size of the protocol: what is measured for one purpose only is measured for this."""
+
+SCENARIOS = {"single-stream": "SingleStream", "offline": "Offline", "server": "Server"}
+"""The loads that MLPerf LoadGen can put on a session, and what it calls them."""
+
 
 @dataclass(frozen=True)
 class Skipped:

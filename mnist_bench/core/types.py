@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from mnist_bench.core.errors import BadInput
-from mnist_bench.core.kinds import LARGEST_INT16, Activation, Precision, Validation
+from mnist_bench.core.kinds import LARGEST_INT16, PROTOCOL_BATCH, Activation, Precision, Validation
 
 SchemaVersion = Literal[1, 2, 3]
 SCHEMA_VERSION: SchemaVersion = 3
@@ -41,7 +41,7 @@ class TrainConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     threads: Positive = 1
     processes: Positive = 1
     epochs: Positive = 15
-    batch_size: Positive = 128
+    batch_size: Positive = PROTOCOL_BATCH
     learning_rate: Annotated[float, Meta(gt=0)] = 1e-3
     dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.2
     seed: Count = 0

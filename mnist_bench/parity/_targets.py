@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mnist_bench import formats, hosts, runtimes, store
+from mnist_bench.core.commands import on_run
 from mnist_bench.core.errors import BadInput, RecordDamaged, TargetUnavailable
 from mnist_bench.core.kinds import Precision
 from mnist_bench.core.types import Absent, Artifact, Manifest, Record, target_name
@@ -50,14 +51,20 @@ class Wanted:
 
 @dataclass
 class Targets:
-    """What can be compared, and what cannot."""
+    """What can be compared; and, by runtime, what cannot."""
 
     ready: list[Target] = field(default_factory=list)
-    skipped: list[Absent] = field(default_factory=list)
+    absent: dict[str, list[Absent]] = field(default_factory=dict)
 
-    def skip(self, target: str, reason: str, remedy: str) -> None:
-        """Note an absence."""
-        self.skipped.append(Absent(target=target, reason=reason, remedy=remedy))
+    @property
+    def skipped(self) -> list[Absent]:
+        """All that cannot be compared."""
+        return [one for of_runtime in self.absent.values() for one in of_runtime]
+
+    def skip(self, runtime: str, reason: str, remedy: str, file: str = "") -> None:
+        """Note that a runtime, or one file in it, cannot be compared."""
+        target = f"{runtime} {file}" if file else runtime
+        self.absent.setdefault(runtime, []).append(Absent(target=target, reason=reason, remedy=remedy))
 
 
 Files = Sequence[tuple[Artifact, Mapping[str, bytes]]]
@@ -123,12 +130,12 @@ def _add(
         if name in wanted.runtimes:
             raise TargetUnavailable(f"{name} cannot be used: {missing.reason}; {missing.remedy}")
         if host == hosts.HERE:
-            targets.skipped.append(missing)
+            targets.skip(name, missing.reason, missing.remedy)
     elif module.FORMAT == WEIGHTS:
         for precision in module.PRECISIONS:
             targets.ready.append(_of_weights(name, precision, folder, record, host, launch))
     else:
-        _add_artifacts(targets, name, record, host, launch, wanted.device, files)
+        _add_artifacts(targets, name, folder, record, host, launch, wanted.device, files)
 
 
 def absence(name: str, device: str) -> Absent | None:
@@ -152,6 +159,7 @@ def _of_weights(
 def _add_artifacts(
     targets: Targets,
     name: str,
+    folder: Path,
     record: Record,
     host: hosts.Host,
     launch: hosts.Launch,
@@ -163,14 +171,14 @@ def _add_artifacts(
     readable = set(module.PRECISIONS.values())
     fitting = [(entry, content) for entry, content in files if entry.format == module.FORMAT]
     fitting = [(entry, content) for entry, content in fitting if entry.precision in readable]
-    again = f"mnist-bench export --run {record.name} --format {module.FORMAT}"
+    again = on_run("export", folder, "--format", module.FORMAT or "")
     if not fitting and host == hosts.HERE:
         targets.skip(name, f"the run holds no {module.FORMAT} file", again)
     for entry, content in fitting:
         if entry.weights_sha256 != record.checkpoint.weights.sha256:
-            targets.skip(f"{name} {entry.name}", "it was exported before the run was trained further", again)
+            targets.skip(name, "it was exported before the run was trained further", again, entry.name)
         elif module.COMPILED and entry.device != device:
-            targets.skip(f"{name} {entry.name}", f"it was compiled for {entry.device}", f"{again} --device {device}")
+            targets.skip(name, f"it was compiled for {entry.device}", f"{again} --device {device}", entry.name)
         else:
             computed = [precision for precision, stored in module.PRECISIONS.items() if stored == entry.precision]
             for precision in computed:
@@ -202,7 +210,7 @@ def _command(folder: Path, record: Record, host: hosts.Host, wanted: Wanted, fil
             return _of_artifact(launch.label, wanted.precision, record, host, launch, entry, content)
     raise BadInput(
         f"the run holds no {wanted.format} file in {wanted.precision} of its present weights for the command: "
-        f"mnist-bench export --run {record.name} --format {wanted.format} --precision {wanted.precision}"
+        f"{on_run('export', folder, '--format', wanted.format, '--precision', wanted.precision)}"
     )
 
 
@@ -211,5 +219,5 @@ def _check_missing(targets: Targets, wanted: Wanted) -> None:
     ready = {target.runtime for target in targets.ready}
     for name in wanted.runtimes:
         if name not in ready:
-            absences = [entry for entry in targets.skipped if entry.target.partition(" ")[0] == name]
+            absences = targets.absent.get(name, ())
             raise BadInput("; ".join(f"{entry.target}: {entry.reason}: {entry.remedy}" for entry in absences))

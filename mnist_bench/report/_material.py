@@ -131,12 +131,6 @@ def _of_present_weights(
             stale.append(f"{record.name} was trained further since: run {command} again")
 
 
-def _reason_and_remedy(error: MnistBenchError) -> tuple[str, str]:
-    """Take a message apart, which ends with what to do."""
-    reason, _, remedy = str(error).rpartition(": ")
-    return (reason, remedy) if reason else (remedy, "see report --data-dir")
-
-
 def matching_images(records: Sequence[Record], load: Callable[[], Dataset]) -> Dataset | Skipped:
     """Load the images that some runs were trained on; or say why they are not here."""
     if len({frozenset(record.dataset.sha256.items()) for record in records}) > 1:
@@ -144,7 +138,7 @@ def matching_images(records: Sequence[Record], load: Callable[[], Dataset]) -> D
     try:
         dataset = load()
     except MnistBenchError as error:
-        return Skipped("images", *_reason_and_remedy(error))
+        return Skipped("images", str(error), NO_IMAGES.remedy)
     if dataset.sha256 != records[0].dataset.sha256:
         return Skipped("images", f"this is not the {dataset.name} that was trained on", "give the same --data-dir")
     return dataset

@@ -11,16 +11,12 @@ import mlperf_loadgen as loadgen
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_bench.core.kinds import SCENARIOS
 from mnist_bench.worker.clock import NANO, Images, WarmUp, answered, split, timed, warmed
 
 CALLS = 30
 ENOUGH = 3.0  # so many times the queries that should fill the duration
 WARM_UP = WarmUp(50, 0.5)
-SCENARIOS = {
-    "single-stream": loadgen.TestScenario.SingleStream,
-    "offline": loadgen.TestScenario.Offline,
-    "server": loadgen.TestScenario.Server,
-}
 FILES = {"summary": "mlperf_log_summary.txt", "detail": "mlperf_log_detail.txt"}
 
 Run = Callable[[Images], NDArray[np.float32]]
@@ -83,7 +79,8 @@ def _settings(
     system: _System, scenario: str, duration_s: float, rate_per_s: float, latency_bound_s: float, batch_size: int
 ) -> Any:
     settings = loadgen.TestSettings()
-    settings.scenario, settings.mode = SCENARIOS[scenario], loadgen.TestMode.PerformanceOnly
+    settings.scenario = getattr(loadgen.TestScenario, SCENARIOS[scenario])
+    settings.mode = loadgen.TestMode.PerformanceOnly
     settings.min_duration_ms = round(1000 * duration_s)
     settings.min_query_count = 1
     if scenario == "server":

@@ -19,7 +19,7 @@ import pytest
 from msgspec.structs import replace
 
 from mnist_bench import environment, hosts, parity, runtimes, store
-from mnist_bench.bench import SCENARIOS, inference, loadgen, session
+from mnist_bench.bench import inference, loadgen, session
 from mnist_bench.cli import _bench
 from mnist_bench.core import child
 from mnist_bench.core.bench_types import (
@@ -31,7 +31,7 @@ from mnist_bench.core.bench_types import (
 )
 from mnist_bench.core.digest import sha256
 from mnist_bench.core.errors import Unreachable
-from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.kinds import SCENARIOS, Skipped
 from tests.bench import made
 from tests.conftest import Run
 

@@ -8,12 +8,11 @@ from matplotlib.ticker import PercentFormatter
 from mnist_bench.analysis.timing import alarms, groups, place_name, summarise, timed_calls
 from mnist_bench.core.bench_types import BenchRecord
 from mnist_bench.core.commands import on_run
-from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.kinds import PROTOCOL_BATCH, Skipped
 from mnist_bench.report._material import Material
 from mnist_bench.report.figures._style import Picture, dot_plot, short
 
 ORDER = 6
-PROTOCOL_BATCH = 128
 
 
 def build(material: Material) -> Iterator[Picture | Skipped]:
