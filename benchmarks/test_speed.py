@@ -25,7 +25,7 @@ def test_parsing_mnist(benchmark: Benchmark) -> None:
 
 @pytest.mark.parametrize("name", training.engines_for("cpu"))
 def test_training_steps(benchmark: Benchmark, name: str, dataset: data.Dataset) -> None:
-    staged = training.Rehearsal(TrainConfig(dataset="digits", engine=name, batch_size=BATCH), dataset)
+    staged = training.StepRunner(TrainConfig(dataset="digits", engine=name, batch_size=BATCH), dataset)
 
     def run() -> int:
         images = sum(itertools.islice(staged.steps(1), STEPS))

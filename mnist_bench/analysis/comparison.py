@@ -7,7 +7,7 @@ from mnist_bench.analysis.machines import machine_differences
 from mnist_bench.analysis.timing import groups, process_medians, summarise
 from mnist_bench.core import stats
 from mnist_bench.core.bench_types import BenchRecord, HalfWidth, Row
-from mnist_bench.core.errors import BadInput, UnlikeMachines
+from mnist_bench.core.errors import BadInput, DifferentMachines
 from mnist_bench.core.types import Configuration
 
 ALPHA = 0.025  # in each direction: 5% in both
@@ -52,7 +52,7 @@ def compare_records(
 
     Raises:
         BadInput: a record holds no raw samples, or they share no configuration.
-        UnlikeMachines: they were not measured on machines of one kind.
+        DifferentMachines: they were not measured on machines of one kind.
     """
     for record in (baseline, candidate):
         if any(row.side for row in record.rows):
@@ -61,7 +61,7 @@ def compare_records(
             raise BadInput(f"the benchmark of {record.name!r} holds no raw samples, so nothing can be compared")
     unlike = machine_differences(baseline.environment, candidate.environment)
     if unlike and not allow_unlike:
-        raise UnlikeMachines(
+        raise DifferentMachines(
             f"these records are of unlike machines ({'; '.join(unlike)}): --allow-unlike compares them all the same"
         )
     rows = {key(row.configuration): row for row in baseline.rows if row.samples}

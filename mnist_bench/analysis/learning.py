@@ -50,7 +50,7 @@ def watched(records: Sequence[Record]) -> list[str]:
 PROTOCOL = ("validation", "epochs", "batch_size", "learning_rate", "dropout")
 
 
-def unlike_protocols(one: Record | StudyRecord, other: Record | StudyRecord) -> list[str]:
+def protocol_differences(one: Record | StudyRecord, other: Record | StudyRecord) -> list[str]:
     """Return in what two trainings, or a training and a study, differ, but for seed, activation and execution."""
     names = [name.replace("_", " ") for name in PROTOCOL if getattr(one.config, name) != getattr(other.config, name)]
     return [*(["dataset"] if one.dataset.sha256 != other.dataset.sha256 else []), *names]

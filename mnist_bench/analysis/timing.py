@@ -53,13 +53,13 @@ class Summary:
     floor_s: float | None
 
     @property
-    def limit_share(self) -> float | None:
+    def peak_share(self) -> float | None:
         """The share of the machine's limit that was reached; None where it is unknown, or more than there is."""
         share = self._share
         return None if share is None or share > 1 else share
 
     @property
-    def beyond_limit(self) -> float | None:
+    def beyond_peak(self) -> float | None:
         """The share of the machine's limit where it is above 1, which cannot be: an alarm."""
         share = self._share
         return None if share is None or share <= 1 else share
@@ -198,7 +198,7 @@ def alarms(record: BenchRecord) -> list[str]:
         f"{share:.0%} of the machine's limit, which cannot be. Either the limit was probed while the machine was "
         f"slower, or what was timed is not this network: measure again when it is quiet."
         for row in record.rows
-        if row.samples and (share := summarise(record, row).beyond_limit)
+        if row.samples and (share := summarise(record, row).beyond_peak)
     ]
 
 

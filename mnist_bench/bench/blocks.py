@@ -1,4 +1,4 @@
-"""Blocks: each runs every contender once, in a fresh process, in an order drawn from the recorded seed."""
+"""Blocks: each runs every target once, in a fresh process, in an order drawn from the recorded seed."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ R = TypeVar("R", bound=BenchRecord)
 
 
 @dataclass(frozen=True)
-class Wrong:
+class InvalidResult:
     """A configuration that was not to be timed, and why."""
 
     threads: int
@@ -30,12 +30,14 @@ class Outcome:
     """What one process gave: rows of one sample each, and the configurations that were not to be timed."""
 
     rows: Sequence[Row]
-    wrong: Sequence[Wrong] = ()
+    wrong: Sequence[InvalidResult] = ()
 
     @classmethod
-    def of(cls, found: Sequence[Row | Wrong]) -> "Outcome":
+    def of(cls, found: Sequence[Row | InvalidResult]) -> "Outcome":
         """Tell the rows from what was wrong."""
-        return cls([one for one in found if isinstance(one, Row)], [one for one in found if isinstance(one, Wrong)])
+        return cls(
+            [one for one in found if isinstance(one, Row)], [one for one in found if isinstance(one, InvalidResult)]
+        )
 
 
 class Measurement(Protocol):
@@ -47,14 +49,14 @@ class Measurement(Protocol):
 
 
 @dataclass(frozen=True)
-class Contender:
+class TargetUnderTest:
     """Something to measure, once a block: on which side of a comparison, what, how.
 
     `precision` is what it computes in, `sha256` that of its file.
     """
 
     side: str
-    target: str
+    name: str
     measure: Measurement
     precision: Precision = "fp32"
     sha256: str | None = None
@@ -62,7 +64,7 @@ class Contender:
     @property
     def label(self) -> str:
         """The name by which the order is recorded."""
-        return f"{self.side}: {self.target}" if self.side else self.target
+        return f"{self.side}: {self.name}" if self.side else self.name
 
 
 @dataclass
@@ -81,12 +83,17 @@ class _Found:
         self.rows[key] = row
 
     def fail(
-        self, contender: Contender, block: int, reason: str, threads: int | None = None, batch_size: int | None = None
+        self,
+        target: TargetUnderTest,
+        block: int,
+        reason: str,
+        threads: int | None = None,
+        batch_size: int | None = None,
     ) -> None:
-        """Note that a contender, or one configuration of it, could not be measured."""
+        """Note that a target, or one configuration of it, could not be measured."""
         failure = Failure(
-            side=contender.side,
-            target=contender.target,
+            side=target.side,
+            target=target.name,
             threads=threads,
             batch_size=batch_size,
             block=block,
@@ -94,21 +101,21 @@ class _Found:
         )
         self.failures.append(failure)
 
-    def left_out(self, contender: Contender) -> set[tuple[int | None, int | None] | None]:
-        """Return the (threads, batch size) of a contender that are measured no more; None stands for all of it."""
-        own = [one for one in self.failures if (one.side, one.target) == (contender.side, contender.target)]
+    def left_out(self, target: TargetUnderTest) -> set[tuple[int | None, int | None] | None]:
+        """Return the (threads, batch size) of a target that are measured no more; None stands for all of it."""
+        own = [one for one in self.failures if (one.side, one.target) == (target.side, target.name)]
         return {None if one.threads is None else (one.threads, one.batch_size) for one in own}
 
 
-def measure_blocks(record: R, contenders: Sequence[Contender], on_event: OnEvent, save: Callable[[R], object]) -> R:
+def measure_blocks(record: R, targets: Sequence[TargetUnderTest], on_event: OnEvent, save: Callable[[R], object]) -> R:
     """Run the blocks that a record still lacks, and save it after each.
 
-    A contender whose process fails is not tried again, and a configuration with wrong answers is left out. What a block
+    A target whose process fails is not tried again, and a configuration with wrong answers is left out. What a block
     measured before it was interrupted is dropped: its parts would no longer be neighbours in time.
 
     Args:
         record: new, or one to go on with.
-        contenders: whom to measure.
+        targets: whom to measure.
         on_event: is called before each process.
         save: is called with the record after each block.
 
@@ -118,14 +125,14 @@ def measure_blocks(record: R, contenders: Sequence[Contender], on_event: OnEvent
     for number in range(len(record.blocks), record.plan.blocks):
         before, started_at = environment.used(), environment.now()
         found = _Found({(row.side, row.configuration): row for row in record.rows}, list(record.failures))
-        order = drawn_order(contenders, record.plan.seed, number)
-        for position, contender in enumerate(order):
-            on_event(Measuring(number, record.plan.blocks, position, len(order), contender.label))
-            _measure(contender, number, position, found)
+        order = drawn_order(targets, record.plan.seed, number)
+        for position, target in enumerate(order):
+            on_event(Measuring(number, record.plan.blocks, position, len(order), target.label))
+            _measure(target, number, position, found)
         busy, steal = environment.usage_since(before)
         block = Block(
             started_at=started_at,
-            order=tuple(contender.label for contender in order),
+            order=tuple(target.label for target in order),
             busy_share=busy,
             steal_share=steal,
         )
@@ -139,24 +146,24 @@ def measure_blocks(record: R, contenders: Sequence[Contender], on_event: OnEvent
     return record
 
 
-def drawn_order(contenders: Sequence[Contender], seed: int, block: int) -> list[Contender]:
+def drawn_order(targets: Sequence[TargetUnderTest], seed: int, block: int) -> list[TargetUnderTest]:
     """Return the order of a block: a shuffle that depends on the seed and the block's number alone."""
-    order = sorted(contenders, key=lambda contender: contender.label)
+    order = sorted(targets, key=lambda target: target.label)
     random.Random(f"mnist-bench/{seed}/{block}").shuffle(order)  # noqa: S311 nothing secret
     return order
 
 
-def _measure(contender: Contender, block: int, position: int, found: _Found) -> None:
-    if None in found.left_out(contender):
+def _measure(target: TargetUnderTest, block: int, position: int, found: _Found) -> None:
+    if None in found.left_out(target):
         return
     try:
-        outcome = contender.measure(block, position)
+        outcome = target.measure(block, position)
     except MnistBenchError as error:
-        found.fail(contender, block, str(error))
+        found.fail(target, block, str(error))
         return
     for one in outcome.wrong:
-        if (one.threads, one.batch_size) not in found.left_out(contender):
-            found.fail(contender, block, one.reason, one.threads, one.batch_size)
+        if (one.threads, one.batch_size) not in found.left_out(target):
+            found.fail(target, block, one.reason, one.threads, one.batch_size)
     for row in outcome.rows:
-        if (row.configuration.threads, row.configuration.batch_size) not in found.left_out(contender):
-            found.add(replace(row, side=contender.side, sha256=contender.sha256))
+        if (row.configuration.threads, row.configuration.batch_size) not in found.left_out(target):
+            found.add(replace(row, side=target.side, sha256=target.sha256))

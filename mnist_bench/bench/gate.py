@@ -16,7 +16,7 @@ from mnist_bench.analysis.comparison import Compared
 from mnist_bench.analysis.gate import BASELINE, CANDIDATE, judged, slower_of
 from mnist_bench.analysis.self_test import half_widths
 from mnist_bench.bench import inference
-from mnist_bench.bench.blocks import Contender
+from mnist_bench.bench.blocks import TargetUnderTest
 from mnist_bench.bench.session import Subject, begin, finish, name_of, new_record
 from mnist_bench.core.bench_types import NULL, BenchPlan, GateRecord, InferenceBenchRecord, SelfTestRecord
 from mnist_bench.core.errors import BadInput, MnistBenchError
@@ -48,7 +48,7 @@ def resolve(reference: str, subject: Subject) -> Baseline:
     if store.NAME_PATTERN.fullmatch(reference) and store.exists(store.run_folder(out, reference)):
         return Baseline(_other_run(out, reference, subject))
     if python := _interpreter(reference):
-        _refuse_ourselves(python)
+        _check_another(python)
         return Baseline(subject, python=python)
     raise BadInput(
         f"baseline {reference!r} is no runtime ({', '.join(runtimes.names())}), no run in {out} "
@@ -69,7 +69,7 @@ def _interpreter(reference: str) -> tuple[str, ...]:
     return ()
 
 
-def _refuse_ourselves(python: tuple[str, ...]) -> None:
+def _check_another(python: tuple[str, ...]) -> None:
     """Raise where a command starts no Python that has mnist-bench, or one that finds this very mnist-bench."""
     given = shlex.join(python)
     try:
@@ -97,22 +97,22 @@ def _other_run(out: Path, name: str, subject: Subject) -> Subject:
     return Subject(folder, record, data.load(record.config.dataset, subject.data_dir), subject.data_dir)
 
 
-def sides(subject: Subject, baseline: Baseline, plan: BenchPlan) -> tuple[list[Contender], tuple[Absent, ...]]:
-    """Find the contenders of both sides, and what cannot be measured."""
+def sides(subject: Subject, baseline: Baseline, plan: BenchPlan) -> tuple[list[TargetUnderTest], tuple[Absent, ...]]:
+    """Find the targets of both sides, and what cannot be measured."""
     other = baseline.subject
     inputs = theirs = inference.evaluation_inputs(subject.folder, subject.record, subject.dataset)
     if other is not subject:
         theirs = inference.evaluation_inputs(other.folder, other.record, other.dataset)
-    ours, skipped = inference.contenders(subject.folder, subject.record, plan, plan.targets, inputs)
+    ours, skipped = inference.targets_under_test(subject.folder, subject.record, plan, plan.targets, inputs)
     names = (baseline.runtime,) if baseline.runtime else plan.targets
     on = (hosts.Host("python", shlex.join(baseline.python)),) if baseline.python else ()
-    found, missing = inference.contenders(other.folder, other.record, plan, names, theirs, on)
+    found, missing = inference.targets_under_test(other.folder, other.record, plan, names, theirs, on)
     absent = [*_absent(CANDIDATE, skipped), *_absent(BASELINE, missing)]
     return [*_on(CANDIDATE, ours), *_on(BASELINE, found)], tuple(absent)
 
 
-def _on(side: str, contenders: Sequence[Contender]) -> list[Contender]:
-    return [replace(found, side=side) for found in contenders]
+def _on(side: str, targets: Sequence[TargetUnderTest]) -> list[TargetUnderTest]:
+    return [replace(found, side=side) for found in targets]
 
 
 def _absent(side: str, skipped: Sequence[Absent]) -> list[Absent]:
@@ -147,21 +147,21 @@ def gate(
     """
     begun, plan, conditions = begin(GateRecord, subject, plan, resume=resume, allow_busy=allow_busy)
     plan = msgspec.structs.replace(plan, baseline=plan.baseline or reference)
-    contenders, skipped = sides(subject, resolve(str(plan.baseline), subject), plan)
+    targets, skipped = sides(subject, resolve(str(plan.baseline), subject), plan)
     saved = store.load_if_sound(subject.folder, SelfTestRecord)
     record = begun or new_record(GateRecord, subject, plan, conditions, skipped)
     record = msgspec.structs.replace(record, half_widths=half_widths(saved, record.environment))
-    record = finish(record, contenders, on_event, subject.folder)
+    record = finish(record, targets, on_event, subject.folder)
     if slower := slower_of(judged(record)):
         second = msgspec.structs.replace(plan, seed=plan.seed + 1)
         confirmation = new_record(InferenceBenchRecord, subject, second, conditions, ())
-        confirmation = finish(confirmation, _contenders_of(slower, contenders), on_event, None)
+        confirmation = finish(confirmation, _measured_again(slower, targets), on_event, None)
         record = msgspec.structs.replace(record, confirmation=confirmation)
         store.save(subject.folder, record)
     return record
 
 
-def _contenders_of(slower: Sequence[Compared], contenders: Sequence[Contender]) -> list[Contender]:
+def _measured_again(slower: Sequence[Compared], targets: Sequence[TargetUnderTest]) -> list[TargetUnderTest]:
     rows = [row for pair in slower for row in (pair.candidate, pair.baseline)]
     wanted = {(row.side, name_of(row.configuration)) for row in rows}
-    return [found for found in contenders if (found.side, found.target) in wanted]
+    return [found for found in targets if (found.side, found.name) in wanted]

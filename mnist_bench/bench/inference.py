@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from mnist_bench import data, hosts, parity, runtimes
-from mnist_bench.bench.blocks import Contender, Outcome, Wrong
+from mnist_bench.bench.blocks import InvalidResult, Outcome, TargetUnderTest
 from mnist_bench.core.bench_types import NULL, BenchPlan, Row, Sample
 from mnist_bench.core.errors import BadInput
 from mnist_bench.core.types import RUNGS, Absent, Configuration, Record
@@ -26,14 +26,14 @@ def evaluation_inputs(folder: Path, record: Record, dataset: data.Dataset) -> pa
     return parity.build_inputs(dataset, parity.weights_of(folder, record))
 
 
-def contenders(
+def targets_under_test(
     folder: Path,
     record: Record,
     plan: BenchPlan,
     names: Sequence[str],
     inputs: parity.Inputs,
     on: Sequence[hosts.Host] = (),
-) -> tuple[list[Contender], tuple[Absent, ...]]:
+) -> tuple[list[TargetUnderTest], tuple[Absent, ...]]:
     """Return whom to measure, and what cannot be measured here.
 
     Args:
@@ -63,11 +63,11 @@ def contenders(
         raise BadInput(
             f"there is nothing to measure on {plan.device} in {folder}: name other runtimes, or export first"
         )
-    return [_contender(target, plan, inputs) for target in ready], tuple(targets.skipped)
+    return [_under_test(target, plan, inputs) for target in ready], tuple(targets.skipped)
 
 
-def _contender(target: parity.Target, plan: BenchPlan, inputs: parity.Inputs) -> Contender:
-    return Contender("", target.name(), Process(target, plan, inputs), target.precision, target.sha256)
+def _under_test(target: parity.Target, plan: BenchPlan, inputs: parity.Inputs) -> TargetUnderTest:
+    return TargetUnderTest("", target.name(), Process(target, plan, inputs), target.precision, target.sha256)
 
 
 def _timed(places: tuple[hosts.Host, ...]) -> tuple[hosts.Host, ...]:
@@ -107,7 +107,7 @@ class Process:
 
     def _session(
         self, worker: hosts.Worker, hello: hosts.Hello, threads: int, block: int, position: int, *, first: bool
-    ) -> Iterator[Row | Wrong]:
+    ) -> Iterator[Row | InvalidResult]:
         """Open a session and measure it with each batch size; how it runs is asked last, since asking costs memory."""
         spec = runtimes.Spec(self.plan.device, threads, self.target.precision)
         opened = worker.open(self.target.model, spec)
@@ -138,14 +138,14 @@ class Process:
             answers=answers,
         )
 
-    def _judged(self, own: Configuration, found: hosts.Timed, precision: str, sample: Sample) -> Row | Wrong:
+    def _judged(self, own: Configuration, found: hosts.Timed, precision: str, sample: Sample) -> Row | InvalidResult:
         """Make a row of one sample; or say what is wrong with the answers."""
         checked, deviations = UNCHECKED, 0
         if found.logits is not None:
             inputs = self.inputs.first(len(found.logits) if found.logits.ndim else 0)
             result = parity.result(inputs, parity.Answer(own, found.logits, precision))
             if result.failures:
-                return Wrong(own.threads, own.batch_size, f"wrong answers: {'; '.join(result.failures)}")
+                return InvalidResult(own.threads, own.batch_size, f"wrong answers: {'; '.join(result.failures)}")
             checked, deviations = RUNGS[result.rung], len(result.deviations)
         return Row(
             kind="null" if self.target.runtime == NULL else "inference",

@@ -21,11 +21,11 @@ def self_test(
     """
     begun, plan, conditions = begin(SelfTestRecord, subject, plan, resume=resume, allow_busy=allow_busy)
     inputs = inference.evaluation_inputs(subject.folder, subject.record, subject.dataset)
-    found, skipped = inference.contenders(subject.folder, subject.record, plan, plan.targets, inputs)
+    found, skipped = inference.targets_under_test(subject.folder, subject.record, plan, plan.targets, inputs)
     copies = [
-        replace(contender, side=f"copy {number + 1}")
-        for contender in found
-        if contender.precision == "fp32"
+        replace(target, side=f"copy {number + 1}")
+        for target in found
+        if target.precision == "fp32"
         for number in range(COPIES)
     ]
     if not copies:

@@ -13,7 +13,7 @@ from mnist_bench import data, environment, store
 from mnist_bench.analysis.machines import machine_differences, software_differences
 from mnist_bench.bench import inference, steps
 from mnist_bench.bench._messages import ProbeRequest
-from mnist_bench.bench.blocks import Contender, measure_blocks
+from mnist_bench.bench.blocks import TargetUnderTest, measure_blocks
 from mnist_bench.core import child
 from mnist_bench.core.bench_types import BenchPlan, BenchRecord, Conditions, Limits, TrainingBenchRecord
 from mnist_bench.core.errors import BadInput, EnvironmentProblem, MeasurementFailed, TooBusy
@@ -47,7 +47,7 @@ def probe(device: str, threads: Sequence[int]) -> tuple[Limits, ...]:
     )
 
 
-def looked_at(device: str, allow_busy: bool) -> Conditions:
+def check_idle(device: str, allow_busy: bool) -> Conditions:
     """Look at the machine before anything is timed.
 
     Raises:
@@ -63,14 +63,14 @@ def looked_at(device: str, allow_busy: bool) -> Conditions:
     return conditions
 
 
-def contenders_of(
+def targets_of(
     kind: type[BenchRecord], subject: Subject, plan: BenchPlan
-) -> tuple[list[Contender], tuple[Absent, ...]]:
+) -> tuple[list[TargetUnderTest], tuple[Absent, ...]]:
     """Find whom to measure for a kind of record, and what cannot be measured here."""
     if issubclass(kind, TrainingBenchRecord):
-        return steps.contenders(subject.record, plan, plan.targets, subject.data_dir), ()
+        return steps.targets_under_test(subject.record, plan, plan.targets, subject.data_dir), ()
     inputs = inference.evaluation_inputs(subject.folder, subject.record, subject.dataset)
-    return inference.contenders(subject.folder, subject.record, plan, plan.targets, inputs)
+    return inference.targets_under_test(subject.folder, subject.record, plan, plan.targets, inputs)
 
 
 def bench(
@@ -101,9 +101,9 @@ def bench(
         MeasurementFailed: not one target could be measured.
     """
     begun, plan, conditions = begin(kind, subject, plan, resume=resume, allow_busy=allow_busy)
-    contenders, skipped = contenders_of(kind, subject, plan)
+    targets, skipped = targets_of(kind, subject, plan)
     record = begun or new_record(kind, subject, plan, conditions, skipped)
-    return finish(record, contenders, on_event, subject.folder)
+    return finish(record, targets, on_event, subject.folder)
 
 
 def begin(
@@ -112,7 +112,7 @@ def begin(
     """Return the record to go on with, if that is wanted, the plan to follow, and how the machine is now."""
     begun = resumable(kind, subject) if resume else None
     plan = begun.plan if begun else plan
-    return begun, plan, looked_at(plan.device, allow_busy)
+    return begun, plan, check_idle(plan.device, allow_busy)
 
 
 def new_record(
@@ -132,15 +132,15 @@ def new_record(
     )
 
 
-def finish(record: R, contenders: Sequence[Contender], on_event: OnEvent, folder: Path | None) -> R:
+def finish(record: R, targets: Sequence[TargetUnderTest], on_event: OnEvent, folder: Path | None) -> R:
     """Measure the blocks that a record lacks, probe once more, and save; after every block beside the last record.
 
     Raises:
         BadInput: the files are no longer those that the first blocks measured.
         MeasurementFailed: not one target could be measured.
     """
-    _refuse_changed(record, contenders)
-    record = measure_blocks(record, contenders, on_event, partial(store.save_unfinished, folder) if folder else id)
+    _check_unchanged(record, targets)
+    record = measure_blocks(record, targets, on_event, partial(store.save_unfinished, folder) if folder else id)
     if not record.rows:
         first = record.failures[0]
         raise MeasurementFailed(f"nothing could be measured; the first: {first.target}: {first.reason}")
@@ -151,12 +151,12 @@ def finish(record: R, contenders: Sequence[Contender], on_event: OnEvent, folder
     return record
 
 
-def _refuse_changed(record: BenchRecord, contenders: Sequence[Contender]) -> None:
+def _check_unchanged(record: BenchRecord, targets: Sequence[TargetUnderTest]) -> None:
     """Raise where a benchmark would go on with other targets, or other files, than it began with."""
-    digests = {(one.side, one.target): one.sha256 for one in contenders}
+    digests = {(one.side, one.name): one.sha256 for one in targets}
     rows = [(row.side, name_of(row.configuration), row.sha256) for row in record.rows]
     changed = [target for side, target, sha256 in rows if digests.get((side, target), "") != sha256]
-    if record.blocks and {one.label for one in contenders} != set(record.blocks[0].order):
+    if record.blocks and {one.label for one in targets} != set(record.blocks[0].order):
         changed.append("the targets that are here")
     if changed:
         raise BadInput(f"{changed[0]} changed since the first blocks were measured: begin anew without --resume")

@@ -9,14 +9,16 @@ from msgspec.structs import replace
 
 from mnist_bench import environment, training
 from mnist_bench.bench._messages import LossRequest, TimedEngine, TimedProcess, TimingRequest
-from mnist_bench.bench.blocks import Contender, Outcome, Wrong
+from mnist_bench.bench.blocks import InvalidResult, Outcome, TargetUnderTest
 from mnist_bench.core import child
 from mnist_bench.core.bench_types import LOSS_TOLERANCE, REFERENCE_ENGINE, BenchPlan, Row, Sample
 from mnist_bench.core.errors import EnvironmentProblem
 from mnist_bench.core.types import Configuration, Record, TrainConfig
 
 
-def contenders(record: Record, plan: BenchPlan, names: Sequence[str], data_dir: Path | None) -> list[Contender]:
+def targets_under_test(
+    record: Record, plan: BenchPlan, names: Sequence[str], data_dir: Path | None
+) -> list[TargetUnderTest]:
     """Return whom to measure: all engines where `names` is empty; the reference engine sets the loss to come to.
 
     Raises:
@@ -37,7 +39,7 @@ def contenders(record: Record, plan: BenchPlan, names: Sequence[str], data_dir: 
     )
     expected = dict(zip(plan.batch_sizes, losses, strict=True))
     return [
-        Contender(
+        TargetUnderTest(
             "",
             name,
             Process(replace(config, engine=name), plan, data_dir, expected),
@@ -80,14 +82,14 @@ class Process:
         )
         return Outcome.of([self._outcome(found, session, block, position) for session in found.sessions])
 
-    def _outcome(self, found: TimedProcess, session: TimedEngine, block: int, position: int) -> Row | Wrong:
+    def _outcome(self, found: TimedProcess, session: TimedEngine, block: int, position: int) -> Row | InvalidResult:
         expected, loss = self.expected[session.batch_size], session.loss
         if loss is None or not math.isclose(loss, expected, rel_tol=LOSS_TOLERANCE):
             reason = (
                 f"it trains something else: loss {math.nan if loss is None else loss:.4f} over the first epoch, "
                 f"{expected:.4f} with the reference"
             )
-            return Wrong(session.threads, session.batch_size, reason)
+            return InvalidResult(session.threads, session.batch_size, reason)
         configuration = Configuration(
             runtime=self.config.engine,
             version=found.version,

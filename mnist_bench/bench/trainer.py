@@ -13,7 +13,7 @@ from mnist_bench.worker.clock import NANO, WarmUp, peak_device_bytes, peak_resid
 
 if TYPE_CHECKING:  # their import is timed
     from mnist_bench.data import Dataset
-    from mnist_bench.training import Rehearsal
+    from mnist_bench.training import StepRunner
 
 IMAGES_A_PROCESS = 60_000
 
@@ -32,7 +32,7 @@ def measure(wanted: TimingRequest) -> TimedProcess:
     for threads in wanted.threads:
         for size in wanted.batch_sizes:
             config = replace(wanted.config, threads=threads, batch_size=size)
-            session = _measure(config, dataset, warm_up, training.Rehearsal)
+            session = _measure(config, dataset, warm_up, training.StepRunner)
             if threads != wanted.threads[0]:  # its peaks are those of what this process did before
                 session = replace(session, peak_resident_bytes=None, peak_device_bytes=None)
             sessions.append(session)
@@ -46,7 +46,7 @@ def epoch_losses(wanted: LossRequest) -> tuple[float, ...]:
     dataset = _dataset(wanted.config, wanted.data_dir)
     losses = []
     for size in wanted.batch_sizes:
-        staged = training.Rehearsal(replace(wanted.config, batch_size=size), dataset)
+        staged = training.StepRunner(replace(wanted.config, batch_size=size), dataset)
         for _ in staged.steps(1):
             pass
         losses.append(staged.tally().loss)
@@ -59,10 +59,10 @@ def _dataset(config: TrainConfig, data_dir: str | None) -> "Dataset":
     return data.load(config.dataset, Path(data_dir) if data_dir else None, download=False)
 
 
-def _measure(config: TrainConfig, dataset: "Dataset", warm_up: WarmUp, rehearsal: "type[Rehearsal]") -> TimedEngine:
+def _measure(config: TrainConfig, dataset: "Dataset", warm_up: WarmUp, step_runner: "type[StepRunner]") -> TimedEngine:
     """Take the first step, warm up for at least the first epoch, and time whole epochs."""
     began = time.perf_counter_ns()
-    staged = rehearsal(config, dataset)
+    staged = step_runner(config, dataset)
     load_s = (time.perf_counter_ns() - began) * NANO
     began = time.perf_counter_ns()
     steps = staged.steps(1)
@@ -88,7 +88,7 @@ def _measure(config: TrainConfig, dataset: "Dataset", warm_up: WarmUp, rehearsal
     )
 
 
-def _warmed(staged: "Rehearsal", left: WarmUp) -> int:
+def _warmed(staged: "StepRunner", left: WarmUp) -> int:
     """Take steps of the second epoch, again and again, until warm; return how many."""
     end, taken = time.perf_counter() + left.seconds, 0
     for _ in itertools.chain.from_iterable(staged.steps(2) for _ in itertools.count()):
@@ -99,7 +99,7 @@ def _warmed(staged: "Rehearsal", left: WarmUp) -> int:
     return taken
 
 
-def _epoch_s(staged: "Rehearsal", epoch: int) -> float:
+def _epoch_s(staged: "StepRunner", epoch: int) -> float:
     """Time an epoch, evaluation excluded, until the device is done."""
     began = time.perf_counter_ns()
     for _ in staged.steps(epoch):

@@ -149,10 +149,10 @@ def gate(subject: Subject, asked: Bench) -> None:
             f"measurement confirms; the most: {own.target}, batch {own.batch_size}, {own.threads} thread(s), "
             f"{worst.estimate.ratio - 1:+.1%}"
         )
-    _refuse_gaps(record)
+    _check_complete(record)
 
 
-def _refuse_gaps(record: GateRecord) -> None:
+def _check_complete(record: GateRecord) -> None:
     """Raise where something was not compared: that nobody looked is no success."""
     failures = [*record.failures, *(record.confirmation.failures if record.confirmation else ())]
     if failures:
@@ -196,7 +196,7 @@ def load(subject: Subject, asked: Bench) -> None:
         batch_size=max(asked.batch_sizes, default=largest),
     )
     targets = loadgen.targets(subject, tuple(dict.fromkeys(asked.runtimes)), device)
-    session.looked_at(device, asked.allow_busy)
+    session.check_idle(device, asked.allow_busy)
     found: list[Loaded] = []
     failed: list[str] = []
     inputs = inference.evaluation_inputs(subject.folder, subject.record, subject.dataset)

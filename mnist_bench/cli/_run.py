@@ -44,7 +44,7 @@ class Stages:
 
 def carry_out(asked: Run) -> None:
     """Train what was asked for, let the workflow finish it, and say where the page is; then raise what failed."""
-    if torchrun.several():
+    if torchrun.is_distributed():
         raise BadInput("run is for one process: use torchrun with train, and then run without it")
     wanted = asked.training
     for activation in wanted.activations:

@@ -21,36 +21,36 @@ NAMED = 3  # failures in a line of an error; the tables name all
 
 def carry_out(asked: Study) -> None:
     """Make a study, or go on with one; or, in torchrun's other processes, help with it."""
-    hands = study.Hands(asked.data_dir, asked.workers)
+    options = study.WorkerOptions(asked.data_dir, asked.workers)
     with study.joined() as crew:
         if crew.rank:
             plan = crew.plan()
             with stop_on_signal() as stop:
-                done = study.help_out(plan, hands, stop, crew)
+                done = study.help_out(plan, options, stop, crew)
             if not asked.quiet:
                 tell(f"rank {crew.rank}: {done} of {len(plan.jobs)} jobs done here")
             return
         with crew.keeping():
-            folder, record = _trained(hands, asked, crew)
+            folder, record = _trained(options, asked, crew)
     _show(record, asked)
     _judge(record, folder)
 
 
-def _trained(hands: study.Hands, asked: Study, crew: study.Crew) -> tuple[Path, StudyRecord]:
+def _trained(options: study.WorkerOptions, asked: Study, crew: study.Crew) -> tuple[Path, StudyRecord]:
     folder, _, config = _prepare(asked)
     dataset = data.load(config.dataset, asked.data_dir)
     with store.locked(folder, StudyRecord), study_display(asked.quiet) as on_event, stop_on_signal() as stop:
         # Once more, now that nobody else can write the study.
         _, saved, config = _prepare(asked)
         record = _planned(folder, saved, config, dataset, asked)
-        return folder, study.run(record, dataset, folder, hands, on_event, stop, crew)
+        return folder, study.run(record, dataset, folder, options, on_event, stop, crew)
 
 
 def _prepare(asked: Study) -> tuple[Path, StudyRecord | None, TrainConfig]:
     """Return the study's folder, its saved record where it is to be resumed, and how to train; or refuse."""
     folder = store.study_folder(asked.out, asked.name or f"study-{asked.dataset}")
     if not (asked.resume or asked.overwrite):
-        store.refuse_existing(folder, StudyRecord)
+        store.check_new(folder, StudyRecord)
     saved = store.load_study(folder) if asked.resume and store.exists(folder, StudyRecord) else None
     return folder, saved, _resumed(saved, asked) if saved else _config(asked)
 

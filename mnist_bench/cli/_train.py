@@ -36,7 +36,7 @@ def prepare(activation: Activation, asked: Train) -> tuple[Path, Record | None, 
     """Return a run's folder, its saved record where it is to be resumed, and its configuration; or refuse."""
     folder = store.run_folder(asked.out, _run_name(activation, asked))
     if not (asked.resume or asked.overwrite):
-        store.refuse_existing(folder)
+        store.check_new(folder)
     saved = store.load_record(folder) if asked.resume and store.exists(folder) else None
     return folder, saved, _resumed(saved, activation, asked) if saved else _config(activation, asked)
 

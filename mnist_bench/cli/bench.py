@@ -107,7 +107,7 @@ def command(context: click.Context, /, **given: Any) -> None:
     from mnist_bench.cli._output import check_json_path
 
     asked = _requests.Bench(**given)
-    _refuse_mixtures(asked, _requests.typed(context))
+    _check_mixtures(asked, _requests.typed(context))
     check_json_path(asked.json_path)
     subject = _bench.find_subject(asked)
     with store.locked(subject.folder):
@@ -121,7 +121,7 @@ def command(context: click.Context, /, **given: Any) -> None:
             _bench.measure(subject, asked)
 
 
-def _refuse_mixtures(asked: _requests.Bench, typed: frozenset[str]) -> None:
+def _check_mixtures(asked: _requests.Bench, typed: frozenset[str]) -> None:
     """Refuse options that do not go together: none is ignored in silence."""
     if asked.resume and (planned := _first(PLANNED, typed)):
         raise click.UsageError(f"--resume goes on with the saved plan, so --{planned} cannot be given with it")
@@ -133,7 +133,7 @@ def _refuse_mixtures(asked: _requests.Bench, typed: frozenset[str]) -> None:
         raise click.UsageError("the server scenario needs a --rate, in queries a second")
     if asked.scenario in ("single-stream", "offline") and (other := _first(("rate", "latency_bound"), typed)):
         raise click.UsageError(f"--{other} is of the server scenario")
-    _refuse_mixed_modes(asked)
+    _check_modes(asked)
 
 
 def _first(names: tuple[str, ...], typed: frozenset[str]) -> str | None:
@@ -141,7 +141,7 @@ def _first(names: tuple[str, ...], typed: frozenset[str]) -> str | None:
     return next((SPELLED.get(name, name.replace("_", "-")) for name in names if name in typed), None)
 
 
-def _refuse_mixed_modes(asked: _requests.Bench) -> None:
+def _check_modes(asked: _requests.Bench) -> None:
     if asked.gate and asked.self_test:
         raise click.UsageError("--gate and --self-test are two things: give one of them")
     if asked.gate != bool(asked.baseline) and not asked.resume:

@@ -54,7 +54,7 @@ def command(context: click.Context, /, **given: Any) -> None:
         raise click.UsageError("--resume and --overwrite exclude each other", context)
     check_json_path(asked.json_path)
     with training.process_group() as group:
-        group.together(lambda: tracking.refuse_missing(asked.trackers))
+        group.together(lambda: tracking.check_installed(asked.trackers))
         for activation in asked.activations:  # all that can be refused is refused before anything is trained
             group.together(partial(_train.prepare, activation, asked))
         records = [_train.train_one(activation, asked, group) for activation in asked.activations]

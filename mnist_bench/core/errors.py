@@ -13,7 +13,7 @@
     │   ├── ModelRefused
     │   ├── RunExists
     │   ├── RunNotFound
-    │   └── UnlikeMachines
+    │   └── DifferentMachines
     ├── EnvironmentProblem      exit 3: this machine lacks something (network, disk, device)
     │   ├── DataUnavailable
     │   ├── DeviceUnavailable
@@ -95,7 +95,7 @@ class RunNotFound(BadInput):
     """There is no run or study of this name."""
 
 
-class UnlikeMachines(BadInput):
+class DifferentMachines(BadInput):
     """Two records were not measured on machines of one kind."""
 
 

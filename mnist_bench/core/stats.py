@@ -173,7 +173,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
     """Return the exact two-sided p-value that two classifiers are right equally often (McNemar 1947).
 
     Args:
-        only_first: how many images the first alone predicts rightly.
+        only_first: how many images the first alone predicts correctly.
         only_second: how many the second alone.
     """
     below = _binomial(only_first + only_second, 0.5)[min(only_first, only_second)]

@@ -48,7 +48,7 @@ class SeedResult(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if not (self.train.images and self.test.images):
             raise ValueError("a measurement without images")
         if len(self.misclassified) != self.test.images - self.test.correct:
-            raise ValueError("as many images are misclassified as are not predicted rightly")
+            raise ValueError("as many images are misclassified as are not predicted correctly")
         if any(one >= other for one, other in pairwise((*self.misclassified, self.test.images))):
             raise ValueError("misclassified images are named once, ascending, and are in the test set")
 

@@ -19,14 +19,14 @@ class Place:
     local_size: int = 1
 
 
-def several() -> bool:
+def is_distributed() -> bool:
     """Tell whether this is one of several processes that do one work."""
     return os.environ.get(SIZE, "1") != "1"
 
 
-def speaks() -> bool:
+def is_rank_zero() -> bool:
     """Tell whether this process says what all of them have to say: the first, or the only one."""
-    return not several() or os.environ.get(RANK, "0") == "0"
+    return not is_distributed() or os.environ.get(RANK, "0") == "0"
 
 
 def place() -> Place:
@@ -35,7 +35,7 @@ def place() -> Place:
     Raises:
         BadInput: some of the variables that torchrun sets are there, and others are not, or are no such numbers.
     """
-    if not several():
+    if not is_distributed():
         return Place()
     try:
         rank, size, local_rank, local_size = (int(os.environ[name]) for name in (RANK, SIZE, LOCAL_RANK, LOCAL_SIZE))

@@ -57,7 +57,7 @@ class TrainConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Tally(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A pass over some images: the sum of their cross-entropy losses (in nats) and how many were predicted rightly."""
+    """A pass over images: the sum of their cross-entropy losses (in nats) and how many were predicted correctly."""
 
     loss_sum: float = 0.0
     correct: Count = 0
@@ -74,7 +74,7 @@ class Tally(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def accuracy(self) -> float:
-        """Share of the images predicted rightly, in [0, 1]."""
+        """Share of the images predicted correctly, in [0, 1]."""
         return self.correct / self.images
 
 
@@ -396,5 +396,5 @@ class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     @property
     def reference_correct(self) -> int:
-        """How many test images the reference predicts rightly."""
+        """How many test images the reference predicts correctly."""
         return sum(a == b for a, b in zip(self.labels, self.reference_predictions, strict=False))

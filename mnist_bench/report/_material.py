@@ -9,7 +9,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from mnist_bench import store
-from mnist_bench.analysis.learning import unlike_protocols
+from mnist_bench.analysis.learning import protocol_differences
 from mnist_bench.core.bench_types import (
     BenchRecord,
     GateRecord,
@@ -111,7 +111,7 @@ def with_studies_beside(material: Material, out: Path) -> Material:
         except RecordDamaged as error:
             complaints.append(f"study {name} is left out: {error}")
             continue
-        if any(not unlike_protocols(record, found) for record in material.records):
+        if any(not protocol_differences(record, found) for record in material.records):
             studies.append(found)
     return dataclasses.replace(material, studies=studies, stale=[*material.stale, *complaints])
 

@@ -81,7 +81,7 @@ def exists(folder: Path, kind: type[Saved] = Record) -> bool:
     return (folder / NAMES[kind]).exists()
 
 
-def refuse_existing(folder: Path, kind: type[Saved] = Record) -> None:
+def check_new(folder: Path, kind: type[Saved] = Record) -> None:
     """Raise RunExists where a folder holds a run, or a study."""
     if exists(folder, kind):
         raise RunExists(

@@ -78,7 +78,7 @@ class Crew:
                 self._store.set(f"result/{index}/{number}", piece)
             self._store.set(f"result/{index}", str(len(pieces)))
 
-    def news(self, awaited: Iterable[int]) -> Iterator[tuple[int, Outcome | None, int]]:
+    def poll_results(self, awaited: Iterable[int]) -> Iterator[tuple[int, Outcome | None, int]]:
         """Yield each of these jobs that is over, what it came to, and who took it: None where that process is gone."""
         for index in sorted(awaited):
             taker = self._taker(index)
@@ -121,7 +121,7 @@ class Crew:
         with _reaching():
             self._store.set(f"left/{self.rank}", "")
 
-    def see_off(self) -> None:
+    def wait_for_workers(self) -> None:
         """Wait a little, until no other process needs the store: it may be one that ends with this process."""
         until = self._clock() + LEAVE_S
         staying = set(range(1, self.size))

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ OVER = object()
 
 
 @dataclass(frozen=True)
-class Hands:
+class WorkerOptions:
     """What this process has to work with: where its data are, and how many seeds it may train at a time, if told."""
 
     data_dir: Path | None
@@ -77,7 +77,13 @@ def extended(saved: StudyRecord, activations: Sequence[Activation], seeds: Seque
 
 
 def run(
-    record: StudyRecord, dataset: data.Dataset, folder: Path, hands: Hands, on_event: OnEvent, stop: Stop, crew: Crew
+    record: StudyRecord,
+    dataset: data.Dataset,
+    folder: Path,
+    options: WorkerOptions,
+    on_event: OnEvent,
+    stop: Stop,
+    crew: Crew,
 ) -> StudyRecord:
     """Train what a study lacks, with all processes of a crew; save after every job.
 
@@ -85,7 +91,7 @@ def run(
         record: from `new_study`, or a saved one to go on with.
         dataset: the data that the record names.
         folder: the study's folder, locked by the caller.
-        hands: what this process has to work with.
+        options: what this process has to work with.
         on_event: is called at the start and for each training that is over.
         stop: is asked several times a second.
         crew: whom to share the jobs with; this process is its rank 0.
@@ -98,34 +104,49 @@ def run(
         Interrupted: `stop` asked for it; what is done is saved.
         OutputUnwritable: the folder cannot be written; what was saved before stays as it is.
     """
-    _refuse_other_data(record, dataset)
-    jobs = jobs_of(record.lacking, min(hands.seeds(record.config), -(-len(record.lacking) // crew.size)))
-    crew.publish(Plan(record.config, dataset.sha256, jobs))
+    _check_data(record, dataset)
+    jobs = _published(record, options, crew)
     on_event(SeedsDone(len(record.results), len(record.keys)))
-    if record.results and jobs:
-        record = replace(record, resumed_at=(*record.resumed_at, environment.now()))
-    with contextlib.closing(_work(crew, jobs, record.config, hands)) as turns:
-        awaited = set(range(len(jobs)))
-        while awaited:
-            if next(turns, OVER) is OVER:  # others are still at work
-                time.sleep(POLL_S)
-            for index, outcome, taker in list(crew.news(awaited)):
-                awaited.remove(index)
-                record = _saved(record, outcome or _lost(jobs[index], taker), folder, on_event)
-            if awaited and (number := stop()):
+    record = replace(record, resumed_at=(*record.resumed_at, environment.now())) if record.results and jobs else record
+    with contextlib.closing(_work(crew, jobs, record.config, options)) as turns:
+        for outcome in _outcomes(crew, jobs, turns):
+            if outcome:
+                record = _saved(record, outcome, folder, on_event)
+            elif number := stop():
                 raise Interrupted(_farewell(record, folder), number)
-    crew.see_off()
+    crew.wait_for_workers()
     return record
 
 
-def _refuse_other_data(record: StudyRecord, dataset: data.Dataset) -> None:
+def _published(record: StudyRecord, options: WorkerOptions, crew: Crew) -> tuple[Job, ...]:
+    """Divide what a study lacks among the processes of a crew, and tell them."""
+    share = -(-len(record.lacking) // crew.size)
+    jobs = jobs_of(record.lacking, min(options.seeds(record.config), share))
+    crew.publish(Plan(record.config, record.dataset.sha256, jobs))
+    return jobs
+
+
+def _outcomes(crew: Crew, jobs: Sequence[Job], turns: Iterator[int]) -> Iterator[Outcome | None]:
+    """Yield what each job has come to, from whatever process; None often in between, to be able to stop."""
+    awaited = set(range(len(jobs)))
+    while awaited:
+        if next(turns, OVER) is OVER:  # others are still at work
+            time.sleep(POLL_S)
+        for index, outcome, taker in list(crew.poll_results(awaited)):
+            awaited.remove(index)
+            yield outcome or _lost(jobs[index], taker)
+        if awaited:
+            yield None
+
+
+def _check_data(record: StudyRecord, dataset: data.Dataset) -> None:
     if dataset.sha256 != record.dataset.sha256:
         raise BadInput(
             f"study {record.name!r} was begun with other data than this {dataset.name}: give the same --data-dir"
         )
 
 
-def help_out(plan: Plan, hands: Hands, stop: Stop, crew: Crew) -> int:
+def help_out(plan: Plan, options: WorkerOptions, stop: Stop, crew: Crew) -> int:
     """Do a share of the jobs that rank 0 of a crew has planned, hand in what they come to, and return how many.
 
     Raises:
@@ -135,10 +156,10 @@ def help_out(plan: Plan, hands: Hands, stop: Stop, crew: Crew) -> int:
         EnvironmentProblem: rank 0 ended, or is gone.
     """
     config = replace(plan.config, device=_device_here(plan.config.device))
-    if plan.jobs and data.load(config.dataset, hands.data_dir).sha256 != plan.sha256:
+    if plan.jobs and data.load(config.dataset, options.data_dir).sha256 != plan.sha256:
         raise BadInput(f"the {config.dataset} here are other data than those of rank 0: give the same --data-dir")
     done = 0
-    with contextlib.closing(_work(crew, plan.jobs, config, hands)) as turns:
+    with contextlib.closing(_work(crew, plan.jobs, config, options)) as turns:
         for finished in turns:
             done += finished
             if number := stop():
@@ -148,18 +169,18 @@ def help_out(plan: Plan, hands: Hands, stop: Stop, crew: Crew) -> int:
     return done
 
 
-def _work(crew: Crew, jobs: Sequence[Job], config: TrainConfig, hands: Hands) -> Generator[int]:
+def _work(crew: Crew, jobs: Sequence[Job], config: TrainConfig, options: WorkerOptions) -> Generator[int]:
     """Take jobs while there are any, and do so many at a time; yield often, each time how many have ended since.
 
     When it is closed before the end, its processes are killed, and what they were at is handed in as not done.
     """
-    calls, most = child.Calls(), hands.jobs(config)
+    calls, most = child.Calls(), options.jobs(config)
     running: dict[Future[Outcome], int] = {}
     with ThreadPoolExecutor(most) as pool:
         try:
             while True:
                 while len(running) < most and (index := crew.take(len(jobs))) is not None:
-                    running[pool.submit(_train, jobs[index], config, hands, calls)] = index
+                    running[pool.submit(_train, jobs[index], config, options, calls)] = index
                 if not running:
                     return
                 ended, _ = wait(running, POLL_S, FIRST_COMPLETED)
@@ -173,9 +194,9 @@ def _work(crew: Crew, jobs: Sequence[Job], config: TrainConfig, hands: Hands) ->
                     crew.post(index, failed(jobs[index], f"rank {crew.rank} was stopped", EnvironmentProblem.exit_code))
 
 
-def _train(job: Job, config: TrainConfig, hands: Hands, calls: child.Calls) -> Outcome:
+def _train(job: Job, config: TrainConfig, options: WorkerOptions, calls: child.Calls) -> Outcome:
     """Do a job in a process of its own; one that dies costs its own seeds alone."""
-    assignment = Assignment(config, job, str(hands.data_dir) if hands.data_dir else None)
+    assignment = Assignment(config, job, str(options.data_dir) if options.data_dir else None)
     try:
         return child.call(
             TRAIN,

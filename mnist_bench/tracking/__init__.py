@@ -4,8 +4,8 @@ A tracker module has `why_unavailable()` (a `Skipped`, or None) and `create(fold
 run in that folder. What it logs is what the record holds: a run that is resumed goes on in its log.
 """
 
-from mnist_bench.tracking._guard import Guarded, Tracker, refuse_missing, track
+from mnist_bench.tracking._guard import Guarded, Tracker, check_installed, track
 
 SEVERAL = "trackers"
 
-__all__ = ["Guarded", "Tracker", "refuse_missing", "track"]
+__all__ = ["Guarded", "Tracker", "check_installed", "track"]

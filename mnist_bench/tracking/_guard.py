@@ -74,7 +74,7 @@ def _module(name: str) -> Any:
     return plugins.load(here, name)
 
 
-def refuse_missing(names: Sequence[str]) -> None:
+def check_installed(names: Sequence[str]) -> None:
     """Raise where a tracker is asked for that is not here.
 
     Raises:

@@ -3,13 +3,13 @@
 from mnist_bench.training._choice import default_engine, engines_for, usable_engine
 from mnist_bench.training._group import ALONE, Group, process_group
 from mnist_bench.training._many import train_many
-from mnist_bench.training._rehearsal import Rehearsal
 from mnist_bench.training._session import Trained, dataset_info, new_record, train, train_in_memory
+from mnist_bench.training._step_runner import StepRunner
 
 __all__ = [
     "ALONE",
     "Group",
-    "Rehearsal",
+    "StepRunner",
     "Trained",
     "dataset_info",
     "default_engine",

@@ -18,7 +18,7 @@ from mnist_bench.core.errors import TrainingDiverged
 from mnist_bench.core.types import EpochMetrics, FinalMeasurement, Tally, TrainConfig
 from mnist_bench.training._evaluate import predictions, tally
 from mnist_bench.training._schedule import MaskStream, derived_seed, epoch_order
-from mnist_bench.training._session import Parts, Trained, on_device, to_arrays
+from mnist_bench.training._session import DeviceTensors, Trained, on_device, to_arrays
 
 IMAGES_A_PASS = 100_000  # over all seeds: keeps the activations of an evaluation below half a gigabyte
 STEPS_A_DRAW = 8  # masks of so many steps are drawn at once: one small kernel a seed and draw, not a seed and step
@@ -30,7 +30,7 @@ class Seeds:
     `parameters` are named as those of `model.Network`, each with a first dimension more: the seed's place in `seeds`.
     """
 
-    def __init__(self, config: TrainConfig, seeds: Sequence[int], parts: Parts) -> None:
+    def __init__(self, config: TrainConfig, seeds: Sequence[int], parts: DeviceTensors) -> None:
         torch.set_float32_matmul_precision("highest")  # the protocol is IEEE float32: no TF32
         torch.set_num_threads(config.threads)
         self.config, self.seeds = config, tuple(seeds)
@@ -52,7 +52,7 @@ class Seeds:
         Args:
             epoch: its number, from 1.
             loss_sums: float64 (seeds,), to which the losses are added.
-            correct: int64 (seeds,), likewise of the images predicted rightly.
+            correct: int64 (seeds,), likewise of the images predicted correctly.
         """
         size, images = self.config.batch_size, len(self._labels)
         orders = torch.stack([epoch_order(seed, epoch, images) for seed in self.seeds]).to(self.config.device)
@@ -125,7 +125,7 @@ def train_many(
     }
 
 
-def _epoch(trained: Seeds, epoch: int, parts: Parts) -> Iterator[EpochMetrics]:
+def _epoch(trained: Seeds, epoch: int, parts: DeviceTensors) -> Iterator[EpochMetrics]:
     """Train and evaluate one epoch; yield each seed's numbers."""
     count = len(trained.seeds)
     loss_sums = torch.zeros(count, dtype=torch.float64, device=trained.config.device)
@@ -146,7 +146,7 @@ def _epoch(trained: Seeds, epoch: int, parts: Parts) -> Iterator[EpochMetrics]:
         )
 
 
-def _finals(trained: Seeds, parts: Parts) -> Iterator[FinalMeasurement]:
+def _finals(trained: Seeds, parts: DeviceTensors) -> Iterator[FinalMeasurement]:
     began = time.perf_counter()
     again = [tally(logits, parts.train[1]) for logits in trained.evaluate(parts.train[0])]
     tests = [(tally(logits, parts.test[1]), logits) for logits in trained.evaluate(parts.test[0])]

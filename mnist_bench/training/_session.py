@@ -47,7 +47,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Parts:
+class DeviceTensors:
     """The tensors of a run on its device: images float32 (n, 1, 28, 28) with labels int64 (n,)."""
 
     train: tuple[Tensor, Tensor]
@@ -102,7 +102,7 @@ def train(
         OutputUnwritable: the folder cannot be written; what was saved before stays as it is.
         FailedElsewhere: one of these happened in another process.
     """
-    group.together(lambda: _refuse_misfit(record, dataset))
+    group.together(lambda: _check_consistent(record, dataset))
     engine, parts = prepare(replace(record.config, device=group.device(record.config.device)), dataset)
     mask_state = _restore(engine, record, folder, group)
     on_event(TrainingStarted(record))
@@ -131,14 +131,14 @@ def train_in_memory(config: TrainConfig, dataset: data.Dataset) -> Trained:
     return Trained(record.epochs, _measured(engine, parts), to_arrays(engine.network.state_dict()))
 
 
-def prepare(config: TrainConfig, dataset: data.Dataset) -> tuple[Engine, Parts]:
+def prepare(config: TrainConfig, dataset: data.Dataset) -> tuple[Engine, DeviceTensors]:
     """Put the data and a new network on the device, and build the engine that trains it."""
     torch.set_num_threads(config.threads)
     parts = on_device(dataset, config)
     return _engine(config, parts), parts
 
 
-def _refuse_misfit(record: Record, dataset: data.Dataset) -> None:
+def _check_consistent(record: Record, dataset: data.Dataset) -> None:
     """Raise where a record and the data, or a record and itself, do not belong together."""
     if dataset.sha256 != record.dataset.sha256:
         raise BadInput(
@@ -153,7 +153,7 @@ def _refuse_misfit(record: Record, dataset: data.Dataset) -> None:
         )
 
 
-def on_device(dataset: data.Dataset, config: TrainConfig) -> Parts:
+def on_device(dataset: data.Dataset, config: TrainConfig) -> DeviceTensors:
     """Put the images of a dataset on a configuration's device."""
     kept, watched = data.training_and_validation(dataset, config.validation)
 
@@ -162,10 +162,10 @@ def on_device(dataset: data.Dataset, config: TrainConfig) -> Parts:
         return pixels, torch.from_numpy(images.labels.astype(np.int64)).to(config.device)
 
     test = moved(dataset.test)
-    return Parts(moved(kept), test if config.validation == "test" else moved(watched), test)
+    return DeviceTensors(moved(kept), test if config.validation == "test" else moved(watched), test)
 
 
-def _engine(config: TrainConfig, parts: Parts) -> Engine:
+def _engine(config: TrainConfig, parts: DeviceTensors) -> Engine:
     torch.set_float32_matmul_precision("highest")  # the protocol is IEEE float32: no TF32
     network = model.create(config.activation, config.dropout, derived_seed(config.seed, 0, "weights"))
     module = usable_engine(config.engine, config.device)
@@ -173,7 +173,7 @@ def _engine(config: TrainConfig, parts: Parts) -> Engine:
     return engine
 
 
-def _masks(record: Record, parts: Parts, state: Tensor | None = None) -> MaskStream:
+def _masks(record: Record, parts: DeviceTensors, state: Tensor | None = None) -> MaskStream:
     """Return the dropout masks of the epoch that comes, from where an interrupted one stood."""
     config = record.config
     masks = MaskStream(config.seed, len(record.epochs) + 1, config.dropout, parts.train[1].device)
@@ -182,7 +182,7 @@ def _masks(record: Record, parts: Parts, state: Tensor | None = None) -> MaskStr
     return masks
 
 
-def _epoch(engine: Engine, record: Record, parts: Parts) -> Record:
+def _epoch(engine: Engine, record: Record, parts: DeviceTensors) -> Record:
     """Train one epoch and evaluate it."""
     reached = _steps(engine, record, _masks(record, parts), lambda _: None, lambda: None)
     return _evaluated(engine, record, parts, reached)
@@ -193,7 +193,7 @@ class _Here:
     """What this process trains with, and whom it asks and tells; see `train`."""
 
     engine: Engine
-    parts: Parts
+    parts: DeviceTensors
     folder: Path
     on_event: OnEvent
     stop: Stop
@@ -235,11 +235,11 @@ def _steps(
         if stop():
             break
     reached = tally.read()  # waits for the device
-    _refuse_divergence(reached, record)
+    _check_finite(reached, record)
     return PartialEpoch(train=reached, train_s=start.train_s + time.perf_counter() - began)
 
 
-def _refuse_divergence(tally: Tally, record: Record) -> None:
+def _check_finite(tally: Tally, record: Record) -> None:
     if not math.isfinite(tally.loss_sum):
         raise TrainingDiverged(
             f"the loss became {tally.loss_sum} in epoch {len(record.epochs) + 1} of run {record.name!r}: "
@@ -247,11 +247,11 @@ def _refuse_divergence(tally: Tally, record: Record) -> None:
         )
 
 
-def _evaluated(engine: Engine, record: Record, parts: Parts, reached: PartialEpoch) -> Record:
+def _evaluated(engine: Engine, record: Record, parts: DeviceTensors, reached: PartialEpoch) -> Record:
     """Add an epoch whose steps are done to the record."""
     began = time.perf_counter()
     validation, _ = measure(engine.network, *parts.validation)
-    _refuse_divergence(validation, record)
+    _check_finite(validation, record)
     metrics = EpochMetrics(
         epoch=len(record.epochs) + 1,
         train=reached.train,
@@ -262,7 +262,7 @@ def _evaluated(engine: Engine, record: Record, parts: Parts, reached: PartialEpo
     return replace(record, epochs=(*record.epochs, metrics), final=None)
 
 
-def _finish(engine: Engine, record: Record, parts: Parts, folder: Path) -> Record:
+def _finish(engine: Engine, record: Record, parts: DeviceTensors, folder: Path) -> Record:
     if record.final is not None:
         return record
     record = replace(record, final=_measured(engine, parts))
@@ -270,7 +270,7 @@ def _finish(engine: Engine, record: Record, parts: Parts, folder: Path) -> Recor
     return record
 
 
-def _measured(engine: Engine, parts: Parts) -> FinalMeasurement:
+def _measured(engine: Engine, parts: DeviceTensors) -> FinalMeasurement:
     """Measure the trained network once more, on the training set and image by image on the test set."""
     began = time.perf_counter()
     train_tally, _ = measure(engine.network, *parts.train)

@@ -14,9 +14,9 @@ from mnist_bench.analysis import gate as gates
 from mnist_bench.analysis import self_test
 from mnist_bench.analysis.comparison import compare_records, compare_rows, fastest
 from mnist_bench.bench import gate
-from mnist_bench.bench.blocks import Contender, Outcome
+from mnist_bench.bench.blocks import Outcome, TargetUnderTest
 from mnist_bench.core.bench_types import BenchPlan, GateRecord, HalfWidth, InferenceBenchRecord, Row, SelfTestRecord
-from mnist_bench.core.errors import BadInput, MeasurementFailed, UnlikeMachines
+from mnist_bench.core.errors import BadInput, DifferentMachines, MeasurementFailed
 from tests.bench import made
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def test_versions_may_differ_and_machines_may_not() -> None:
     newer = replace(record, rows=tuple(replace_version(row) for row in record.rows))
     assert len(compare_records(record, newer)) == 3
     elsewhere = replace(record, environment=replace(record.environment, cpu_model="Slide Rule 7", cores=8))
-    with pytest.raises(UnlikeMachines, match=r"Abacus 3000 and Slide Rule 7; cores: 2 and 8.*--allow-unlike"):
+    with pytest.raises(DifferentMachines, match=r"Abacus 3000 and Slide Rule 7; cores: 2 and 8.*--allow-unlike"):
         compare_records(record, elsewhere)
     assert len(compare_records(record, elsewhere, allow_unlike=True)) == 3
 
@@ -212,12 +212,12 @@ def test_what_one_side_lacks_is_named() -> None:
     assert gates.unpaired(replace(slow, confirmation=plain(slow))) == []
 
 
-def test_the_contenders_of_a_second_measurement_are_found_on_any_device() -> None:
+def test_the_measured_again_a_second_measurement_are_found_on_any_device() -> None:
     slow = gate_record(1.1)
     moved = [replace(row, configuration=replace(row.configuration, device="cuda:0")) for row in slow.rows]
     found = gates.judged(replace(slow, rows=tuple(moved)))
-    contenders = [Contender(side, "onnxruntime", never) for side in ("candidate", "baseline")]
-    assert gate._contenders_of(found, contenders) == contenders
+    targets = [TargetUnderTest(side, "onnxruntime", never) for side in ("candidate", "baseline")]
+    assert gate._measured_again(found, targets) == targets
 
 
 def never(block: int, position: int) -> Outcome:

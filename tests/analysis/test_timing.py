@@ -40,7 +40,7 @@ def test_too_few_calls_have_no_bound_and_too_few_processes_no_interval() -> None
 def test_what_the_clock_cannot_resolve_is_called_so() -> None:
     row = made.row([4.9e-6] * 6)
     assert summarise(made.record([row]), row).unresolved
-    assert summarise(made.record([row]), row).limit_share is None
+    assert summarise(made.record([row]), row).peak_share is None
     row = made.row([5.1e-6] * 6)
     assert not summarise(made.record([row]), row).unresolved
 
@@ -71,8 +71,8 @@ def test_more_than_the_machine_can_do_is_an_alarm_and_no_share() -> None:
     limits = (made.limits(flop_per_s=1e9),)
     record = made.record([row], limits=limits)
     found = summarise(record, row)
-    assert found.limit_share is None
-    assert found.beyond_limit == pytest.approx(1_070_080_000 / 1e9 / 1e-4)
+    assert found.peak_share is None
+    assert found.beyond_peak == pytest.approx(1_070_080_000 / 1e9 / 1e-4)
     (told,) = alarms(record)
     assert told.startswith("ALARM: ")
     assert alarms(made.record([made.row([2.0] * 6, made.configuration(batch=1_000))], limits=limits)) == []

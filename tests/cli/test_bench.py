@@ -167,7 +167,7 @@ def test_a_file_that_is_swapped_while_it_is_benchmarked_is_not_what_is_timed(
 
     whole = (here / "model.onnx").read_bytes()
     monkeypatch.setattr(hosts, "started", swapping)
-    monkeypatch.setattr(inference, "contenders", only_float32(inference.contenders))
+    monkeypatch.setattr(inference, "targets_under_test", only_float32(inference.targets_under_test))
     assert bench(run, *ORT, "--batch-size", "1", "--threads", "1") == 0
     saved = store.load(here, InferenceBenchRecord)
     assert saved is not None
@@ -475,7 +475,7 @@ def test_a_gate_fails_only_where_a_second_measurement_confirms(
     here: Path, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(_bench, "GATE_BLOCKS", 8)
-    monkeypatch.setattr(inference, "contenders", only_float32(inference.contenders))
+    monkeypatch.setattr(inference, "targets_under_test", only_float32(inference.targets_under_test))
     options = ("--gate", "--baseline", "null", "--batch-size", "1", *ORT)
     asked = pretending(monkeypatch, lambda runtime: 1e-3 if runtime == "onnxruntime" else 0.5e-3)
     assert run("bench", "--run", "digits-relu", *options) == 1
@@ -504,7 +504,7 @@ def pop_or_die(left: list[float]) -> float:
 def only_float32(real: Callable[..., Any]) -> Callable[..., Any]:
     def chosen(*arguments: Any) -> Any:
         found, skipped = real(*arguments)
-        return [one for one in found if " " not in one.target], skipped
+        return [one for one in found if one.precision == "fp32"], skipped
 
     return chosen
 

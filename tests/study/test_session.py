@@ -37,7 +37,7 @@ def in_this_process(_: str, request: jobs.Assignment, __: object, **___: object)
 def run_study(record: StudyRecord, digits: data.Dataset, folder: Path) -> StudyRecord:
     folder.mkdir(exist_ok=True, parents=True)
     with study.joined() as crew:
-        return study.run(record, digits, folder, study.Hands(None, 1), lambda _: None, lambda: None, crew)
+        return study.run(record, digits, folder, study.WorkerOptions(None, 1), lambda _: None, lambda: None, crew)
 
 
 def new(digits: data.Dataset, seeds: tuple[int, ...] = (0, 1), name: str = "study-digits") -> StudyRecord:

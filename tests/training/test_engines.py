@@ -12,7 +12,7 @@ from mnist_bench.core.kinds import Activation
 from mnist_bench.core.types import Tally, TrainConfig
 from mnist_bench.training import engines
 from mnist_bench.training._schedule import MaskStream
-from mnist_bench.training.engines import _by_hand
+from mnist_bench.training.engines import _manual_step
 from mnist_bench.training.engines._engine import Engine, RunningTally
 from tests import nearness
 from tests.training import textbook
@@ -200,7 +200,7 @@ def test_averages_never_become_subnormal_which_changes_no_weight(
         return int(((size > 0) & (size < torch.finfo(torch.float32).tiny)).sum())
 
     settled, stopped = trained(), trained(100)
-    monkeypatch.setattr(_by_hand, "SETTLE_EVERY", 10**9)
+    monkeypatch.setattr(_manual_step, "SETTLE_EVERY", 10**9)
     left = trained()
     assert subnormal(settled) == 0
     assert subnormal(left) > 100

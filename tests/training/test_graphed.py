@@ -19,8 +19,8 @@ from mnist_bench.core.types import Tally, TrainConfig
 from mnist_bench.training import engines
 from mnist_bench.training._schedule import MaskStream, epoch_order
 from mnist_bench.training.engines import cuda_graph, cuda_graph_tf32, preallocated
-from mnist_bench.training.engines._by_hand import ByHand
 from mnist_bench.training.engines._engine import Engine, RunningTally
+from mnist_bench.training.engines._manual_step import ManualStep
 from tests import nearness
 from tests.training.test_engines import tensors
 
@@ -80,7 +80,7 @@ def on(device: str, digits: data.Dataset, activation: Activation = "relu") -> tu
 
 
 def by_hand(digits: data.Dataset, config: TrainConfig = CONFIG) -> Engine:
-    return ByHand(*on("cpu", digits, config.activation), config, preallocated.TorchProducts())
+    return ManualStep(*on("cpu", digits, config.activation), config, preallocated.TorchProducts())
 
 
 def train(engine: Engine, images: int, epochs: range = range(1, EPOCHS + 1)) -> list[tuple[Tally, list[int], Tensor]]:

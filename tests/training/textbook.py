@@ -66,11 +66,11 @@ def _gradients(
     inputs_2 = _activated(sums_1, mask, activation)
     sums_2 = _dense(inputs_2, weights, "fc2")
     inputs_3 = _activated(sums_2, ones, activation)
-    of_3 = _of_logits(_dense(inputs_3, weights, "fc3"), labels)
-    of_2 = _through(_multiply(of_3, weights["fc3.weight"]), sums_2, ones, activation)
+    grad_logits = _of_logits(_dense(inputs_3, weights, "fc3"), labels)
+    of_2 = _through(_multiply(grad_logits, weights["fc3.weight"]), sums_2, ones, activation)
     of_1 = _through(_multiply(of_2, weights["fc2.weight"]), sums_1, mask, activation)
     found = {}
-    for name, of, inputs in (("fc1", of_1, inputs_1), ("fc2", of_2, inputs_2), ("fc3", of_3, inputs_3)):
+    for name, of, inputs in (("fc1", of_1, inputs_1), ("fc2", of_2, inputs_2), ("fc3", grad_logits, inputs_3)):
         (delta, off), (values, errors) = of, inputs
         of_weight = _gamma(len(delta)) * (delta.abs() + off).T @ (values.abs() + errors)
         of_weight += off.T @ (values.abs() + errors) + delta.abs().T @ errors

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from mnist_bench.analysis import study
-from mnist_bench.analysis.learning import accuracy_after, first_epoch_at, unlike, unlike_protocols
+from mnist_bench.analysis.learning import accuracy_after, first_epoch_at, protocol_differences, unlike
 from mnist_bench.core.stats import mcnemar
 from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import FinalMeasurement, Record
@@ -53,7 +53,7 @@ def _seeds(studies: Sequence[StudyRecord], run: Record) -> Iterator[str]:
     """Say what the same comparison over many seeds showed; or that one seed cannot tell."""
     paired = [(record, found) for record in studies if (found := study.paired(record))]
     for record, found in paired:
-        other = unlike_protocols(record, run)
+        other = protocol_differences(record, run)
         but = f", trained with another {' and another '.join(other)} than these runs" if other else ""
         yield f"Over the {len(found.seeds)} seeds of {record.name}{but}: {verdict(found)}"
     if not paired:

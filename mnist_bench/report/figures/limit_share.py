@@ -29,7 +29,7 @@ def build(material: Material) -> Iterator[Picture | Skipped]:
 
 def _picture(record: BenchRecord, batch: int, threads: int, out: Path) -> Picture | Skipped:
     rows = groups(timed_calls(record)).get((batch, threads), [])
-    shares = {row.configuration.target: share for row in rows if (share := summarise(record, row).limit_share)}
+    shares = {row.configuration.target: share for row in rows if (share := summarise(record, row).peak_share)}
     where = place_name(batch, threads)
     if not shares:
         return Skipped(

@@ -17,8 +17,8 @@ from mnist_bench.model import Network
 from mnist_bench.training._evaluate import counted
 from mnist_bench.training._schedule import MaskStream
 from mnist_bench.training.engines import _kernels
-from mnist_bench.training.engines._by_hand import BETAS, EPSILON, ByHand
 from mnist_bench.training.engines._engine import MOMENTS, RunningTally
+from mnist_bench.training.engines._manual_step import BETAS, EPSILON, ManualStep
 
 MOST_STEPS = 4096  # of a graph: with batches so small that an epoch has more, it is done step by step
 
@@ -52,25 +52,25 @@ class Recorder(Protocol):
 
 
 class Multiplied:
-    """`Products` by a multiplication, into buffers; for the steps that are not in the graph."""
+    """`MatmulBackend` by a multiplication, into buffers; for the steps that are not in the graph."""
 
     def __init__(self, multiply: Multiply) -> None:
         self._multiply = multiply
 
     def operand(self, tensor: Tensor) -> Tensor:
-        """See `Products`."""
+        """See `MatmulBackend`."""
         return tensor
 
     def dense(self, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """See `Products`."""
+        """See `MatmulBackend`."""
         return self._product(inputs, weight.t()).add_(bias)
 
     def input_gradient(self, gradient: Tensor, weight: Tensor) -> Tensor:
-        """See `Products`."""
+        """See `MatmulBackend`."""
         return self._product(gradient, weight)
 
     def weight_gradient(self, gradient: Tensor, inputs: Tensor) -> Tensor:
-        """See `Products`."""
+        """See `MatmulBackend`."""
         return self._product(gradient.t(), inputs)
 
     def _product(self, left: Tensor, right: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ class Multiplied:
         return out
 
 
-class Graphed(ByHand):
+class Graphed(ManualStep):
     """The step by hand, an epoch at a time; the rest of an epoch that was stopped is done step by step."""
 
     def __init__(
@@ -139,7 +139,7 @@ class Graphed(ByHand):
         masks = self._masks.draw_each([len(part) for part in labels_of])
         others = (torch.split(whole, self._config.batch_size) for whole in (images, masks, logits))
         corrections = self._corrections(len(labels_of))
-        rooms = {size: Room(images, size) for size in {len(part) for part in labels_of}}
+        rooms = {size: StepBuffers(images, size) for size in {len(part) for part in labels_of}}
         for correction, *parts in zip(corrections, labels_of, *others, strict=True):
             self._take(parts, rooms[len(parts[0])], correction)
         self._step.add_(len(labels_of))
@@ -153,7 +153,7 @@ class Graphed(ByHand):
         averages, squares = (1 - beta**numbers for beta in BETAS)
         return torch.stack((1 / averages, squares.rsqrt()), 1).float()
 
-    def _take(self, parts: list[Tensor], room: "Room", correction: Tensor) -> None:
+    def _take(self, parts: list[Tensor], room: "StepBuffers", correction: Tensor) -> None:
         """Take a step: given labels, images and mask; writes logits. Gradients that no other waits for go aside."""
         labels, images, mask, logits = parts
         weight_1, bias_1, weight_2, bias_2, weight_3, bias_3 = self._parameters
@@ -162,14 +162,14 @@ class Graphed(ByHand):
         multiply(images, weight_1.t(), room.hidden_1)
         _kernels.hidden(room.hidden_1, bias_1, mask, room.dropped, activation)
         multiply(room.dropped, weight_2.t(), room.hidden_2)
-        outputs = logits, room.of_3, room.of_2
+        outputs = logits, room.grad_logits, room.of_2
         _kernels.head(room.hidden_2, weight_3, (bias_2, bias_3), labels, outputs, activation)
         mark = recorder.mark()
         multiply(room.of_2, weight_2, room.of_1)
         with recorder.aside(0, mark):
             multiply(room.of_2.t(), room.dropped, of_weight_2)
         with recorder.aside(1, mark):
-            _kernels.small_gradients(room.of_3, room.hidden_2, room.of_2, *of_small)
+            _kernels.small_gradients(room.grad_logits, room.hidden_2, room.of_2, *of_small)
         _kernels.through_hidden(room.of_1, room.hidden_1, mask, activation)
         mark = recorder.mark()
         multiply(room.of_1.t(), images, of_weight_1)
@@ -180,13 +180,13 @@ class Graphed(ByHand):
         _kernels.adam(values, correction, self._config.learning_rate, BETAS, EPSILON)
 
 
-class Room:
+class StepBuffers:
     """Where a step of so many images keeps what lies between the images and the gradients."""
 
     def __init__(self, like: Tensor, size: int) -> None:
         self.hidden_1, self.dropped, self.of_1 = (like.new_empty(size, HIDDEN_1) for _ in range(3))
         self.hidden_2, self.of_2 = (like.new_empty(size, HIDDEN_2) for _ in range(2))
-        self.of_3 = like.new_empty(size, CLASSES)
+        self.grad_logits = like.new_empty(size, CLASSES)
 
 
 def flattened(tensors: list[Tensor]) -> tuple[Tensor, list[Tensor]]:

@@ -11,8 +11,8 @@ from torch import Tensor
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import TrainConfig
 from mnist_bench.model import Network
-from mnist_bench.training.engines._by_hand import ByHand
 from mnist_bench.training.engines._engine import Engine
+from mnist_bench.training.engines._manual_step import ManualStep
 from mnist_bench.training.engines.preallocated import TorchProducts
 
 DEVICES, PRECISION = ("cpu",), "fp32"
@@ -27,30 +27,30 @@ def why_unavailable() -> Skipped | None:
 
 
 class OneDnnProducts:
-    """See `Products`: oneDNN reads transposed tensors as they lie, so nothing is copied."""
+    """See `MatmulBackend`: oneDNN reads transposed tensors as they lie, so nothing is copied."""
 
     def __init__(self) -> None:
         self._linear = torch.ops.mkldnn._linear_pointwise
         self._narrow = TorchProducts()
 
     def operand(self, tensor: Tensor) -> Tensor:
-        """See `Products`."""
+        """See `MatmulBackend`."""
         return tensor
 
     def dense(self, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """See `Products`."""
+        """See `MatmulBackend`."""
         if len(weight) < NARROW:
             return self._narrow.dense(inputs, weight, bias)
         return self._multiply(inputs, weight, bias)
 
     def input_gradient(self, gradient: Tensor, weight: Tensor) -> Tensor:
-        """See `Products`."""
+        """See `MatmulBackend`."""
         if len(weight) < NARROW:
             return self._narrow.input_gradient(gradient, weight)
         return self._multiply(gradient, weight.t(), None)
 
     def weight_gradient(self, gradient: Tensor, inputs: Tensor) -> Tensor:
-        """See `Products`."""
+        """See `MatmulBackend`."""
         if gradient.shape[1] < NARROW:
             return self._narrow.weight_gradient(gradient, inputs)
         return self._multiply(gradient.t(), inputs.t(), None)
@@ -63,4 +63,4 @@ class OneDnnProducts:
 
 def create(network: Network, images: Tensor, labels: Tensor, config: TrainConfig) -> Engine:
     """Build the engine; see `Engine`."""
-    return ByHand(network, images, labels, config, OneDnnProducts())
+    return ManualStep(network, images, labels, config, OneDnnProducts())

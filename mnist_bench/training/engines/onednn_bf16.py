@@ -11,8 +11,8 @@ from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import TrainConfig
 from mnist_bench.model import Network
 from mnist_bench.training.engines import onednn
-from mnist_bench.training.engines._by_hand import ByHand
 from mnist_bench.training.engines._engine import Engine
+from mnist_bench.training.engines._manual_step import ManualStep
 
 DEVICES, PRECISION = ("cpu",), "bf16"
 
@@ -27,10 +27,10 @@ def why_unavailable() -> Skipped | None:
 
 
 class Bf16Products(onednn.OneDnnProducts):
-    """See `Products`: what is multiplied more than once is rounded once, the images before the first step."""
+    """See `MatmulBackend`: what is multiplied more than once is rounded once, the images before the first step."""
 
     def operand(self, tensor: Tensor) -> Tensor:
-        """See `Products`."""
+        """See `MatmulBackend`."""
         return tensor.bfloat16()
 
     def _multiply(self, left: Tensor, right: Tensor, bias: Tensor | None) -> Tensor:
@@ -40,4 +40,4 @@ class Bf16Products(onednn.OneDnnProducts):
 
 def create(network: Network, images: Tensor, labels: Tensor, config: TrainConfig) -> Engine:
     """Build the engine; see `Engine`."""
-    return ByHand(network, images, labels, config, Bf16Products())
+    return ManualStep(network, images, labels, config, Bf16Products())

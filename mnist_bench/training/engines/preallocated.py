@@ -9,8 +9,8 @@ from torch import Tensor
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import TrainConfig
 from mnist_bench.model import Network
-from mnist_bench.training.engines._by_hand import ByHand
 from mnist_bench.training.engines._engine import Engine
+from mnist_bench.training.engines._manual_step import ManualStep
 
 DEVICES, PRECISION = ("cpu", "cuda"), "fp32"
 
@@ -21,25 +21,25 @@ def why_unavailable() -> Skipped | None:
 
 
 class TorchProducts:
-    """See `Products`: `torch.mm` and `torch.addmm`, a buffer for each purpose and size."""
+    """See `MatmulBackend`: `torch.mm` and `torch.addmm`, a buffer for each purpose and size."""
 
     def __init__(self) -> None:
         self._buffers: dict[tuple[str, int, int], Tensor] = {}
 
     def operand(self, tensor: Tensor) -> Tensor:
-        """See `Products`."""
+        """See `MatmulBackend`."""
         return tensor
 
     def dense(self, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        """See `Products`."""
+        """See `MatmulBackend`."""
         return torch.addmm(bias, inputs, weight.t(), out=self._buffer("dense", inputs, len(inputs), len(weight)))
 
     def input_gradient(self, gradient: Tensor, weight: Tensor) -> Tensor:
-        """See `Products`."""
+        """See `MatmulBackend`."""
         return torch.mm(gradient, weight, out=self._buffer("input", gradient, len(gradient), weight.shape[1]))
 
     def weight_gradient(self, gradient: Tensor, inputs: Tensor) -> Tensor:
-        """See `Products`."""
+        """See `MatmulBackend`."""
         buffer = self._buffer("weight", gradient, gradient.shape[1], inputs.shape[1])
         return torch.mm(gradient.t(), inputs, out=buffer)
 
@@ -52,4 +52,4 @@ class TorchProducts:
 
 def create(network: Network, images: Tensor, labels: Tensor, config: TrainConfig) -> Engine:
     """Build the engine; see `Engine`."""
-    return ByHand(network, images, labels, config, TorchProducts())
+    return ManualStep(network, images, labels, config, TorchProducts())

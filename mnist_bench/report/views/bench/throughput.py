@@ -50,7 +50,7 @@ def _line(record: BenchRecord, row: Row) -> list[Cell]:
         configuration.threads,
         None if summary.unresolved else summary.images_per_s,
         summary.floor_s,
-        summary.limit_share,
+        summary.peak_share,
         peak_memory(row),
         *([] if record.plan.device == "cpu" else [max(on_device, default=None)]),
     ]

@@ -43,7 +43,7 @@ def _speed(record: BenchRecord, row: Row) -> list[Cell]:
     summary = summarise(record, row)
     low, high = summary.interval or (None, None)
     times = (summary.p50, low, high, summary.minimum, summary.floor_s)
-    return [*_which(row), summary.images_per_s, *times, summary.limit_share]
+    return [*_which(row), summary.images_per_s, *times, summary.peak_share]
 
 
 def _beginning(row: Row) -> list[Cell]:

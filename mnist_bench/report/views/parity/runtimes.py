@@ -76,7 +76,7 @@ def _notes(record: ParityRecord) -> list[str]:
     return [
         f"Each row is the worst of its runs: batch sizes × threads, each on all {len(record.labels):,} test images and "
         f"{len(record.edges)} edge images ({', '.join(record.edges)}).",
-        f"The reference predicts {record.reference_correct / len(record.labels):.2%} rightly. Certificate: on "
+        f"The reference predicts {record.reference_correct / len(record.labels):.2%} correctly. Certificate: on "
         f"{covered.certified:,} of {covered.images:,} test images ({covered.certified / covered.images:.2%}) no IEEE "
         f"float32 runtime can predict anything else.",
         "Flips: predictions on test images that differ from the reference's; ties: those, on edge images too, that "

@@ -20,7 +20,7 @@ BETAS, EPSILON = (0.9, 0.999), 1e-8  # PyTorch's defaults (Kingma and Ba 2015)
 SETTLED, SETTLE_EVERY = 1e-30, 64  # in 64 steps an average falls to 1e-3 of itself, and 1e-33 is a normal number still
 
 
-class Products(Protocol):
+class MatmulBackend(Protocol):
     """The matrix products of a step, in float32 but for operands; the next step may overwrite what they return."""
 
     def operand(self, tensor: Tensor) -> Tensor:
@@ -40,11 +40,11 @@ class Products(Protocol):
         ...
 
 
-class ByHand:
+class ManualStep:
     """An `Engine` over some products."""
 
     def __init__(
-        self, network: Network, images: Tensor, labels: Tensor, config: TrainConfig, products: Products
+        self, network: Network, images: Tensor, labels: Tensor, config: TrainConfig, products: MatmulBackend
     ) -> None:
         self.network = network
         self._activation: Activation = config.activation
@@ -74,11 +74,11 @@ class ByHand:
         hidden_2 = self._activate(use.dense(dropped, weight_2, bias_2))
         logits = use.dense(hidden_2, weight_3, bias_3)
         tally.add(logits.clone(), labels)
-        of_3 = _of_logits(logits, labels)
-        of_2 = self._through_activation(use.input_gradient(of_3, weight_3), hidden_2)
+        grad_logits = _of_logits(logits, labels)
+        of_2 = self._through_activation(use.input_gradient(grad_logits, weight_3), hidden_2)
         to_multiply = use.operand(of_2)
         of_1 = self._through_activation(use.input_gradient(to_multiply, weight_2).mul_(mask), hidden_1)
-        layers = ((of_1, of_1, images), (of_2, to_multiply, dropped), (of_3, of_3, hidden_2))
+        layers = ((of_1, of_1, images), (of_2, to_multiply, dropped), (grad_logits, grad_logits, hidden_2))
         return [found for of, left, right in layers for found in (use.weight_gradient(left, right), of.sum(0))]
 
     def _update(self, gradients: list[Tensor]) -> None:

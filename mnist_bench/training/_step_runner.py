@@ -9,7 +9,7 @@ from mnist_bench.training._session import prepare
 from mnist_bench.training.engines._engine import RunningTally
 
 
-class Rehearsal:
+class StepRunner:
     """A network, an engine and the training images of a configuration, on its device."""
 
     def __init__(self, config: TrainConfig, dataset: data.Dataset) -> None:
