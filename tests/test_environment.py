@@ -90,7 +90,6 @@ def test_the_conditions_are_those_of_this_machine(monkeypatch: pytest.MonkeyPatc
     found = environment.conditions()
     assert len(found.affinity) == environment.available_cores()
     assert found.variables["OMP_NUM_THREADS"] == "2"
-    assert found.builds.keys() == {"torch BLAS", "torch oneDNN", "torch instructions", "numpy BLAS"}
     assert (found.commit is None) == (found.dirty is None)
     assert found.gpu == {}
 

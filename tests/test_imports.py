@@ -44,6 +44,21 @@ def test_help_waits_for_nothing(arguments: tuple[str, ...]) -> None:
     assert imported(*arguments) <= SCREEN
 
 
+ENGINES = {"torch", "torchvision", "onnx", "onnxruntime"}
+
+
+@pytest.mark.parametrize("command", ["verify", "bench"])
+def test_what_asks_workers_opens_no_engine_itself(command: str, trained: tuple[Path, Record], run: Run) -> None:
+    shutil.copytree(trained[0], Path("exports") / trained[0].name)
+    line = {
+        "verify": ("--runtime", "torch-eager", "--batch-size", "128"),
+        "bench": ("--runtime", "null", "--batch-size", "1", "--quick", "--allow-busy"),
+    }[command]
+    found = imported(command, "--threads", "1", "--quiet", *line)
+    assert "psutil" in found
+    assert not found & ENGINES
+
+
 def test_a_report_needs_no_engine(trained: tuple[Path, Record], run: Run) -> None:
     folder = Path("exports") / trained[0].name
     shutil.copytree(trained[0], folder)

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from mnist_bench.core.bench_types import Duration
+from mnist_bench.core.bench_types import Duration, Limits
 from mnist_bench.core.types import Count, Positive, Seconds, TrainConfig
 
 
@@ -11,6 +11,13 @@ class ProbeRequest(Struct, frozen=True):
 
     device: str
     threads: tuple[Positive, ...]
+
+
+class Probed(Struct, frozen=True):
+    """What a probe found: the limits, and how the numerical libraries were built; see `Conditions`."""
+
+    limits: tuple[Limits, ...]
+    builds: dict[str, str]
 
 
 class LossRequest(Struct, frozen=True, kw_only=True):

@@ -4,9 +4,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+import numpy as np
 import torch
 
-from mnist_bench.bench._messages import ProbeRequest
+from mnist_bench.bench._messages import Probed, ProbeRequest
 from mnist_bench.core.architecture import Product, inference_products, operations, training_products
 from mnist_bench.core.bench_types import Access, Bandwidth, Limits, MatrixRate, Rated
 from mnist_bench.core.kinds import PROTOCOL_BATCH
@@ -32,7 +33,7 @@ KINDS: dict[str, dict[Rated, torch.dtype]] = {
 
 
 @torch.inference_mode()
-def probe(wanted: ProbeRequest) -> tuple[Limits, ...]:
+def probe(wanted: ProbeRequest) -> Probed:
     """Measure the limits for each number of threads."""
     device = wanted.device
     found = []
@@ -53,7 +54,7 @@ def probe(wanted: ProbeRequest) -> tuple[Limits, ...]:
                 timer_s=timer_s(),
             )
         )
-    return tuple(found)
+    return Probed(tuple(found), builds())
 
 
 def _matrix_rate(purpose: str, shapes: tuple[Product, ...], precision: Rated, device: str) -> MatrixRate:
@@ -139,3 +140,18 @@ def timer_s() -> float:
     for _ in range(TIMER_CALLS):
         time.perf_counter_ns()
     return (time.perf_counter_ns() - began) * 1e-9 / TIMER_CALLS
+
+
+def builds() -> dict[str, str]:
+    """Tell how the numerical libraries were built, as far as they tell themselves."""
+    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    return {
+        "torch BLAS": _line(torch.__config__.show(), "Math Kernel Library") or "other than MKL",
+        "torch oneDNN": _line(torch.__config__.show(), "MKL-DNN") or "none",
+        "torch instructions": torch.backends.cpu.get_cpu_capability(),
+        "numpy BLAS": f"{blas.get('name')} {blas.get('version')}",
+    }
+
+
+def _line(text: str, word: str) -> str | None:
+    return next((line.strip(" -") for line in text.splitlines() if word in line), None)

@@ -11,11 +11,11 @@ from msgspec.structs import replace
 
 from mnist_bench import data, environment, store
 from mnist_bench.analysis.machines import machine_differences, software_differences
-from mnist_bench.bench import inference, steps
-from mnist_bench.bench._messages import ProbeRequest
+from mnist_bench.bench import inference
+from mnist_bench.bench._messages import Probed, ProbeRequest
 from mnist_bench.bench.blocks import TargetUnderTest, measure_blocks
 from mnist_bench.core import child
-from mnist_bench.core.bench_types import BenchPlan, BenchRecord, Conditions, Limits, TrainingBenchRecord
+from mnist_bench.core.bench_types import BenchPlan, BenchRecord, Conditions, TrainingBenchRecord
 from mnist_bench.core.errors import BadInput, EnvironmentProblem, MeasurementFailed, TooBusy
 from mnist_bench.core.events import OnEvent
 from mnist_bench.core.types import Absent, Configuration, Record, target_name
@@ -36,12 +36,12 @@ class Subject:
     data_dir: Path | None
 
 
-def probe(device: str, threads: Sequence[int]) -> tuple[Limits, ...]:
+def probe(device: str, threads: Sequence[int]) -> Probed:
     """Measure what this machine can do at best with each number of threads, in a process of its own."""
     return child.call(
         "mnist_bench.bench.prober:probe",
         ProbeRequest(device, tuple(threads)),
-        tuple[Limits, ...],
+        Probed,
         time_limit_s=120 + 30 * len(threads),
         died_exit_code=EnvironmentProblem.exit_code,
     )
@@ -68,6 +68,8 @@ def targets_of(
 ) -> tuple[list[TargetUnderTest], tuple[Absent, ...]]:
     """Find whom to measure for a kind of record, and what cannot be measured here."""
     if issubclass(kind, TrainingBenchRecord):
+        from mnist_bench.bench import steps  # imports torch, which what is timed elsewhere need not wait for
+
         return steps.targets_under_test(subject.record, plan, plan.targets, subject.data_dir), ()
     inputs = inference.evaluation_inputs(subject.folder, subject.record, subject.dataset)
     return inference.targets_under_test(subject.folder, subject.record, plan, plan.targets, inputs)
@@ -120,14 +122,15 @@ def new_record(
 ) -> R:
     """Return the record of a benchmark that has not begun, with the limits as they are before it."""
     assert subject.record.checkpoint
+    found = probe(plan.device, plan.threads)
     return kind(
         name=subject.record.name,
         dataset=subject.dataset.name,
         weights_sha256=subject.record.checkpoint.weights.sha256,
         environment=environment.collect(plan.device),
-        conditions=conditions,
+        conditions=replace(conditions, builds=found.builds),
         plan=plan,
-        limits=probe(plan.device, plan.threads),
+        limits=found.limits,
         skipped=tuple(skipped),
     )
 
@@ -145,7 +148,7 @@ def finish(record: R, targets: Sequence[TargetUnderTest], on_event: OnEvent, fol
         first = record.failures[0]
         raise MeasurementFailed(f"nothing could be measured; the first: {first.target}: {first.reason}")
     with contextlib.suppress(child.ChildFailed):  # the limits from before the blocks are there
-        record = replace(record, limits=record.limits + probe(record.plan.device, record.plan.threads))
+        record = replace(record, limits=record.limits + probe(record.plan.device, record.plan.threads).limits)
     if folder:
         store.save_finished(folder, record)
     return record

@@ -17,11 +17,14 @@ Examples:
 @_options.renderer
 def command(device: str, threads: tuple[int, ...], renderer: str) -> None:
     """Show what this machine is, what may change its speed, and what it can do at best, as measured now."""
+    from msgspec.structs import replace
+
     from mnist_bench import environment, report
     from mnist_bench.bench import session
     from mnist_bench.cli._output import print_tables
 
     concrete = environment.resolve_device(device)
     found, conditions = environment.collect(concrete), environment.conditions(concrete)
-    limits = session.probe(concrete, threads)
-    print_tables(renderer, report.environment_tables(found, conditions, limits))
+    probed = session.probe(concrete, threads)
+    conditions = replace(conditions, builds=probed.builds)
+    print_tables(renderer, report.environment_tables(found, conditions, probed.limits))

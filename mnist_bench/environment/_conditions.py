@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 
 import mnist_bench
@@ -69,7 +68,10 @@ def usage_since(before: Usage) -> tuple[float, float | None]:
 
 
 def conditions(device: str = "cpu") -> Conditions:
-    """Look for a second at what this machine does besides, and at everything that may change its speed."""
+    """Look for a second at what this machine does besides, and at everything that may change its speed.
+
+    `builds` is left empty: only a process that has imported the libraries can tell.
+    """
     before = used()
     time.sleep(LOOK_S)
     busy, steal = usage_since(before)
@@ -82,28 +84,11 @@ def conditions(device: str = "cpu") -> Conditions:
         busy_share=busy,
         steal_share=steal,
         variables={name: os.environ[name] for name in sorted(os.environ) if name.startswith(SETTINGS)},
-        builds=_builds(),
+        builds={},
         commit=commit,
         dirty=dirty,
         gpu=_gpu(device),
     )
-
-
-def _builds() -> dict[str, str]:
-    """Tell how the numerical libraries were built, as far as they tell themselves."""
-    import torch
-
-    blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    return {
-        "torch BLAS": _line(torch.__config__.show(), "Math Kernel Library") or "other than MKL",
-        "torch oneDNN": _line(torch.__config__.show(), "MKL-DNN") or "none",
-        "torch instructions": torch.backends.cpu.get_cpu_capability(),
-        "numpy BLAS": f"{blas.get('name')} {blas.get('version')}",
-    }
-
-
-def _line(text: str, word: str) -> str | None:
-    return next((line.strip(" -") for line in text.splitlines() if word in line), None)
 
 
 def _source() -> tuple[str | None, bool | None]:

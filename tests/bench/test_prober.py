@@ -24,7 +24,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_number_of_threads_has_all_its_limits() -> None:
     threads = torch.get_num_threads()
     try:
-        found = prober.probe(ProbeRequest("cpu", (1, 2)))
+        found = prober.probe(ProbeRequest("cpu", (1, 2))).limits
     finally:
         torch.set_num_threads(threads)
     assert [one.threads for one in found] == [1, 2]
@@ -38,6 +38,12 @@ def test_every_number_of_threads_has_all_its_limits() -> None:
         assert 0 < one.timer_s < 1e-4
 
 
+def test_the_libraries_tell_how_they_were_built() -> None:
+    found = prober.builds()
+    assert found.keys() == {"torch BLAS", "torch oneDNN", "torch instructions", "numpy BLAS"}
+    assert all(found.values())
+
+
 @pytest.mark.usefixtures("hurried")
 def test_a_rate_is_operations_over_the_time_of_the_fastest_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     taken: list[float] = []
@@ -49,7 +55,7 @@ def test_a_rate_is_operations_over_the_time_of_the_fastest_ways(monkeypatch: pyt
 
     monkeypatch.setattr(prober, "best", seconds)
     monkeypatch.setattr(prober, "_ways", lambda *_, **__: [partial(taken.append, cost) for cost in (0.5, 0.25, 0.75)])
-    (found,) = prober.probe(ProbeRequest("cpu", (torch.get_num_threads(),)))
+    (found,) = prober.probe(ProbeRequest("cpu", (torch.get_num_threads(),))).limits
     rates = {(rate.purpose, rate.precision): rate.flop_per_s for rate in found.matrix_rates}
     assert rates[(prober.TRAINING, "fp32")] == operations(((4, 5, 6),)) / 0.25
     assert rates[("large", "bf16")] == operations(((8, 8, 8),)) / 0.25
@@ -78,5 +84,5 @@ def test_the_best_of_many_runs_counts(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.cuda
 @pytest.mark.usefixtures("hurried")
 def test_cuda_s_limits_have_every_precision() -> None:
-    (found,) = prober.probe(ProbeRequest("cuda:0", (1,)))
+    (found,) = prober.probe(ProbeRequest("cuda:0", (1,))).limits
     assert {rate.precision for rate in found.matrix_rates} == {"fp32", "tf32", "bf16"}

@@ -20,6 +20,7 @@ from msgspec.structs import replace
 
 from mnist_bench import environment, hosts, parity, runtimes, store
 from mnist_bench.bench import inference, loadgen, session
+from mnist_bench.bench._messages import Probed
 from mnist_bench.cli import _bench
 from mnist_bench.core import child
 from mnist_bench.core.bench_types import (
@@ -45,7 +46,9 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("QUICK_BLOCKS", "BLOCKS", "GATE_BLOCKS"):
         monkeypatch.setattr(_bench, name, BLOCKS)
     monkeypatch.setattr(_bench, "BenchPlan", functools.partial(BenchPlan, warm_up_s=0.0, warm_up_calls=1))
-    monkeypatch.setattr(session, "probe", lambda _device, threads: tuple(made.limits(count) for count in threads))
+    monkeypatch.setattr(
+        session, "probe", lambda _device, threads: Probed(tuple(made.limits(count) for count in threads), {})
+    )
     monkeypatch.setattr(environment, "conditions", lambda _device: made.CONDITIONS)
 
 

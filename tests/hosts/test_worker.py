@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from mnist_bench import hosts, runtimes, store
+from mnist_bench.bench._messages import Probed
 from mnist_bench.core.bench_types import InferenceBenchRecord
 from mnist_bench.core.errors import BadInput, RuntimeFailed, TargetUnavailable, Unreachable
 from mnist_bench.core.types import ParityRecord
@@ -167,7 +168,7 @@ def test_any_program_that_speaks_the_protocol_is_verified_and_benched(
     if placeholder:
         options = ("--quick", "--allow-busy", "--threads", "1", "--batch-size", "1", "--runtime", "null")
         monkeypatch.setattr("mnist_bench.cli._bench.QUICK_BLOCKS", 1)
-        monkeypatch.setattr("mnist_bench.bench.session.probe", lambda *_: ())
+        monkeypatch.setattr("mnist_bench.bench.session.probe", lambda *_: Probed((), {}))
         assert run("bench", *options, "--host", "here", "--command", command, "--format", "weights", "-q") == 0
         saved = store.load(own_copy, InferenceBenchRecord)
         assert saved
