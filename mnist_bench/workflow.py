@@ -21,7 +21,7 @@ from mnist_bench.core.events import OnEvent, StageBegan, StageEnded
 from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.core.types import Absent, Artifact, Manifest, ParityRecord, Record
 
-BLOCKS, BATCH_SIZES = 6, (1, 128)
+BLOCKS, BATCH_SIZES = 6, (1, 128)  # as `bench --quick`
 COMPILED_FORMATS, COMPILED_RUNTIMES = ("aotinductor",), ("aotinductor", "torch-compile")
 QUICK_PRECISIONS: tuple[Precision, ...] = ("fp32", "int8")
 QUICK_RUNTIMES = ("onnxruntime", "torch-eager", "torchscript", "null")

@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from mnist_bench.core.stats import Interval
 
 CONFIDENCE = 0.95
+# Two values have a spread; of six, the smallest and the largest surround the median with 97%, of five with 94%.
 FEWEST_FOR_A_MEAN, FEWEST_FOR_A_MEDIAN = 2, 6
+# With 9,999 the ends of a 95% interval are order statistics themselves: (9,999 + 1) · 0.025 is whole.
 RESAMPLES, BOOTSTRAP_SEED = 9_999, 0
-NUMBERS_AT_ONCE = 1_000_000
+NUMBERS_AT_ONCE = 1_000_000  # 8 MB of float64 at a time, however many seeds there are
 NO_SPREAD = 1e-12
 """A standard deviation below this is rounding's: shares of images, and whole epochs, differ by far more."""
 

@@ -19,8 +19,10 @@ from mnist_bench.core.kinds import PROTOCOL_BATCH
 
 RESOLVED = 100
 """A median below so many times the clock's own cost is unresolved."""
-SPREAD_WARNING = 0.10
-UNSTEADY = 0.10
+SPREAD_WARNING = (
+    0.10  # an interquartile range of a tenth of the median: what processes on a quiet machine stay well below
+)
+UNSTEADY = 0.10  # others took so much, or one block was slower than another by so much, that medians mix two machines
 ADAM_PASSES = 7
 """Passes over the parameters in a step of Adam: weights, gradient, moments are read; all but the gradient written."""
 FLOAT_BYTES = 4

@@ -24,7 +24,7 @@ from mnist_bench.core.events import OnEvent
 from mnist_bench.core.kinds import PROGRAM
 from mnist_bench.core.types import Absent
 
-IDENTIFY_S = 120
+IDENTIFY_S = 120  # importing another installation for the first time compiles its bytecode
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from mnist_bench.core.errors import BadInput
 from mnist_bench.core.types import RUNGS, Absent, Configuration, Record
 
 UNCHECKED = "answers nothing"
+# A process times as many images in each batch size, but no fewer calls than a 90th percentile needs (64 in two blocks).
 MOST_CALLS, FEWEST_CALLS, IMAGES_A_PROCESS = 1_000, 60, 15_360
 
 

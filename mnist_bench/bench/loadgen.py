@@ -16,7 +16,7 @@ from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import Configuration
 
 FOLDER, SUMMARY, DETAIL = "loadgen", "mlperf_log_summary.txt", "mlperf_log_detail.txt"
-GRACE_S = 120
+GRACE_S = 120  # to import, load, warm up and answer the images for the check
 BATCH = 128
 
 

@@ -14,9 +14,10 @@ from mnist_bench.core.kinds import PROTOCOL_BATCH
 
 LOOK_S, REPEAT_S = 0.1, 2e-3  # how long to look for the best of runs that last so long each
 CHOICE = 0.3  # the share of it that choosing the fastest way takes
-TIMER_CALLS = 100_000
-CALLS_A_GRAPH = 20
+TIMER_CALLS = 100_000  # some 5 ms: long enough for the clock, short enough to stay on one core
+CALLS_A_GRAPH = 20  # so that the launch of the graph does not count
 LARGE: Product = (1024, 1024, 1024)
+# From a core's own cache to main memory.
 BYTES = (256 * 1024, 2 * 1024**2, 8 * 1024**2, 256 * 1024**2)
 TRAINING = f"training step, batch {PROTOCOL_BATCH}"
 SHAPES: dict[str, tuple[Product, ...]] = {
@@ -82,6 +83,7 @@ def _ways(left: torch.Tensor, weight: torch.Tensor, constant: bool) -> list[Call
     ways: list[Callable[[], object]] = [partial(torch.mm, left, weight.t(), out=out)]
     one_dnn = torch.ops.mkldnn
     if left.device.type == "cpu" and left.dtype == torch.float32 and hasattr(one_dnn, "_linear_pointwise"):
+        # Private: what torch.compile calls for oneDNN. The public way is MKL's, which is not the fastest everywhere.
         packed = [one_dnn._reorder_linear_weight(weight, len(left))] if constant else []
         ways += [partial(one_dnn._linear_pointwise, left, one, None, "none", [], "") for one in (weight, *packed)]
     return ways

@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # their import is timed
     from mnist_bench.data import Dataset
     from mnist_bench.training import StepRunner
 
-IMAGES_A_PROCESS = 60_000
+IMAGES_A_PROCESS = 60_000  # one epoch of MNIST; of a smaller dataset as many epochs as that takes
 
 
 def measure(wanted: TimingRequest) -> TimedProcess:

@@ -39,6 +39,7 @@ from mnist_bench.core.errors import (
     Unreachable,
 )
 
+# 12 blocks separate ten runtimes after Holm; a gate, at 1%, wants more.
 BLOCKS, GATE_BLOCKS = 12, 20
 FEW_BATCH_SIZES, BATCH_SIZES = (1, 128), (1, 32, 128, 1024)
 KINDS: dict[Works, tuple[type[BenchRecord], ...]] = {

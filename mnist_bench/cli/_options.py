@@ -12,6 +12,7 @@ from mnist_bench.core.kinds import DEFAULT_CONVERGENCE_AT, DEFAULT_OUT, Precisio
 if TYPE_CHECKING:
     from mnist_bench.hosts import Host
 
+# torch takes seeds below 2^63; a day is longer than any worker that is not stuck.
 MOST_SEEDS, LARGEST_SEED, LONGEST_S = 10_000, 2**63, 86_400
 PRECISIONS = get_args(Precision)
 

@@ -21,6 +21,7 @@ from mnist_bench.core.events import (
 from mnist_bench.core.study_types import SeedFailure, SeedResult
 from mnist_bench.core.types import Configuration, EpochMetrics, Record
 
+# Ten times a second looks smooth; above a minute and a half nobody counts in seconds.
 REFRESH_S, SECONDS_BELOW = 0.1, 90
 
 

@@ -13,7 +13,7 @@ from mnist_bench.core.errors import BadInput, StudyIncomplete
 from mnist_bench.core.study_types import BATCHED, SeedFailure, StudyRecord
 from mnist_bench.core.types import TrainConfig
 
-SEEDS = tuple(range(8))
+SEEDS = tuple(range(8))  # enough for an interval, and a minute or two on the digits
 PROTOCOL = "dataset", "validation", "epochs", "batch_size", "learning_rate"
 FIXED_ON_RESUME = (*PROTOCOL, "device", "engine")
 NAMED = 3  # failures in a line of an error; the tables name all

@@ -4,7 +4,7 @@ import click
 
 from mnist_bench.cli import _options
 
-ASK_S = 120
+ASK_S = 120  # torch.compile and its friends take seconds to import on a slow disk
 
 
 @click.command(

@@ -32,6 +32,7 @@
 A message is one line that says what happened, to what, and what to do next.
 """
 
+# 2 is what shells and click use for bad usage; 70 is EX_SOFTWARE of sysexits.h; 130 is 128 and the signal.
 CHECK_FAILED, USAGE, ENVIRONMENT, BUG, CTRL_C = 1, 2, 3, 70, 130
 SIGNALLED = 128
 """A process that a signal ends exits with this and the signal's number, as shells have it."""

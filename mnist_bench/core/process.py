@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 TETHER = Path(__file__).with_name("tether.py")
-KEPT_BYTES, CHUNK = 64 * 1024, 4096
+KEPT_BYTES, CHUNK = 64 * 1024, 4096  # the last words, not a log of gigabytes
 
 
 def start(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 VERSION = 1
-LONGEST_LINE = 2**20
+LONGEST_LINE = 2**20  # no header needs more; without a limit a program that sends no line end would fill the memory
 DTYPES = (
     *("float16", "float32", "float64"),
     *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),

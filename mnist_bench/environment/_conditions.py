@@ -25,7 +25,7 @@ GPU_FIELDS = (
     "persistence_mode",
     "driver_version",
 )
-LOOK_S = 1.0
+LOOK_S = 1.0  # shorter looks are mostly rounding: the system counts in hundredths of a second
 
 
 @dataclass(frozen=True)

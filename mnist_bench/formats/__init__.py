@@ -21,7 +21,7 @@ from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.core.types import Artifact, Checkpoint, Manifest, Record
 from mnist_bench.formats._messages import ExportRequest, Facts
 
-TIME_LIMIT_S = 600
+TIME_LIMIT_S = 600  # AOTInductor compiles for a minute or two on two cores
 
 __all__ = ["Facts", "export", "file_name", "names", "precisions"]
 

@@ -37,7 +37,7 @@ MOST_LOGITS = 64
 
 SMALL_BYTES, FILES_BYTES = 2**20, 2**28
 PARTING_S = 5.0  # until a worker that was told to close has ended
-LONGEST_REASON = 400
+LONGEST_REASON = 400  # a line on a terminal; engines put whole stacks into their messages
 
 
 class Hello(Struct, frozen=True, kw_only=True):

@@ -12,7 +12,7 @@ from mnist_bench.parity._certificate import Bounds
 TOLERANCE_EPS = 32
 """The fp32 tolerance in units of float32 eps (2^-23) times the reference's largest |logit|."""
 
-EPS = 2.0**-23
+EPS = 2.0**-23  # float32: the spacing of numbers above 1
 
 
 @dataclass(frozen=True)

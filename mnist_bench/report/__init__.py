@@ -1,6 +1,7 @@
 """From saved records to what a person sees: `views/` make tables, `figures/` draw, `renderers/` write tables out."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from mnist_bench.core import plugins
@@ -9,12 +10,9 @@ from mnist_bench.core.errors import BadInput
 from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import ParityRecord, Record
 from mnist_bench.report import renderers
-from mnist_bench.report._comparison import comparison_table
-from mnist_bench.report._environment import environment_tables
 from mnist_bench.report._figures import draw_figures
-from mnist_bench.report._load import load_table
 from mnist_bench.report._material import Material, gather, gather_studies, matching_images, with_studies_beside
-from mnist_bench.report._page import write_page
+from mnist_bench.report._measured import comparison_table, environment_tables, load_table
 from mnist_bench.report._summary import summary
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 from mnist_bench.report.views import bench, parity, study, training
@@ -114,3 +112,10 @@ def render(renderer: str, contents: Sequence[Table], color: bool = False) -> str
     """
     text: str = plugins.load(renderers, renderer).render(contents, color)
     return text
+
+
+def write_page(material: Material, folder: Path, options: ViewOptions | None = None) -> Path:
+    """Write `report.html` into a folder, atomically, and return its path; see `page`."""
+    from mnist_bench.report import page  # with what it is made of, which tables need not wait for
+
+    return page.write_page(material, folder, options or ViewOptions())

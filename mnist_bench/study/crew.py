@@ -22,8 +22,8 @@ from mnist_bench.study.jobs import Outcome, Plan
 if TYPE_CHECKING:
     from torch._C._distributed_c10d import Store
 
-POLL_S = 0.2
-BEAT_S, LOST_S = 2.0, 60.0
+POLL_S = 0.2  # a training takes seconds at least
+BEAT_S, LOST_S = 2.0, 60.0  # thirty beats that nobody heard: machines do pause for seconds
 JOIN_S, LEAVE_S = 300.0, 10.0  # until every process is there, and until it has left
 PIECE = 1024**2  # characters, of at most 4 bytes: torch's TCPStore refuses values above 8 MiB
 SIGNALLED = 128  # an exit code above it is a signal's

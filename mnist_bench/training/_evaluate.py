@@ -8,6 +8,7 @@ from mnist_bench.core.types import Predictions, Tally
 from mnist_bench.model import Network
 
 CHUNK = 2_000  # images a pass: their activations fit into a cache
+# Losses are rounded to this grid before they are added: integers in float64 add up to the same in any order.
 LOSS_STEPS = 2.0**32
 
 

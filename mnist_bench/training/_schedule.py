@@ -7,6 +7,7 @@ from torch import Tensor
 
 from mnist_bench.core.architecture import HIDDEN_1
 
+# Masks are drawn as 16-bit integers: 2^-16 is how finely a dropout rate is kept, and half the bytes of floats.
 LEVELS = 1 << 16
 
 

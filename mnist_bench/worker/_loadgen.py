@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mnist_bench.core.kinds import SCENARIOS
 from mnist_bench.worker.clock import NANO, Images, WarmUp, answered, split, timed, warmed
 
-CALLS = 30
+CALLS = 30  # to estimate how many queries fill the duration
 ENOUGH = 3.0  # so many times the queries that should fill the duration
 WARM_UP = WarmUp(50, 0.5)
 FILES = {"summary": "mlperf_log_summary.txt", "detail": "mlperf_log_detail.txt"}

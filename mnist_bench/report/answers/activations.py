@@ -7,10 +7,10 @@ from mnist_bench.analysis.learning import accuracy_after, first_epoch_at, protoc
 from mnist_bench.core.stats import mcnemar
 from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import FinalMeasurement, Record
-from mnist_bench.report._answer import Answer
 from mnist_bench.report._material import Material
 from mnist_bench.report._study import verdict
 from mnist_bench.report._table import ViewOptions
+from mnist_bench.report.answers import Answer
 
 ORDER = 4
 ALPHA = 0.05

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from statistics import median
 
 from mnist_bench.core.kinds import Skipped
-from mnist_bench.report._answer import Answer
 from mnist_bench.report._errors import Gallery, Mistake, galleries
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions
+from mnist_bench.report.answers import Answer
 
 ORDER = 5
 QUESTION = "Which classes are confused, and why these?"

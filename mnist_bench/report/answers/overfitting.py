@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from mnist_bench.core.types import FinalMeasurement, Record
-from mnist_bench.report._answer import Answer
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions
+from mnist_bench.report.answers import Answer
 from mnist_bench.report.views.training.overfitting import RULE, verdict
 
 ORDER = 3

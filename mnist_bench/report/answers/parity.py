@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from mnist_bench.analysis.parity import by_target, flipped, flipped_edges
 from mnist_bench.core.types import ParityRecord, ParityResult
-from mnist_bench.report._answer import Answer
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions
+from mnist_bench.report.answers import Answer
 from mnist_bench.report.views.parity.saturation import WHERE
 
 ORDER = 1

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from mnist_bench.analysis.comparison import can_tell, fastest, takes_part
 from mnist_bench.analysis.timing import groups, place_name, summarise, timed_calls, unsteady
 from mnist_bench.core.bench_types import BenchRecord, Row
-from mnist_bench.report._answer import Answer
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions
+from mnist_bench.report.answers import Answer
 
 ORDER = 2
 QUESTION = "How fast is it really?"

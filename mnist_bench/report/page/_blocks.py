@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mnist_bench.core.kinds import Skipped
-from mnist_bench.report._answer import Answer
 from mnist_bench.report._errors import Gallery, Image
 from mnist_bench.report._table import Table
+from mnist_bench.report.answers import Answer
 from mnist_bench.report.figures._style import Picture
 
 

@@ -16,7 +16,7 @@ from rich.text import Text
 from mnist_bench.report._table import Table, Unit
 from mnist_bench.report.renderers._format import text
 
-WIDE = 1_000
+WIDE = 1_000  # what a table needs at least is measured without the width of the console
 
 
 def render(contents: Sequence[Table], color: bool) -> str:

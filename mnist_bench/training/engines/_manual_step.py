@@ -85,6 +85,7 @@ class ManualStep:
         """Take a step of Adam: the fused call that `torch.optim.Adam` makes, without what goes on around it."""
         averages, squares = (self._moments[name] for name in MOMENTS)
         self._step.add_(1)
+        # Private, but what torch.optim.Adam(fused=True) itself calls.
         torch._fused_adam_(
             self._parameters,
             gradients,

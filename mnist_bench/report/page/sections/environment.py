@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from mnist_bench.core.bench_types import Conditions
 from mnist_bench.core.types import Environment, Record
-from mnist_bench.report._environment import facts_of
 from mnist_bench.report._material import Material
+from mnist_bench.report._measured import facts_of
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 from mnist_bench.report.page._blocks import Block, Folded
 

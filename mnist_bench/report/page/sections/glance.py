@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.report._headline import headline
 from mnist_bench.report._material import Material
+from mnist_bench.report._summary import headline
 from mnist_bench.report._table import Cell, Column, Quantity, Table, Unit, ViewOptions
 from mnist_bench.report.page._blocks import Block
 

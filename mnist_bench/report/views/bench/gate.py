@@ -8,7 +8,7 @@ from mnist_bench.analysis.gate import again, judged, unpaired
 from mnist_bench.analysis.timing import unsteady
 from mnist_bench.core.bench_types import BenchRecord, GateRecord
 from mnist_bench.core.commands import on_run
-from mnist_bench.report._comparison import comparison_table
+from mnist_bench.report._measured import comparison_table
 from mnist_bench.report._table import Table, ViewOptions
 
 ORDER = 0
