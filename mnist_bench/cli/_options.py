@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+import mnist_bench
+from mnist_bench.core import plugins
 from mnist_bench.core.kinds import DEFAULT_CONVERGENCE_AT, DEFAULT_OUT, Precision
 
 if TYPE_CHECKING:
@@ -15,6 +17,11 @@ if TYPE_CHECKING:
 # torch takes seeds below 2^63; a day is longer than any worker that is not stuck.
 MOST_SEEDS, LARGEST_SEED, LONGEST_S = 10_000, 2**63, 86_400
 PRECISIONS = get_args(Precision)
+
+
+def listed(folder: str) -> str:
+    """Name the plug-ins in a folder of the package: whoever adds one need not add it to the help."""
+    return ", ".join(plugins.names_in([str(Path(mnist_bench.__file__).parent / folder)]))
 
 
 class Finite(click.FloatRange):
@@ -91,7 +98,7 @@ data_dir = click.option(
     help="A torchvision root to look into first; may be read-only.",
 )
 dataset = click.option(
-    "--dataset", default="mnist", show_default=True, metavar="NAME", help="mnist, digits, fashion or kmnist."
+    "--dataset", default="mnist", show_default=True, metavar="NAME", help=f"One of {listed('data/sets')}."
 )
 validation = click.option(
     "--validation",
@@ -125,7 +132,12 @@ json_output = click.option(
     help="Write the record as JSON; to stdout, and nothing else there, with '-'.",
 )
 renderer = click.option(
-    "--format", "renderer", default="rich", show_default=True, metavar="NAME", help="rich, markdown, csv or json."
+    "--format",
+    "renderer",
+    default="rich",
+    show_default=True,
+    metavar="NAME",
+    help=f"One of {listed('report/renderers')}.",
 )
 
 

@@ -35,7 +35,7 @@ TorchScript is deprecated in PyTorch; torch-export and aotinductor succeed it.
     multiple=True,
     required=True,
     metavar="NAME",
-    help="onnx, torchscript, torch-export, aotinductor, or all; can be repeated.",
+    help=f"One of {_options.listed('formats')}, or all; can be repeated.",
 )
 @click.option(
     "--precision",

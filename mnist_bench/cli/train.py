@@ -33,7 +33,7 @@ Examples:
     "trackers",
     multiple=True,
     metavar="NAME",
-    help="Log to tensorboard or mlflow too; can be repeated.",
+    help=f"Log to one of {_options.listed('tracking')} too; can be repeated.",
 )
 @_options.convergence_at
 @_options.json_output

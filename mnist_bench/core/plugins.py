@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from collections.abc import Iterable
 from types import ModuleType
 
 from mnist_bench.core.errors import BadInput
@@ -12,7 +13,12 @@ def names(package: ModuleType) -> tuple[str, ...]:
 
     A module `torch_export.py` is the plug-in `torch-export`; a leading underscore hides a module.
     """
-    modules = (info.name for info in pkgutil.iter_modules(package.__path__))
+    return names_in(package.__path__)
+
+
+def names_in(folders: Iterable[str]) -> tuple[str, ...]:
+    """Return the plug-in names of some folders, without importing even the package: for a text of help."""
+    modules = (info.name for info in pkgutil.iter_modules(folders))
     return tuple(sorted(name.replace("_", "-") for name in modules if not name.startswith("_")))
 
 
