@@ -54,8 +54,10 @@ def train_one(activation: Activation, asked: Train, group: training.Group) -> Re
         names = asked.trackers if group.leads else ()
         trackers = stack.enter_context(tracking.track(names, folder, tell))
 
+        listeners = (shown, *(tracker.on_event for tracker in trackers))
+
         def on_event(event: Event) -> None:
-            for listener in (shown, *(tracker.on_event for tracker in trackers)):
+            for listener in listeners:
                 listener(event)
 
         return training.train(record, dataset, folder, on_event, stop, group)
