@@ -1,6 +1,8 @@
 """Records and sides against each other."""
 
 import math
+import os
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -163,7 +165,13 @@ def test_a_baseline_is_a_runtime_a_run_or_a_command(tmp_path: Path, monkeypatch:
     with pytest.raises(BadInput, match="starts no Python that has a mnist-bench"):
         gate.resolve("ls -l", subject)
     itself = f"env {sys.executable}"
-    found = gate.whereabouts()
+    # What that Python finds is the installed package; these tests may have been given the checkout's.
+    code = "import pathlib, mnist_bench; print(pathlib.Path(mnist_bench.__file__).parent)"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    found = done.stdout.strip()
     monkeypatch.setattr(gate, "whereabouts", lambda: "elsewhere")
     assert gate.resolve(itself, subject).python[1:] == (sys.executable,)
     monkeypatch.setattr(gate, "whereabouts", lambda: found)
