@@ -22,7 +22,7 @@ from mnist_bench.core.bench_types import (
     TrainingBenchRecord,
 )
 from mnist_bench.core.errors import BadInput, OutputUnwritable, RecordDamaged, RunExists, RunNotFound
-from mnist_bench.core.types import SCHEMA_VERSION, EpochMetrics, Record, Tally
+from mnist_bench.core.types import SCHEMA_VERSION, Artifact, EpochMetrics, Manifest, Record, Tally
 from tests.bench import made
 
 
@@ -345,8 +345,64 @@ def test_nothing_outside_of_the_folder_is_removed_whatever_its_list_says(folder:
     for path in kept:
         path.write_text("precious")
     (folder / "figures").symlink_to(outside)
-    lines = ("../precious/*", str(outside / "*"), "figures/*", "figures/../*", "", "/", "*", "**", "**/*", "\x00")
+    lines = (
+        "../precious/*",
+        str(outside / "*"),
+        "figures/*",
+        "figures/../*",
+        "",
+        "/",
+        "*",
+        "**",
+        "**/*",
+        "**x",
+        "\x00",
+    )
     (folder / ".derived").write_bytes("\n".join(lines).encode())
     store.save_checkpoint(folder, record, ARRAYS, ARRAYS)
     assert [path.read_text() for path in kept] == ["precious"] * 2
     assert store.load_record(folder).checkpoint
+
+
+def test_what_was_made_before_anything_was_declared_goes_too(folder: Path, record: Record) -> None:
+    for name in (
+        "report.html",
+        "figures/a.svg",
+        "tensorboard/events.out.tfevents.1",
+        "loadgen/x/mlperf_log_summary.txt",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("older")
+    store.save_checkpoint(folder, record, ARRAYS, ARRAYS)
+    left = [path.name for path in folder.rglob("*") if path.is_file()]
+    assert {name.rpartition(".")[2] for name in left} == {"json", "safetensors"}
+
+
+def test_a_manifest_cannot_name_the_run_itself_as_something_to_remove(folder: Path, record: Record) -> None:
+    saved = store.save_checkpoint(folder, record, ARRAYS, ARRAYS)
+    assert saved.checkpoint
+    artifact = Artifact(
+        name="run.json",
+        format="onnx",
+        precision="fp32",
+        version="1",
+        exporter="x",
+        exporter_version="1",
+        device="cpu",
+        sha256="0" * 64,
+        size_bytes=1,
+        export_s=0.0,
+        weights_sha256="0" * 64,
+    )
+    store.save(folder, Manifest(run=folder.name, artifacts=(artifact,)))
+    store.save_checkpoint(folder, record, ARRAYS, ARRAYS)
+    assert store.load_record(folder).checkpoint
+    assert not (folder / "manifest.json").exists()
+
+
+@pytest.mark.parametrize("name", ["..old", "...old", ".old"])
+def test_a_folder_with_odd_names_can_be_written(name: str, folder: Path) -> None:
+    (folder / name).write_text("odd")
+    with store.locked(folder):
+        pass
+    assert (folder / name).exists()

@@ -16,7 +16,7 @@ GATE_ALPHA = 0.01
 """The chance that a gate, all its rows together, calls SLOWER what is not, before the confirmation."""
 GATE_CONFIDENCE = 1 - 2 * GATE_ALPHA
 
-Key = tuple[str, str, str, int, int]
+Key = tuple[str, str, str, int, int, str]
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,10 @@ class Compared:
 
 
 def key(configuration: Configuration) -> Key:
-    """Return what makes two rows the same: runtime, precision, device, threads and batch, whatever the version."""
+    """Return what makes two rows the same: runtime, precision, device, threads, batch, host; whatever the version."""
     kind = configuration.device.partition(":")[0]
-    return (configuration.runtime, configuration.precision, kind, configuration.threads, configuration.batch_size)
+    own = configuration
+    return (own.runtime, own.precision, kind, own.threads, own.batch_size, own.host)
 
 
 def compare_records(

@@ -56,6 +56,13 @@ def resolve(reference: str, subject: Subject) -> Baseline:
     )
 
 
+def starts_program(reference: str, subject: Subject) -> bool:
+    """Tell whether a reference is a command, and no runtime and no run beside this one."""
+    out = subject.folder.parent
+    run = store.NAME_PATTERN.fullmatch(reference) and store.exists(store.run_folder(out, reference))
+    return reference not in runtimes.names() and not run
+
+
 def _interpreter(reference: str) -> tuple[str, ...]:
     """Return the command that starts a Python: the one given, or that of a given `mnist-bench`; or nothing."""
     with contextlib.suppress(ValueError):  # a quotation mark without its other half

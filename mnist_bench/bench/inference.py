@@ -1,5 +1,7 @@
 """Targets of inference: a run's weights and exported files in every runtime that is here, timed in fresh workers."""
 
+import contextlib
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +11,11 @@ from msgspec.structs import replace
 from mnist_bench import data, hosts, parity, runtimes
 from mnist_bench.bench.blocks import InvalidResult, Outcome, TargetUnderTest
 from mnist_bench.core.bench_types import NULL, BenchPlan, Row, Sample
-from mnist_bench.core.errors import BadInput
+from mnist_bench.core.errors import BadInput, MnistBenchError, TargetUnavailable
 from mnist_bench.core.types import RUNGS, Absent, Configuration, Record
 
 UNCHECKED = "answers nothing"
+ASK_S = 60  # to load an engine and say its name
 # A process times as many images in each batch size, but no fewer calls than a 90th percentile needs (64 in two blocks).
 MOST_CALLS, FEWEST_CALLS, IMAGES_A_PROCESS = 1_000, 60, 15_360
 
@@ -64,7 +67,19 @@ def targets_under_test(
         raise BadInput(
             f"there is nothing to measure on {plan.device} in {folder}: name other runtimes, or export first"
         )
-    return [_under_test(target, plan, inputs) for target in ready], tuple(targets.skipped)
+    return [_under_test(_named(target), plan, inputs) for target in ready], tuple(targets.skipped)
+
+
+def _named(target: parity.Target) -> parity.Target:
+    """Ask a program what it is called, as its rows will be; one that does not answer fails when it is measured."""
+    if target.asked or target.runtime == NULL:
+        return target
+    with (
+        contextlib.suppress(MnistBenchError),
+        hosts.started(target.launch, target.model, hosts.Limits(ASK_S)) as worker,
+    ):
+        return dataclasses.replace(target, runtime=worker.greet("").runtime)
+    return target
 
 
 def _under_test(target: parity.Target, plan: BenchPlan, inputs: parity.Inputs) -> TargetUnderTest:
@@ -98,7 +113,7 @@ class Process:
         threads = [*self.plan.threads[turn:], *self.plan.threads[:turn]]
         limits = hosts.Limits(self.plan.time_limit_s, parity.memory_limit(self.plan.device))
         with hosts.started(self.target.launch, self.target.model, limits) as worker:
-            hello = worker.greet(self.target.runtime, self.plan.device)
+            hello = worker.greet(self.target.asked, self.plan.device)
             outcomes = [
                 outcome
                 for count in threads
@@ -114,6 +129,8 @@ class Process:
         opened = worker.open(self.target.model, spec)
         fixed = self.target.model.batch or opened.batch
         sizes = [size for size in sorted(self.plan.batch_sizes) if fixed in (None, size)]
+        if not sizes:
+            raise TargetUnavailable(f"it takes batches of {fixed} alone, and none of that size is to be measured")
         timings = {size: self._timing(size, block) for size in sizes}
         timed = {size: worker.time(self.inputs.images, timing) for size, timing in timings.items()}
         effective = worker.inspect()

@@ -145,8 +145,8 @@ def finish(record: R, targets: Sequence[TargetUnderTest], on_event: OnEvent, fol
     _check_unchanged(record, targets)
     record = measure_blocks(record, targets, on_event, partial(store.save_unfinished, folder) if folder else id)
     if not record.rows:
-        first = record.failures[0]
-        raise MeasurementFailed(f"nothing could be measured; the first: {first.target}: {first.reason}")
+        why = "".join(f"; the first: {first.target}: {first.reason}" for first in record.failures[:1])
+        raise MeasurementFailed(f"nothing could be measured{why}")
     with contextlib.suppress(child.ChildFailed):  # the limits from before the blocks are there
         record = replace(record, limits=record.limits + probe(record.plan.device, record.plan.threads).limits)
     if folder:

@@ -85,6 +85,8 @@ def _measure(kind: type[BenchRecord], subject: Subject, asked: Bench) -> BenchRe
     )
     # What of --all had not begun when it was stopped begins with the resumption.
     resume = asked.resume and (asked.works != "all" or store.load_unfinished(subject.folder, kind) is not None)
+    if resume:
+        _check_programs(subject, kind, asked)
     with _interruptible(subject, kind, asked), processes_display(asked.quiet) as on_event:
         return session.bench(kind, subject, plan, on_event, resume=resume, allow_busy=asked.allow_busy)
 
@@ -102,6 +104,25 @@ def _plan(asked: Bench, *, batch_sizes: Sequence[int], threads: Sequence[int], *
         command_precision=asked.command_precision,
         **fields,
     )
+
+
+def _check_programs(subject: Subject, kind: type[BenchRecord], asked: Bench) -> None:
+    """Raise where a saved plan starts programs that were not named again: it may be anybody's."""
+    saved = store.load_unfinished(subject.folder, kind)
+    if saved is None:
+        return
+    typed = {str(host) for host in hosts_of(asked.places, asked.commands)}
+    programs = [host for host in saved.plan.hosts if ":" in host]
+    named = asked.places or asked.commands
+    if (programs or named) and typed != set(saved.plan.hosts):
+        words = " ".join(commands.host_options(saved.plan))
+        raise BadInput(f"the saved plan is of other hosts: to go on with it, name its own again: {words or 'none'}")
+    reference = saved.plan.baseline
+    program = reference is not None and gates.starts_program(reference, subject)
+    if (program or asked.baseline) and asked.baseline != reference:
+        raise BadInput(
+            f"the saved plan has the baseline {reference!r}: to go on with it, name it again with --baseline"
+        )
 
 
 @contextmanager
@@ -131,12 +152,18 @@ def _resumption(subject: Subject, asked: Bench) -> str:
     mode = ("--gate",) if asked.gate else ("--self-test",) if asked.self_test else ()
     data_dir = ("--data-dir", str(subject.data_dir)) if subject.data_dir else ()
     busy = ("--allow-busy",) if asked.allow_busy else ()
-    return commands.on_run("bench", subject.folder, *work, *mode, *data_dir, *busy, "--resume")
+    saved = store.load_unfinished(subject.folder, GateRecord) if asked.gate else None
+    baseline = ("--baseline", saved.plan.baseline) if saved and saved.plan.baseline else ()
+    places = [word for host in hosts_of(asked.places, asked.commands) for word in commands.host_option(str(host))]
+    hosts = places if asked.places or asked.commands else []
+    return commands.on_run("bench", subject.folder, *work, *mode, *baseline, *hosts, *data_dir, *busy, "--resume")
 
 
 def gate(subject: Subject, asked: Bench) -> None:
     """Compare with a baseline; raise Slower where two measurements say so."""
     plan = _gate_plan(asked, asked.runtimes)
+    if asked.resume:
+        _check_programs(subject, GateRecord, asked)
     with _interruptible(subject, GateRecord, asked), processes_display(asked.quiet) as on_event:
         record = gates.gate(
             subject, asked.baseline or "", plan, on_event, resume=asked.resume, allow_busy=asked.allow_busy
@@ -177,6 +204,8 @@ def _gate_plan(asked: Bench, targets: tuple[str, ...]) -> BenchPlan:
 def self_test(subject: Subject, asked: Bench) -> None:
     """Run a target against itself, and show what this machine can tell apart."""
     plan = _gate_plan(asked, asked.runtimes or ("onnxruntime",))
+    if asked.resume:
+        _check_programs(subject, SelfTestRecord, asked)
     with _interruptible(subject, SelfTestRecord, asked), processes_display(asked.quiet) as on_event:
         record = self_tests.self_test(subject, plan, on_event, resume=asked.resume, allow_busy=asked.allow_busy)
     _show([record], asked)

@@ -186,8 +186,11 @@ def hosts_of(places: tuple[str, ...], commands: tuple[str, ...]) -> "tuple[Host,
     """Return the hosts that were named, and the commands as hosts; this machine where there are none."""
     from mnist_bench import hosts
 
-    named = [*map(hosts.named, places), *(hosts.Host("command", text) for text in commands)]
-    return tuple(dict.fromkeys(named)) or (hosts.HERE,)
+    named = dict.fromkeys([*map(hosts.named, places), *(hosts.Host("command", text) for text in commands)])
+    labels = [hosts.launch(host).label for host in named]
+    if twice := [label for place, label in enumerate(labels) if label in labels[:place]]:
+        raise click.UsageError(f"two hosts would both be called {twice[0] or 'this machine'!r}: ask one at a time")
+    return tuple(named) or (hosts.HERE,)
 
 
 def of_training(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,8 +9,8 @@ from mnist_bench.core.kinds import SCENARIOS
 
 OF_PLACES = ("places", "commands", "command_format", "command_precision")
 PLANNED = (
-    *("runtimes", "engines", "batch_sizes", "threads", "device", "quick", "seed", "time_limit", "baseline"),
-    *OF_PLACES,
+    *("runtimes", "engines", "batch_sizes", "threads", "device", "quick", "seed", "time_limit"),
+    *("command_format", "command_precision"),
 )
 OF_SCENARIOS = ("rate", "latency_bound", "duration")
 NOT_OF_SCENARIOS = ("works", "gate", "self_test", "engines", "quick", "seed", "time_limit", "resume", *OF_PLACES)

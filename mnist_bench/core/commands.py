@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from mnist_bench.core.bench_types import QUICK_BLOCKS, BenchRecord
+from mnist_bench.core.bench_types import QUICK_BLOCKS, BenchPlan, BenchRecord
 from mnist_bench.core.kinds import DEFAULT_CONVERGENCE_AT, DEFAULT_OUT, PROGRAM, Activation
 from mnist_bench.core.study_types import BATCHED, StudyRecord
 from mnist_bench.core.types import Artifact, Manifest, ParityRecord, Record, TrainConfig
@@ -99,8 +99,23 @@ def bench_command(record: BenchRecord, out: Path = DEFAULT_OUT) -> str:
     plan = record.plan
     words = ["--run", record.name, *(("--quick",) if plan.blocks == QUICK_BLOCKS else ())]
     words += [word for name in plan.targets for word in ("--runtime", name)]
+    words += host_options(plan)
+    usual = BenchPlan(blocks=1, batch_sizes=(1,), threads=(1,))
+    words += ["--format", plan.command_format] if plan.command_format != usual.command_format else []
+    words += ["--precision", plan.command_precision] if plan.command_precision != usual.command_precision else []
     words += ["--batch-size", _numbers(plan.batch_sizes), "--threads", _numbers(plan.threads), "--seed", str(plan.seed)]
     return line("bench", *words, *(() if plan.device == "cpu" else ("--device", plan.device)), out=out)
+
+
+def host_options(plan: BenchPlan) -> list[str]:
+    """Return the options that name the hosts of a plan; none for this machine alone."""
+    return [word for host in plan.hosts if plan.hosts != ("here",) for word in host_option(host)]
+
+
+def host_option(text: str) -> tuple[str, str]:
+    """Return the option that names a host, `haswell` or `command:./engine {model}`."""
+    kind, _, argument = text.partition(":")
+    return ("--command", argument) if kind == "command" else ("--host", text)
 
 
 def study_command(record: StudyRecord, out: Path = DEFAULT_OUT) -> str:

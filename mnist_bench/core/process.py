@@ -1,14 +1,20 @@
 """Processes of which nothing is left: each in a group of its own, tied to this one, with a limit on its memory."""
 
+import contextlib
+import errno
+import io
 import os
+import select
 import signal
 import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+import psutil
 
 TETHER = Path(__file__).with_name("tether.py")
 KEPT_BYTES, CHUNK = 64 * 1024, 4096  # the last words, not a log of gigabytes
@@ -45,14 +51,27 @@ def start(
 
 
 def kill_group(process: "subprocess.Popen[bytes]") -> None:
-    """Kill a process that `start` started, and all that it has started."""
-    if os.name != "posix":  # elsewhere there are no process groups of this kind
-        process.kill()
-        return
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        process.kill()
+    """Kill a process that `start` started, and all that it has started, as far as they can still be found."""
+    below = descendants(process.pid)  # some may have left the group
+    if os.name == "posix":  # elsewhere there are no process groups of this kind
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+    kill_all(below)
+
+
+def kill_all(processes: Iterable[psutil.Process]) -> None:
+    """Kill processes that may have ended, whose numbers may be others' by now: psutil tells them apart."""
+    for one in processes:
+        with contextlib.suppress(psutil.Error):
+            one.kill()
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """Return the processes below one; orphans among them too, while it lives (see the tether)."""
+    with contextlib.suppress(psutil.Error):
+        return psutil.Process(pid).children(recursive=True)
+    return []
 
 
 def inherited(*, own_path: bool = True) -> dict[str, str]:
@@ -73,8 +92,85 @@ def inherited(*, own_path: bool = True) -> dict[str, str]:
 def epitaph(status: int, err: str) -> str:
     """Say how a process ended, and its last words."""
     last = err.strip().splitlines()[-1] if err.strip() else "without a word"
-    how = f"was killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
-    return f"its process {how}: {last}"
+    return f"its process {_how(status)}: {last}"
+
+
+def _how(status: int) -> str:
+    if status >= 0:
+        return f"ended with status {status}"
+    try:
+        return f"was killed by {signal.Signals(-status).name}"
+    except ValueError:  # a real-time signal has no name
+        return f"was killed by signal {-status}"
+
+
+class Line:
+    """Our ends of a process's stdin and stdout, at which nobody waits for ever.
+
+    A process that is killed may leave others behind that hold its ends open: then no read ends and no write fails by
+    itself. `cut` makes both do so.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]") -> None:
+        assert process.stdin
+        assert process.stdout
+        self._woken, self._wake = os.pipe()
+        self._streams = (process.stdin, process.stdout)
+        if os.name == "posix":
+            os.set_blocking(process.stdin.fileno(), False)
+            self.sends: IO[bytes] = io.BufferedWriter(_End(process.stdin.fileno(), self._woken))
+            self.receives: IO[bytes] = io.BufferedReader(_End(process.stdout.fileno(), self._woken))
+        else:  # pipes cannot be waited for together
+            self.sends, self.receives = process.stdin, process.stdout
+
+    def cut(self) -> None:
+        """Let what waits at either end fail, now and later; from any thread."""
+        with contextlib.suppress(OSError):
+            os.write(self._wake, b".")
+
+    def close_sending(self) -> None:
+        """Tell the process that nothing more comes."""
+        with contextlib.suppress(OSError):
+            self.sends.flush()
+        with contextlib.suppress(OSError):
+            self._streams[0].close()
+
+    def close(self) -> None:
+        """Let go of both ends."""
+        self.cut()
+        for stream in (self.sends, self.receives, *self._streams):
+            with contextlib.suppress(OSError, ValueError):
+                stream.close()
+        for descriptor in (self._wake, self._woken):
+            os.close(descriptor)
+
+
+class _End(io.RawIOBase):
+    """One end of a pipe: reads until something comes, or writes until there is room, or until it is woken."""
+
+    def __init__(self, descriptor: int, woken: int) -> None:
+        self._descriptor, self._woken = descriptor, woken
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return os.readv(self._descriptor, [buffer]) if self._ready(select.POLLIN) else 0
+
+    def write(self, content: Any) -> int:
+        if not self._ready(select.POLLOUT):
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+        return os.write(self._descriptor, content)
+
+    def _ready(self, event: int) -> bool:
+        """Wait; return False where it was woken."""
+        poll = select.poll()
+        poll.register(self._descriptor, event)
+        poll.register(self._woken, select.POLLIN)
+        return self._woken not in {descriptor for descriptor, _ in poll.poll()}
 
 
 class LastWords:
@@ -87,8 +183,9 @@ class LastWords:
         self._thread.start()
 
     def _read(self) -> None:
-        while chunk := self._stream.read1(CHUNK):  # type: ignore[attr-defined]
-            self._kept.append(chunk)
+        with self._stream:  # closed here: whoever else closed it would wait for this read
+            while chunk := self._stream.read1(CHUNK):  # type: ignore[attr-defined]
+                self._kept.append(chunk)
 
     def text(self, wait_s: float = 1.0) -> str:
         """Return what was kept, once the process has ended or after a while."""

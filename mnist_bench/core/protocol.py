@@ -4,6 +4,7 @@
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 VERSION = 1
 LONGEST_LINE = 2**20  # no header needs more; without a limit a program that sends no line end would fill the memory
+LONGEST_REASON = 400  # of an error: a line on a terminal; engines put whole stacks into their messages
 DTYPES = (
     *("float16", "float32", "float64"),
     *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
@@ -81,12 +83,20 @@ def read(stream: IO[bytes], most_bytes: int) -> Message | None:
 
 def _head(line: bytes) -> dict[str, Any]:
     try:
-        head = json.loads(line)
+        head = json.loads(line, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise ProtocolError(f"this is no JSON: {_shown(line)}") from error
     if not line.endswith(b"\n") or not isinstance(head, dict):
         raise ProtocolError(f"this is no message: {_shown(line)}")
     return head
+
+
+def _finite(text: str) -> float:
+    """Parse a number; what is none, or too large, could not be saved as JSON again."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not a finite number")
+    return number
 
 
 def _described(entry: Any) -> tuple[str, np.dtype[Any], list[int]]:

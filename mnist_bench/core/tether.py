@@ -7,7 +7,7 @@ that process ids, pipes and signals are its own.
 import os
 import sys
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
 NOT_FOUND = 127  # as shells say it
 
 
@@ -18,6 +18,8 @@ def die_with_parent() -> None:
         import signal
 
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        # Orphans below this process come to it, and not to init: so they can be found, and killed with it.
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
 
 
 def limit_memory(size_bytes: int) -> None:

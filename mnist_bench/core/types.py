@@ -16,12 +16,14 @@ SCHEMA_VERSION: SchemaVersion = 3
 
 History: 1, the first; 2, `TrainConfig.processes` (1 where it is not there); 3, `Artifact.saturation`
 and `files`, `ParityRecord.saturation` and `unreachable`, `Environment.instructions`, `Configuration.host` (this
-machine) and `BenchPlan.hosts`.
+machine), `BenchPlan.hosts`, `command_format` and `command_precision`, and `Row.kind` (before, `Configuration.format`
+was `null` or `training` where a row was neither of a file nor of weights).
 """
 READABLE_VERSIONS: tuple[SchemaVersion, ...] = (1, 2, 3)
 
-Count = Annotated[int, Meta(ge=0)]
-Positive = Annotated[int, Meta(gt=0)]
+LARGEST = 2**63 - 1  # JSON readers take no larger integers
+Count = Annotated[int, Meta(ge=0, le=LARGEST)]
+Positive = Annotated[int, Meta(gt=0, le=LARGEST)]
 Seconds = Annotated[float, Meta(ge=0)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 

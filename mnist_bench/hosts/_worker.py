@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
-import psutil
 from msgspec import Struct
 from numpy.typing import NDArray
 
@@ -37,7 +36,6 @@ MOST_LOGITS = 64
 
 SMALL_BYTES, FILES_BYTES = 2**20, 2**28
 PARTING_S = 5.0  # until a worker that was told to close has ended
-LONGEST_REASON = 400  # a line on a terminal; engines put whole stacks into their messages
 
 
 class Hello(Struct, frozen=True, kw_only=True):
@@ -127,16 +125,15 @@ class Worker:
 
     def __init__(self, popen: "subprocess.Popen[bytes]", limits: Limits, scratch: Path, launch: Launch) -> None:
         self._process, self._limits, self._scratch, self._launch = popen, limits, scratch, launch
-        assert popen.stdin
-        assert popen.stdout
         assert popen.stderr
-        self._to, self._from = popen.stdin, popen.stdout
+        self._line = process.Line(popen)
         self._last_words = process.LastWords(popen.stderr)
         self._expired = threading.Event()
         self._timer = self._alarm(limits.time_s)
         self._images = 0
         self._sent: NDArray[np.float32] | None = None
-        self._local = False
+        self._local: int | None = None
+        self._below = process.descendants(popen.pid)  # none yet
 
     def _alarm(self, after_s: float) -> threading.Timer:
         timer = threading.Timer(after_s, self._expire)
@@ -151,11 +148,21 @@ class Worker:
     def kill(self) -> None:
         """End the process at once; who waits for its answer, in whichever thread, learns that it ended."""
         process.kill_group(self._process)
+        self._line.cut()
 
     def restart_clock(self) -> None:
         """Give it all of its time from now on: it has waited for its turn."""
         self._timer.cancel()
         self._timer = self._alarm(self._limits.time_s)
+
+    def stop_clock(self) -> None:
+        """Let it wait for its next turn without limit."""
+        self._timer.cancel()
+
+    @property
+    def alive(self) -> bool:
+        """Whether its process has not ended."""
+        return self._process.poll() is None
 
     def greet(self, runtime: str, device: str = "cpu") -> Hello:
         """Ask who answers, and for a runtime, of several that it may have; refuse another version of the protocol."""
@@ -167,7 +174,7 @@ class Worker:
             )
         if hello.unavailable:
             raise TargetUnavailable("; ".join(_clean(word) for word in hello.unavailable.values()))
-        self._local = hello.pid in self._own_processes()
+        self._local = hello.pid if hello.pid in self._own_processes() else None
         return msgspec.structs.replace(
             hello, **{name: _clean(getattr(hello, name)) for name in ("runtime", "version", "worker")}
         )
@@ -204,6 +211,9 @@ class Worker:
         message = Message("time", msgspec.structs.asdict(timing), self._only_once(images))
         reply = self._ask(message, "timed", self._most() + 8 * timing.calls)
         found, times = _converted(reply, _TimedReply), reply.arrays.get("times_ns")
+        logits = _logits(reply) if timing.answers else None
+        if logits is not None and (logits.ndim == 0 or len(logits) != timing.answers):
+            raise Unreachable(f"its logits have the shape {logits.shape}, and {timing.answers} images were asked")
         if times is None or times.dtype != np.int64 or times.shape != (timing.calls,) or (times < 1).any():
             raise Unreachable(f"its times are not {timing.calls} positive int64, as asked for")
         return Timed(
@@ -213,7 +223,7 @@ class Worker:
             times_s=tuple((times * 1e-9).tolist()),
             peak_resident_bytes=found.peak_resident_bytes or self._peak_resident_bytes(),
             peak_device_bytes=found.peak_device_bytes,
-            logits=_logits(reply) if timing.answers else None,
+            logits=logits,
         )
 
     def load(self, images: NDArray[np.float32], fields: Mapping[str, Any]) -> Mapping[str, NDArray[Any]]:
@@ -225,23 +235,21 @@ class Worker:
         """Tell the worker that it may end, and wait until it has; a runtime that crashes now has said all already."""
         self._timer.cancel()
         self._timer = self._alarm(PARTING_S)
+        self._below = process.descendants(self._process.pid)  # once it has ended, they can no longer be found
         with contextlib.suppress(OSError, ProtocolError):
-            protocol.write(self._to, Message("close"))
-            protocol.read(self._from, SMALL_BYTES)
-            self._to.close()
+            protocol.write(self._line.sends, Message("close"))
+            protocol.read(self._line.receives, SMALL_BYTES)
+            self._line.close_sending()
             self._process.wait()
 
     def end(self) -> None:
         """Kill what is left."""
         self._timer.cancel()
         self.kill()
+        process.kill_all(self._below)
         self._process.wait()
-        for stream in (self._to, self._from):
-            with contextlib.suppress(OSError):
-                stream.close()
+        self._line.close()
         self._last_words.text()
-        assert self._process.stderr
-        self._process.stderr.close()
 
     def _only_once(self, images: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         """Send images that the worker has not got already."""
@@ -259,8 +267,8 @@ class Worker:
     def _ask(self, message: Message, expected: str, most_bytes: int) -> Message:
         """Send a message and wait for the answer; raise what the worker says went wrong, or how it ended."""
         try:
-            protocol.write(self._to, message)
-            reply = protocol.read(self._from, most_bytes)
+            protocol.write(self._line.sends, message)
+            reply = protocol.read(self._line.receives, most_bytes)
         except OSError as error:
             raise Unreachable(self._fate()) from error
         except ProtocolError as error:
@@ -286,17 +294,15 @@ class Worker:
 
     def _own_processes(self) -> set[int]:
         """Return the process that was started, and those below it; a process id of another machine is none of them."""
-        own = self._process.pid
-        with contextlib.suppress(psutil.Error):
-            return {own, *(one.pid for one in psutil.Process(own).children(recursive=True))}
-        return {own}
+        return {self._process.pid, *(one.pid for one in process.descendants(self._process.pid))}
 
     def _peak_resident_bytes(self) -> int | None:
-        """Return the peak of the process that was started, for engines that do not tell theirs."""
-        status = Path(f"/proc/{self._process.pid}/status")
+        """Return the peak of the process that answers, for engines on this machine that do not tell theirs."""
         with contextlib.suppress(OSError):
-            lines = (line.split() for line in status.read_text().splitlines())
-            return next((int(line[1]) * 1024 for line in lines if line[0] == "VmHWM:"), None) if self._local else None
+            status = Path(f"/proc/{self._local}/status").read_text() if self._local else ""
+            return next(
+                (int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:")), None
+            )
         return None
 
 
@@ -332,7 +338,8 @@ def _as_error(fields: Mapping[str, Any]) -> MnistBenchError:
 def _clean(text: str) -> str:
     """Return a stranger's words in one line, short, and without characters that steer a terminal."""
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    return line if len(line) <= LONGEST_REASON else f"{line[: LONGEST_REASON // 2]} … {line[-LONGEST_REASON // 2 :]}"
+    longest = protocol.LONGEST_REASON
+    return line if len(line) <= longest else f"{line[: longest // 2]} … {line[-longest // 2 :]}"
 
 
 @contextlib.contextmanager

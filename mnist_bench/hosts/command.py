@@ -26,4 +26,11 @@ def launch(argument: str) -> Launch:
     if not command:
         raise BadInput("an empty command starts no engine: name a program")
     reads_path = any(MODEL in word for word in command)
-    return Launch(Path(command[0]).stem, command, dict(os.environ), str(Path.cwd()), reads_path)
+    return Launch(_label(command), command, dict(os.environ), str(Path.cwd()), reads_path)
+
+
+def _label(command: tuple[str, ...]) -> str:
+    """Name a command by its program, and by what that is told first: `engine`, `python engine`, `ssh board`."""
+    program, *rest = (Path(word).stem for word in command)
+    told = [word for word in rest[:1] if not word.startswith("-") and MODEL not in word]
+    return " ".join([program, *told])

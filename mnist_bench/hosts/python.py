@@ -2,6 +2,7 @@
 
 import shlex
 
+from mnist_bench.core.errors import BadInput
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.process import inherited
 from mnist_bench.hosts._contract import Launch
@@ -20,4 +21,8 @@ def launch(argument: str) -> Launch:
 
     It has no label: it is the other side of a gate, and sides are what tell their targets apart.
     """
-    return Launch("", (*shlex.split(argument), *WORKER), inherited(own_path=False))
+    try:
+        command = shlex.split(argument)
+    except ValueError as error:
+        raise BadInput(f"python {argument!r} cannot be read ({error}): mend its quotation marks") from error
+    return Launch("", (*command, *WORKER), inherited(own_path=False))

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_bench import environment, hosts, runtimes
-from mnist_bench.core.errors import RuntimeFailed
+from mnist_bench.core import protocol
+from mnist_bench.core.errors import RuntimeFailed, Unreachable
 from mnist_bench.core.events import OnEvent, Verifying
 from mnist_bench.core.kinds import Precision
 from mnist_bench.core.types import Configuration, Saturation
@@ -74,18 +75,23 @@ class Workers:
             with hosts.started(target.launch, target.model, self._limits) as worker:
                 yield worker
             return
-        key = target.host, runtimes.load(target.runtime).LIBRARY
-        if key not in self._kept:
-            stack = contextlib.ExitStack()
-            self._kept[key] = stack.enter_context(hosts.started(target.launch, None, self._limits)), stack
-        worker, stack = self._kept[key]
+        worker = self._worker(key := (target.host, runtimes.load(target.runtime).LIBRARY), target)
         worker.restart_clock()
         try:
             yield worker
         except BaseException:
-            self._kept.pop(key)
-            stack.close()
+            self._kept.pop(key)[1].close()
             raise
+        worker.stop_clock()  # others are asked meanwhile
+
+    def _worker(self, key: tuple[hosts.Host, str], target: Target) -> hosts.Worker:
+        """Return the worker that is kept for a library, or a new one where there is none or it has ended."""
+        if key in self._kept and not self._kept[key][0].alive:
+            self._kept.pop(key)[1].close()
+        if key not in self._kept:
+            stack = contextlib.ExitStack()
+            self._kept[key] = stack.enter_context(hosts.started(target.launch, None, self._limits)), stack
+        return self._kept[key][0]
 
 
 def ask_all(
@@ -99,14 +105,17 @@ def ask_all(
         ModelRefused: the file is not what it should be.
     """
     with workers.asked(target) as worker:
-        hello = worker.greet(target.runtime, plan.device)
+        try:
+            hello = worker.greet(target.asked, plan.device)
+        except RuntimeFailed as error:
+            yield Answer(unasked(target, plan), None, target.precision, str(error))
+            return
         for threads in plan.threads:
             spec = runtimes.Spec(plan.device, threads, target.precision)
             asked = configuration(target, hello, spec, plan.batch_sizes[0], "none")
             try:
                 opened, effective = worker.open(target.model, spec), worker.inspect()
-                sums = effective.pair_sums
-                saturation = Saturation.of(sums.largest, sums.beyond, sums.pairs) if sums else None
+                saturation = _saturation(effective.pair_sums)
                 for batch_size in _batch_sizes(target.model.batch or opened.batch, plan, len(images)):
                     asked = configuration(target, hello, spec, batch_size, effective.provider)
                     on_event(Verifying(asked))
@@ -114,6 +123,20 @@ def ask_all(
                     yield Answer(asked, logits, effective.precision, saturation=saturation)
             except RuntimeFailed as error:
                 yield Answer(asked, None, target.precision, str(error))
+
+
+def _saturation(sums: hosts.Sums | None) -> Saturation | None:
+    try:
+        return Saturation.of(sums.largest, sums.beyond, sums.pairs) if sums else None
+    except ValueError as error:
+        raise Unreachable(f"its answer 'inspected' has {error}") from error
+
+
+def unasked(target: Target, plan: Plan) -> Configuration:
+    """Describe the first configuration of a target that did not come so far as to say who it is."""
+    nobody = hosts.Hello(protocol=protocol.VERSION, runtime=target.runtime)
+    spec = runtimes.Spec(plan.device, plan.threads[0], target.precision)
+    return configuration(target, nobody, spec, plan.batch_sizes[0], "none")
 
 
 def _batch_sizes(fixed: int | None, plan: Plan, images: int) -> tuple[int, ...]:

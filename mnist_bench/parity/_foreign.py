@@ -12,7 +12,7 @@ from mnist_bench.core.events import OnEvent
 from mnist_bench.core.types import Manifest, ParityRecord, Record
 from mnist_bench.parity._asking import Plan, Workers, ask_all
 from mnist_bench.parity._inputs import build_inputs
-from mnist_bench.parity._targets import Target, absence
+from mnist_bench.parity._targets import Target, absence, check_host
 from mnist_bench.parity._verify import Findings, parity_record, weights_of
 
 MEMORY_LIMIT_BYTES = 4 * 1024**3  # torch alone takes one; a file of this network needs megabytes
@@ -81,6 +81,7 @@ def _targets(path: Path, content: bytes, kind: str, record: Record, plan: Plan) 
 
     found = []
     for host in plan.on:
+        check_host(host)
         own = hosts.load(host.kind).RUNTIMES
         found += [on(host, runtime) for runtime in ([""] if own == () else _readers(path, kind, own, plan))]
     return found

@@ -29,6 +29,11 @@ class Target:
     sha256: str | None
     size_bytes: int | None
 
+    @property
+    def asked(self) -> str:
+        """Which runtime its worker is asked for: none of those that it might have, where it is a program of its own."""
+        return "" if hosts.load(self.host.kind).RUNTIMES == () else self.runtime
+
     def name(self, device: str = "cpu") -> str:
         """Return what it is called; see `target_name`."""
         return target_name(self.runtime, self.precision, device, self.launch.label)
@@ -87,9 +92,8 @@ def find_targets(folder: Path, record: Record, wanted: Wanted) -> Targets:
     """
     files, targets = _read(folder), Targets()
     for host in wanted.on:
+        check_host(host)
         module = hosts.load(host.kind)
-        if missing := module.why_unavailable():
-            raise TargetUnavailable(f"host {host.kind} cannot be used: {missing.reason}; {missing.remedy}")
         if module.RUNTIMES == ():
             targets.ready.append(_command(folder, record, host, wanted, files))
             continue
@@ -99,6 +103,12 @@ def find_targets(folder: Path, record: Record, wanted: Wanted) -> Targets:
     if not targets.ready:
         raise BadInput(f"there is nothing to open in {folder}: export first, or name other runtimes")
     return targets
+
+
+def check_host(host: hosts.Host) -> None:
+    """Raise TargetUnavailable where a host cannot be used here."""
+    if missing := hosts.load(host.kind).why_unavailable():
+        raise TargetUnavailable(f"host {host.kind} cannot be used: {missing.reason}; {missing.remedy}")
 
 
 def _read(folder: Path) -> Files:

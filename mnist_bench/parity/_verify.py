@@ -8,7 +8,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from mnist_bench import data, environment, hosts, store
-from mnist_bench.core.errors import BadInput, TargetUnavailable, Unreachable
+from mnist_bench.core.errors import BadInput, ModelRefused, TargetUnavailable, Unreachable
 from mnist_bench.core.events import OnEvent
 from mnist_bench.core.types import (
     Absent,
@@ -19,7 +19,7 @@ from mnist_bench.core.types import (
     Saturation,
     Uncertified,
 )
-from mnist_bench.parity._asking import Answer, Plan, Workers, ask_all, memory_limit
+from mnist_bench.parity._asking import Answer, Plan, Workers, ask_all, memory_limit, unasked
 from mnist_bench.parity._compare import Inputs, compare
 from mnist_bench.parity._inputs import build_inputs
 from mnist_bench.parity._reference import Weights
@@ -49,6 +49,9 @@ def verify(folder: Path, record: Record, dataset: data.Dataset, plan: Plan, on_e
         for target in targets.ready:
             try:
                 found.add(inputs, ask_all(target, workers, inputs.images, plan, on_event))
+            except ModelRefused as error:
+                refusal = f"it refused the file: {error}"
+                found.add(inputs, [Answer(unasked(target, plan), None, target.precision, refusal)])
             except TargetUnavailable as error:
                 found.skipped.append(_absent(target, plan, error))
             except Unreachable as error:

@@ -11,6 +11,8 @@ from mnist_bench.store._layout import FOLDERS, NAMES, UNFINISHED
 from mnist_bench.store._records import load
 
 LIST = ".derived"
+UNDECLARED = ("report.html", "figures/*.[ps][nv]g", "loadgen/*/mlperf_log_*.txt", "tensorboard/events.out.tfevents.*")
+"""What was made in folders of the time before anything was declared."""
 DOCUMENTS = tuple(name for kind, name in (*NAMES.items(), *UNFINISHED.items()) if kind not in FOLDERS)
 
 
@@ -38,7 +40,8 @@ def remove_all(folder: Path) -> None:
     with contextlib.suppress(RecordDamaged):
         manifest = load(folder, Manifest)
         for artifact in manifest.artifacts if manifest else ():
-            remove(folder / artifact.name)
+            if _removable(folder / artifact.name):
+                remove(folder / artifact.name)
     for name in DOCUMENTS:
         (folder / name).unlink(missing_ok=True)
     remove_declared(folder)
@@ -47,17 +50,25 @@ def remove_all(folder: Path) -> None:
 def _declared(folder: Path) -> set[str]:
     path = folder / LIST
     with explained(path):
-        return set(path.read_text(encoding="utf-8", errors="replace").splitlines()) if path.is_file() else set()
+        return (
+            set(path.read_text(encoding="utf-8", errors="replace").splitlines()) if path.is_file() else set(UNDECLARED)
+        )
 
 
 def _files(folder: Path) -> Iterator[Path]:
     """Yield the files that were declared; the list may be anybody's, so neither what is elsewhere nor the run is."""
-    home, own = folder.resolve(), {NAMES[kind] for kind in FOLDERS}
+    home = folder.resolve()
     for pattern in sorted(_declared(folder)):
         parts = PurePosixPath(pattern).parts
         if not parts or ".." in parts or pattern.startswith("/") or "\0" in pattern:
             continue
-        for path in folder.glob(pattern):
-            inside = path.is_file() and path.parent.resolve().is_relative_to(home)
-            if inside and path.name not in own and path.suffix != ".safetensors":
-                yield path
+        with contextlib.suppress(ValueError):  # what is no pattern
+            for path in folder.glob(pattern):
+                if path.is_file() and path.parent.resolve().is_relative_to(home) and _removable(path):
+                    yield path
+
+
+def _removable(path: Path) -> bool:
+    """Tell whether a file is not the run itself, nor one of its folder's own."""
+    own = path.name in {NAMES[kind] for kind in FOLDERS} or path.suffix == ".safetensors"
+    return not own and not path.name.startswith(".")

@@ -65,7 +65,10 @@ def _replace_folder(temporary: Path, path: Path) -> None:
 def put_back(folder: Path) -> None:
     """Give folders their name again that a process which died had put aside; remove them where the new ones are."""
     for aside in folder.glob(f".*{ASIDE}"):
-        path = aside.with_name(aside.name.removeprefix(".").removesuffix(ASIDE))
+        name = aside.name.removeprefix(".").removesuffix(ASIDE)
+        if name.strip(".") == "":  # none of ours
+            continue
+        path = aside.with_name(name)
         if path.exists():
             remove(aside)
         else:

@@ -132,7 +132,7 @@ def _schema(path: Path, content: bytes) -> int:
 
 
 def _of_now(document: dict[str, Any]) -> dict[str, Any]:
-    """Return an older document as what it means now: until version 3 a row's format also said what was timed."""
+    """Return an older document as what it means now: before version 3 a row's format also said what was timed."""
     try:
         for part in filter(None, (document, document.get("confirmation"))):
             part["schema_version"] = SCHEMA_VERSION

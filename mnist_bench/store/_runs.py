@@ -39,9 +39,10 @@ def locked(folder: Path, kind: type[Saved] = Record) -> Iterator[None]:
                 f"{what} {folder.name!r} is being written by another process: choose another --{what}"
             ) from error
     try:
-        for left in folder.glob(f".{NAMES[kind]}.*.tmp"):  # by a process that died: the lock's holder alone writes it
-            left.unlink(missing_ok=True)
-        put_back(folder)
+        with explained(folder):
+            for left in folder.glob(f".{NAMES[kind]}.*.tmp"):  # by a process that died: we have the lock
+                left.unlink(missing_ok=True)
+            put_back(folder)
         yield
     finally:
         lock.release()

@@ -177,7 +177,7 @@ def _kind(error: BaseException) -> str:
 def _reason(error: BaseException) -> str:
     """Say in one line what went wrong: an error of ours in its own words."""
     words = str(error) if isinstance(error, MnistBenchError) else f"{type(error).__name__}: {error}"
-    return " ".join(words.split())
+    return " ".join(words.split())[: protocol.LONGEST_REASON]
 
 
 def serve(only: str | None, incoming: IO[bytes], outgoing: IO[bytes]) -> None:

@@ -143,6 +143,13 @@ def test_what_a_thing_against_itself_shows_counts_as_equivalent() -> None:
     assert {found.delta for found in gates.judged(other)} == {0.02}
 
 
+def test_rows_of_two_hosts_are_not_one_another() -> None:
+    here = made.configuration()
+    there = replace(here, host="ssh board")
+    record = made.record([made.row(noisy(), here), made.row(noisy(3.0), there)])
+    assert [found.verdict for found in compare_records(record, record)] == ["EQUIVALENT"] * 2
+
+
 def test_a_self_test_counts_on_its_own_machine_alone() -> None:
     assert self_test.half_widths(None, made.ENVIRONMENT) == ()
     saved = copies(0.1)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec import Struct
 
-from mnist_bench.core import child
+from mnist_bench.core import child, process
 from mnist_bench.core.errors import BadInput
 
 HERE = "tests.core.test_child"
@@ -93,6 +93,12 @@ def test_a_process_that_hangs_is_stopped_and_gone(tmp_path: Path) -> None:
         call("hang", Text(str(tmp_path / "pid")), limit_s=12)
     assert failed.value.exit_code == 2
     assert not Path(f"/proc/{(tmp_path / 'pid').read_text()}").exists()
+
+
+def test_every_end_of_a_process_can_be_told() -> None:
+    assert process.epitaph(-9, "a\nb\n") == "its process was killed by SIGKILL: b"
+    assert process.epitaph(-40, "") == "its process was killed by signal 40: without a word"
+    assert process.epitaph(3, "") == "its process ended with status 3: without a word"
 
 
 def test_a_request_or_a_result_of_another_type_is_refused() -> None:

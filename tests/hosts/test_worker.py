@@ -5,6 +5,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ from typing import Any
 import numpy as np
 import psutil
 import pytest
+from msgspec.structs import replace
 
-from mnist_bench import hosts, runtimes, store
+from mnist_bench import hosts, parity, runtimes, store
 from mnist_bench.bench._messages import Probed
 from mnist_bench.core.bench_types import InferenceBenchRecord
 from mnist_bench.core.errors import BadInput, RuntimeFailed, TargetUnavailable, Unreachable
@@ -22,6 +24,7 @@ from tests.conftest import Run
 
 ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "examples" / "engine.py"
+PIDS = Path(tempfile.gettempdir()) / f"mnist-bench-test-{os.getpid()}.pid"
 QUICK = ("verify", "--run", "digits-relu", "--threads", "1", "--batch-size", "128")
 IMAGES = np.random.default_rng(0).random((10, 1, 28, 28), np.float32)
 
@@ -158,6 +161,7 @@ def test_any_program_that_speaks_the_protocol_is_verified_and_benched(
     placeholder: str, own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = f"{shlex.quote(sys.executable)} {shlex.quote(str(ENGINE))} {placeholder}".strip()
+    command = f"sh -c {shlex.quote(command + '; true')}"  # a shell stays in front of it
     before = store.load(own_copy, ParityRecord)
     assert run("verify", "--command", command, "--format", "weights", "--json", "-") == 0
     found = json.loads(capsys.readouterr().out)
@@ -172,10 +176,11 @@ def test_any_program_that_speaks_the_protocol_is_verified_and_benched(
         saved = store.load(own_copy, InferenceBenchRecord)
         assert saved
         assert saved.failures == ()
-        assert [row.configuration.runtime for row in saved.rows if row.samples[0].peak_resident_bytes] != []
+        (own,) = [row for row in saved.rows if row.configuration.runtime == "numpy-engine"]
+        assert (own.samples[0].peak_resident_bytes or 0) > 10**7  # NumPy's, and not that of a shell before it
         assert {row.configuration.target for row in saved.rows} == {
             "null",
-            f"numpy-engine on {Path(sys.executable).stem}",
+            "numpy-engine on sh",
         }
 
 
@@ -219,9 +224,10 @@ if fault == "last words":
 if fault == "hang":
     time.sleep(600)
 if fault == "garbage":
-    sys.stdout.write("Welcome to engine 2.0!\\n")
+    print("Welcome to engine 2.0!", flush=True)
 if fault == "binary":
     sys.stdout.buffer.write(os.urandom(4096) + b"\\n")
+    sys.stdout.flush()
 if fault == "endless line":
     while True:
         sys.stdout.write("x" * 65536)
@@ -254,10 +260,15 @@ class Network(network_of):
             return np.zeros((10**6, 10), np.float32)
         if fault == "dies":
             os.kill(os.getpid(), 11)
-        if fault == "children":
+        if fault in ("children", "others", "leaves one"):
             import subprocess
-            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
-            time.sleep(600)
+            child = subprocess.Popen(
+                [sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=fault != "children"
+            )
+            open({str(PIDS)!r}, "w").write(str(child.pid))
+            time.sleep(0 if fault == "leaves one" else 600)
+        if fault == "few":
+            return logits[:1]
         if fault == "breaks off":
             arrays = [{{"name": "logits", "dtype": "float32", "shape": [999, 10]}}]
             print(json.dumps({{"message": "answers", "arrays": arrays}}), "1234", sep="\\n", end="")
@@ -293,6 +304,8 @@ FAULTS = [
     ("too much", 3, "is too much"),
     ("dies", 3, "its process was killed by SIGSEGV"),
     ("children", 3, "it took longer than 3 s"),
+    ("others", 3, "it took longer than 3 s"),
+    ("leaves one", 0, ""),
     ("breaks off", 3, "an array broke off"),
     ("nan", 1, "images have logits that are not finite"),
     ("shape", 1, "instead of float32"),
@@ -317,13 +330,17 @@ def test_what_a_worker_does_wrong_is_one_line_and_harms_nobody(
     (tmp_path / "bad.py").write_text(BAD_ENGINE)
     bad = f"{shlex.quote(sys.executable)} {tmp_path / 'bad.py'} '{fault}' {{model}}"
     good = f"{shlex.quote(sys.executable)} {shlex.quote(str(ENGINE))} {{model}}"
-    limit = 3 if fault in ("hang", "children") else 120  # a busy machine takes seconds to start a program
+    limit = 3 if fault in ("hang", "children", "others") else 120  # a busy machine takes seconds to start a program
     both = ("--command", bad, "--command", good, "--format", "weights", "--time-limit", limit)
     assert run(*QUICK, "-q", "--json", "found.json", *both) == code
     err = capsys.readouterr().err
     assert err.count("\n") == (1 if code else 0), err
     assert words in err
     assert not any(ord(letter) < 32 and letter != "\n" for letter in err)
+    if PIDS.exists():  # whatever a worker started, and wherever that went: it is gone too
+        pid = int(PIDS.read_text())
+        PIDS.unlink()
+        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     found = json.loads(Path("found.json").read_text())
     fine = [
         one for one in found["results"] if not one["failures"] and one["configuration"]["runtime"] == "numpy-engine"
@@ -336,6 +353,69 @@ def test_what_a_worker_does_wrong_is_one_line_and_harms_nobody(
 
         text = report.render("markdown", list(report.parity_tables(saved, report.ViewOptions())))
         assert "Could not be asked" in text
+
+
+def test_answers_to_a_part_of_what_was_asked_are_not_timed(
+    own_copy: Path, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mnist_bench.bench.session.probe", lambda *_: Probed((), {}))
+    (tmp_path / "bad.py").write_text(BAD_ENGINE)
+    bad = f"{shlex.quote(sys.executable)} {tmp_path / 'bad.py'} few {{model}}"
+    options = ("--quick", "--allow-busy", "--threads", "1", "--batch-size", "128", "--format", "weights", "-q")
+    assert run("bench", *options, "--command", bad) == 3
+    assert "images were asked" in capsys.readouterr().err
+
+
+def test_a_benchmark_of_a_program_goes_on_only_where_the_program_is_named_again(
+    own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mnist_bench.bench.session.probe", lambda *_: Probed((), {}))
+    monkeypatch.setattr("mnist_bench.cli._bench.QUICK_BLOCKS", 2)
+    command = f"{shlex.quote(sys.executable)} {shlex.quote(str(ENGINE))} {{model}}"
+    options = ("--quick", "--allow-busy", "--threads", "1", "--batch-size", "1", "--format", "weights", "-q")
+    assert run("bench", *options, "--command", command) == 0
+    whole = store.load(own_copy, InferenceBenchRecord)
+    assert whole
+    half = replace(
+        whole, blocks=whole.blocks[:1], rows=tuple(replace(row, samples=row.samples[:1]) for row in whole.rows)
+    )
+    store.save_unfinished(own_copy, half)
+    capsys.readouterr()
+    assert run("bench", "--resume", "--allow-busy", "-q") == 2
+    assert "the saved plan is of other hosts" in capsys.readouterr().err
+    assert run("bench", "--resume", "--allow-busy", "-q", "--command", "./another {model}") == 2
+    assert run("bench", "--resume", "--allow-busy", "-q", "--command", command) == 0
+    resumed = store.load(own_copy, InferenceBenchRecord)
+    assert resumed
+    assert [len(row.samples) for row in resumed.rows] == [2]
+
+
+def test_a_worker_that_waits_for_its_turn_is_not_out_of_time(exported: Path) -> None:
+    record = store.load_record(exported)
+    wanted = parity.Wanted(("torch-eager",))
+    (target,) = parity.find_targets(exported, record, wanted).ready
+    from mnist_bench.parity._asking import Workers
+
+    with Workers(hosts.Limits(20.0)) as workers:
+        with workers.asked(target) as first:
+            first.greet("torch-eager")
+        assert first._timer.finished.is_set()  # it has all the time there is until it is asked again
+        with workers.asked(target) as second:
+            assert second is first
+            second.greet("torch-eager")
+        first.kill()
+        first._process.wait()
+        with workers.asked(target) as third:
+            assert third is not first
+            third.greet("torch-eager")
+
+
+def test_two_hosts_of_one_name_are_refused(run: Run, own_copy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*QUICK, "--command", "ssh -p 1 a", "--command", "ssh -p 2 b") == 2
+    assert "two hosts would both be called 'ssh'" in capsys.readouterr().err
+    assert hosts.launch(hosts.Host("command", "ssh board mnist-bench serve")).label == "ssh board"
+    assert run(*QUICK, "--host", "python:'") == 2
+    assert "mend its quotation marks" in capsys.readouterr().err
 
 
 def test_a_program_that_is_not_there_is_named(own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
