@@ -10,7 +10,7 @@ from mnist_bench.cli import _options, _requests
 @click.command(
     epilog="""\b
 Examples:
-  mnist-bench run --dataset digits --quick    offline, two minutes on 2 cores
+  mnist-bench run --dataset digits --quick    offline, in minutes
   mnist-bench run --activation both           real MNIST, ReLU and Sigmoid, everything this machine can do
 """
 )
