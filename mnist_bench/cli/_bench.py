@@ -99,7 +99,7 @@ def _plan(asked: Bench, *, batch_sizes: Sequence[int], threads: Sequence[int], *
         device=environment.resolve_device(asked.device),
         seed=asked.seed,
         time_limit_s=asked.time_limit,
-        hosts=tuple(map(str, hosts_of(asked.places, asked.commands))),
+        hosts=tuple(map(str, hosts_of(asked.places, asked.commands, asked.runtimes))),
         command_format=asked.command_format,
         command_precision=asked.command_precision,
         **fields,
@@ -154,7 +154,11 @@ def _resumption(subject: Subject, asked: Bench) -> str:
     busy = ("--allow-busy",) if asked.allow_busy else ()
     saved = store.load_unfinished(subject.folder, GateRecord) if asked.gate else None
     baseline = ("--baseline", saved.plan.baseline) if saved and saved.plan.baseline else ()
-    places = [word for host in hosts_of(asked.places, asked.commands) for word in commands.host_option(str(host))]
+    places = [
+        word
+        for host in hosts_of(asked.places, asked.commands, asked.runtimes)
+        for word in commands.host_option(str(host))
+    ]
     hosts = places if asked.places or asked.commands else []
     return commands.on_run("bench", subject.folder, *work, *mode, *baseline, *hosts, *data_dir, *busy, "--resume")
 

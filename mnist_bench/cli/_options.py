@@ -175,18 +175,22 @@ def engine_command(command: Callable[..., Any]) -> Callable[..., Any]:
             "commands",
             multiple=True,
             metavar="CMD",
-            help="A program that speaks docs/protocol.md, {model} in it being the file; can be repeated.",
+            help="A program that speaks docs/protocol.md, {model} being the file; alone, or beside --host or --runtime.",
         ),
     ):
         command = option(command)
     return command
 
 
-def hosts_of(places: tuple[str, ...], commands: tuple[str, ...]) -> "tuple[Host, ...]":
-    """Return the hosts that were named, and the commands as hosts; this machine where there are none."""
+def hosts_of(places: tuple[str, ...], commands: tuple[str, ...], runtimes: tuple[str, ...] = ()) -> "tuple[Host, ...]":
+    """Return the hosts that were named, and the commands as hosts.
+
+    This machine where there are none, and where a runtime is named and no place: a command has none of ours.
+    """
     from mnist_bench import hosts
 
-    named = dict.fromkeys([*map(hosts.named, places), *(hosts.Host("command", text) for text in commands)])
+    here = [hosts.HERE] if runtimes and not places else []
+    named = dict.fromkeys([*here, *map(hosts.named, places), *(hosts.Host("command", text) for text in commands)])
     labels = [hosts.launch(host).label for host in named]
     if twice := [label for place, label in enumerate(labels) if label in labels[:place]]:
         raise click.UsageError(f"two hosts would both be called {twice[0] or 'this machine'!r}: ask one at a time")

@@ -300,7 +300,8 @@ class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 def target_name(runtime: str, precision: str, device: str = "cpu", host: str = "") -> str:
     """Name a target: `onnxruntime`, `onnxruntime int8`, `torch-eager cuda:0`, `onnxruntime int8 on haswell`."""
     parts = [runtime, "" if precision == "fp32" else precision, "" if device == "cpu" else device]
-    return " ".join([*filter(None, parts), *([f"on {host}"] if host else [])])
+    # A program that never said its name is called by its command, once.
+    return " ".join([*filter(None, parts), *([f"on {host}"] if host not in ("", runtime) else [])])
 
 
 RUNGS = (

@@ -212,6 +212,8 @@ def _command(folder: Path, record: Record, host: hosts.Host, wanted: Wanted, fil
     """Return what a command opens: one file of the run, or its weights."""
     assert record.checkpoint
     launch = hosts.launch(host)
+    if wanted.format not in (known := (*formats.names(), WEIGHTS)):
+        raise BadInput(f"no format {wanted.format!r}: choose from {', '.join(known)}")
     if wanted.format == WEIGHTS:
         return _of_weights(launch.label, wanted.precision, folder, record, host, launch)
     for entry, content in files:
@@ -230,4 +232,5 @@ def _check_missing(targets: Targets, wanted: Wanted) -> None:
     for name in wanted.runtimes:
         if name not in ready:
             absences = targets.absent.get(name, ())
-            raise BadInput("; ".join(f"{entry.target}: {entry.reason}: {entry.remedy}" for entry in absences))
+            reasons = "; ".join(f"{entry.target}: {entry.reason}: {entry.remedy}" for entry in absences)
+            raise BadInput(reasons or f"{name} has nothing to open on these hosts: name it without --host")

@@ -184,6 +184,14 @@ def test_any_program_that_speaks_the_protocol_is_verified_and_benched(
         }
 
 
+def test_a_program_and_a_runtime_are_verified_side_by_side(own_copy: Path, run: Run) -> None:
+    command = f"{shlex.quote(sys.executable)} {shlex.quote(str(ENGINE))} {{model}}"
+    named = ("--runtime", "torch-eager", "--command", command, "--format", "weights")
+    assert run(*QUICK, "-q", "--json", "found.json", *named) == 0
+    found = store.read(Path("found.json"), ParityRecord)
+    assert {one.configuration.runtime for one in found.results} == {"torch-eager", "numpy-engine"}
+
+
 def test_a_board_over_ssh_is_a_target(
     own_copy: Path, tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -425,7 +433,9 @@ def test_a_program_that_is_not_there_is_named(own_copy: Path, run: Run, capsys: 
     assert "quotation marks" in capsys.readouterr().err
     assert run(*QUICK, "-q", "--command", " ") == 2
     assert run(*QUICK, "-q", "--command", "./engine", "--format", "poem") == 2
-    assert "the run holds no poem file" in capsys.readouterr().err
+    assert "no format 'poem': choose from" in capsys.readouterr().err
+    assert run(*QUICK, "-q", "--command", "./engine", "--precision", "bf16") == 2
+    assert "the run holds no onnx file in bf16" in capsys.readouterr().err
 
 
 def test_a_worker_that_times_wrongly_is_no_row(own_copy: Path) -> None:
