@@ -175,7 +175,7 @@ def engine_command(command: Callable[..., Any]) -> Callable[..., Any]:
             "commands",
             multiple=True,
             metavar="CMD",
-            help="A program that speaks docs/protocol.md, {model} being the file; alone, or beside --host or --runtime.",
+            help="A program that speaks docs/protocol.md; {model} is the file. Alone, or beside --host or --runtime.",
         ),
     ):
         command = option(command)
