@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 
@@ -28,7 +27,6 @@ QUICK_RUNTIMES = ("onnxruntime", "torch-eager", "torchscript", "null")
 LEFT_OUT, REMEDY = "--quick leaves it out", "mnist-bench run without --quick"
 
 Pair = tuple[str, Precision]
-S = TypeVar("S", ParityRecord, InferenceBenchRecord)
 
 
 @dataclass(frozen=True)
@@ -140,14 +138,6 @@ def _whole(folder: Path, entry: Artifact) -> bool:
     return True
 
 
-def _saved(folder: Path, kind: type[S]) -> S | None:
-    """Read what can be made again; what is damaged counts as never made."""
-    try:
-        return store.load(folder, kind)
-    except RecordDamaged:
-        return None
-
-
 def _verify(folder: Path, record: Record, dataset: data.Dataset, settings: Settings, on_event: OnEvent) -> str:
     """Compare all runtimes with the reference, unless that was done with these very files; raise where one is wrong."""
     names = _here(settings) if settings.quick else ()
@@ -158,7 +148,7 @@ def _verify(folder: Path, record: Record, dataset: data.Dataset, settings: Setti
         threads=(cores,) if settings.quick else tuple(dict.fromkeys((1, cores))),
         device=settings.device,
     )
-    found, fresh = _saved(folder, ParityRecord), False
+    found, fresh = store.load_if_sound(folder, ParityRecord), False
     expected = {
         (one.runtime, one.precision)
         for one in parity.find_targets(folder, record, parity.Wanted(names, settings.device)).ready
@@ -217,7 +207,7 @@ def _bench(folder: Path, record: Record, dataset: data.Dataset, settings: Settin
     """Measure latency in six blocks, or the blocks that are lacking; nothing where it was done with these weights."""
     subject = session.Subject(folder, record, dataset, settings.data_dir)
     plan = _plan(settings)
-    saved = _saved(folder, InferenceBenchRecord)
+    saved = store.load_if_sound(folder, InferenceBenchRecord)
     if saved and _measured(saved, folder, record, plan):
         return f"{len(saved.rows)} rows before"
     with store.locked(folder):

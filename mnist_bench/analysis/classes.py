@@ -40,6 +40,13 @@ def confusions(record: Record) -> NDArray[np.int64]:
     return confusion_matrix(found.labels, found.predictions, len(record.dataset.classes))
 
 
+def confused_pairs(record: Record) -> list[tuple[int, int, int]]:
+    """Return (class, predicted class, images) of every confusion of a finished run, the most frequent first."""
+    matrix = confusions(record)
+    pairs = [(int(i), int(j), int(matrix[i, j])) for i, j in np.argwhere(matrix) if i != j]
+    return sorted(pairs, key=lambda pair: -pair[2])
+
+
 def scores(matrix: NDArray[np.int64], names: Sequence[str]) -> list[Scores]:
     """Score every class by a confusion matrix."""
     right, there, said = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)

@@ -45,7 +45,7 @@ def resolve(reference: str, subject: Subject) -> Baseline:
     if reference in runtimes.names():
         return Baseline(subject, runtime=reference)
     out = subject.folder.parent
-    if store.NAME_PATTERN.fullmatch(reference) and store.exists(store.run_folder(out, reference)):
+    if _is_run(reference, out):
         return Baseline(_other_run(out, reference, subject))
     if python := _interpreter(reference):
         _check_another(python)
@@ -58,9 +58,11 @@ def resolve(reference: str, subject: Subject) -> Baseline:
 
 def starts_program(reference: str, subject: Subject) -> bool:
     """Tell whether a reference is a command, and no runtime and no run beside this one."""
-    out = subject.folder.parent
-    run = store.NAME_PATTERN.fullmatch(reference) and store.exists(store.run_folder(out, reference))
-    return reference not in runtimes.names() and not run
+    return reference not in runtimes.names() and not _is_run(reference, subject.folder.parent)
+
+
+def _is_run(reference: str, out: Path) -> bool:
+    return bool(store.NAME_PATTERN.fullmatch(reference)) and store.exists(store.run_folder(out, reference))
 
 
 def _interpreter(reference: str) -> tuple[str, ...]:

@@ -12,7 +12,6 @@ from mnist_bench.bench import gate as gates
 from mnist_bench.bench import inference, loadgen, session
 from mnist_bench.bench import self_test as self_tests
 from mnist_bench.bench.session import Subject
-from mnist_bench.cli._options import hosts_of
 from mnist_bench.cli._output import newest_run, print_tables, write_json, write_text
 from mnist_bench.cli._progress import processes_display, tell
 from mnist_bench.cli._requests import Bench, Works
@@ -38,6 +37,7 @@ from mnist_bench.core.errors import (
     TargetUnavailable,
     Unreachable,
 )
+from mnist_bench.core.events import OnEvent
 
 # 12 blocks separate ten runtimes after Holm; a gate, at 1%, wants more.
 BLOCKS, GATE_BLOCKS = 12, 20
@@ -85,9 +85,7 @@ def _measure(kind: type[BenchRecord], subject: Subject, asked: Bench) -> BenchRe
     )
     # What of --all had not begun when it was stopped begins with the resumption.
     resume = asked.resume and (asked.works != "all" or store.load_unfinished(subject.folder, kind) is not None)
-    if resume:
-        _check_programs(subject, kind, asked)
-    with _interruptible(subject, kind, asked), processes_display(asked.quiet) as on_event:
+    with _at_work(subject, kind, asked) as on_event:
         return session.bench(kind, subject, plan, on_event, resume=resume, allow_busy=asked.allow_busy)
 
 
@@ -99,7 +97,7 @@ def _plan(asked: Bench, *, batch_sizes: Sequence[int], threads: Sequence[int], *
         device=environment.resolve_device(asked.device),
         seed=asked.seed,
         time_limit_s=asked.time_limit,
-        hosts=tuple(map(str, hosts_of(asked.places, asked.commands, asked.runtimes))),
+        hosts=tuple(map(str, asked.hosts)),
         command_format=asked.command_format,
         command_precision=asked.command_precision,
         **fields,
@@ -111,7 +109,7 @@ def _check_programs(subject: Subject, kind: type[BenchRecord], asked: Bench) -> 
     saved = store.load_unfinished(subject.folder, kind)
     if saved is None:
         return
-    typed = {str(host) for host in hosts_of(asked.places, asked.commands)}
+    typed = set(map(str, asked.hosts))
     programs = [host for host in saved.plan.hosts if ":" in host]
     named = asked.places or asked.commands
     if (programs or named) and typed != set(saved.plan.hosts):
@@ -123,6 +121,15 @@ def _check_programs(subject: Subject, kind: type[BenchRecord], asked: Bench) -> 
         raise BadInput(
             f"the saved plan has the baseline {reference!r}: to go on with it, name it again with --baseline"
         )
+
+
+@contextmanager
+def _at_work(subject: Subject, kind: type[BenchRecord], asked: Bench) -> Iterator[OnEvent]:
+    """Check what is to be resumed, show how far it is, and say at Ctrl-C how it goes on."""
+    if asked.resume:
+        _check_programs(subject, kind, asked)
+    with _interruptible(subject, kind, asked), processes_display(asked.quiet) as on_event:
+        yield on_event
 
 
 @contextmanager
@@ -154,21 +161,15 @@ def _resumption(subject: Subject, asked: Bench) -> str:
     busy = ("--allow-busy",) if asked.allow_busy else ()
     saved = store.load_unfinished(subject.folder, GateRecord) if asked.gate else None
     baseline = ("--baseline", saved.plan.baseline) if saved and saved.plan.baseline else ()
-    places = [
-        word
-        for host in hosts_of(asked.places, asked.commands, asked.runtimes)
-        for word in commands.host_option(str(host))
-    ]
-    hosts = places if asked.places or asked.commands else []
+    named = asked.hosts if asked.places or asked.commands else ()
+    hosts = [word for host in named for word in commands.host_option(str(host))]
     return commands.on_run("bench", subject.folder, *work, *mode, *baseline, *hosts, *data_dir, *busy, "--resume")
 
 
 def gate(subject: Subject, asked: Bench) -> None:
     """Compare with a baseline; raise Slower where two measurements say so."""
     plan = _gate_plan(asked, asked.runtimes)
-    if asked.resume:
-        _check_programs(subject, GateRecord, asked)
-    with _interruptible(subject, GateRecord, asked), processes_display(asked.quiet) as on_event:
+    with _at_work(subject, GateRecord, asked) as on_event:
         record = gates.gate(
             subject, asked.baseline or "", plan, on_event, resume=asked.resume, allow_busy=asked.allow_busy
         )
@@ -208,9 +209,7 @@ def _gate_plan(asked: Bench, targets: tuple[str, ...]) -> BenchPlan:
 def self_test(subject: Subject, asked: Bench) -> None:
     """Run a target against itself, and show what this machine can tell apart."""
     plan = _gate_plan(asked, asked.runtimes or ("onnxruntime",))
-    if asked.resume:
-        _check_programs(subject, SelfTestRecord, asked)
-    with _interruptible(subject, SelfTestRecord, asked), processes_display(asked.quiet) as on_event:
+    with _at_work(subject, SelfTestRecord, asked) as on_event:
         record = self_tests.self_test(subject, plan, on_event, resume=asked.resume, allow_busy=asked.allow_busy)
     _show([record], asked)
 

@@ -3,16 +3,13 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import click
 
 import mnist_bench
 from mnist_bench.core import plugins
 from mnist_bench.core.kinds import DEFAULT_CONVERGENCE_AT, DEFAULT_OUT, Precision
-
-if TYPE_CHECKING:
-    from mnist_bench.hosts import Host
 
 # torch takes seeds below 2^63; a day is longer than any worker that is not stuck.
 MOST_SEEDS, LARGEST_SEED, LONGEST_S = 10_000, 2**63, 86_400
@@ -180,21 +177,6 @@ def engine_command(command: Callable[..., Any]) -> Callable[..., Any]:
     ):
         command = option(command)
     return command
-
-
-def hosts_of(places: tuple[str, ...], commands: tuple[str, ...], runtimes: tuple[str, ...] = ()) -> "tuple[Host, ...]":
-    """Return the hosts that were named, and the commands as hosts.
-
-    This machine where there are none, and where a runtime is named and no place: a command has none of ours.
-    """
-    from mnist_bench import hosts
-
-    here = [hosts.HERE] if runtimes and not places else []
-    named = dict.fromkeys([*here, *map(hosts.named, places), *(hosts.Host("command", text) for text in commands)])
-    labels = [hosts.launch(host).label for host in named]
-    if twice := [label for place, label in enumerate(labels) if label in labels[:place]]:
-        raise click.UsageError(f"two hosts would both be called {twice[0] or 'this machine'!r}: ask one at a time")
-    return tuple(named) or (hosts.HERE,)
 
 
 def of_training(command: Callable[..., Any]) -> Callable[..., Any]:

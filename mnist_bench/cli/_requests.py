@@ -1,12 +1,17 @@
 """What the commands are asked for: their options, parsed and frozen, under the names that click gives them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from mnist_bench.core.kinds import Activation, Precision, Validation
+
+if TYPE_CHECKING:
+    from mnist_bench.core.types import TrainConfig
+    from mnist_bench.hosts import Host
 
 Works = Literal["inference", "training", "all"]
 
@@ -97,55 +102,75 @@ class Export:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verify(Output):
-    """See `mnist-bench verify --help`."""
+class Asking(Output):
+    """Which targets of which run to ask: runtimes by name, hosts by name, and commands that are hosts."""
 
     name: str | None
     out: Path
-    runtimes: tuple[str, ...]
-    device: str
-    batch_sizes: tuple[int, ...]
-    threads: tuple[int, ...]
-    dataset: str | None
     data_dir: Path | None
-    model_file: Path | None
-    precision: Precision
-    trust_code: bool
+    runtimes: tuple[str, ...]
     places: tuple[str, ...]
     commands: tuple[str, ...]
     command_format: str
     time_limit: float
 
+    @property
+    def hosts(self) -> "tuple[Host, ...]":
+        """The hosts that were named, and the commands as hosts.
+
+        This machine where there are none, and where a runtime is named and no place: a command has none of ours.
+        """
+        from mnist_bench import hosts
+
+        here = [hosts.HERE] if self.runtimes and not self.places else []
+        of_commands = [hosts.Host("command", text) for text in self.commands]
+        named = dict.fromkeys([*here, *map(hosts.named, self.places), *of_commands])
+        labels = [hosts.launch(host).label for host in named]
+        if twice := [label for place, label in enumerate(labels) if label in labels[:place]]:
+            raise click.UsageError(f"two hosts would both be called {twice[0] or 'this machine'!r}: ask one at a time")
+        return tuple(named) or (hosts.HERE,)
+
 
 @dataclass(frozen=True, kw_only=True)
-class Bench(Output):
+class Verify(Asking):
+    """See `mnist-bench verify --help`."""
+
+    device: str
+    batch_sizes: tuple[int, ...]
+    threads: tuple[int, ...]
+    dataset: str | None
+    model_file: Path | None
+    precision: Precision
+    trust_code: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench(Asking):
     """See `mnist-bench bench --help`; nothing in `batch_sizes` or `threads` is what the mode chooses."""
 
-    name: str | None
-    out: Path
     works: Works
     gate: bool
     self_test: bool
     scenario: str | None
     baseline: str | None
-    runtimes: tuple[str, ...]
     engines: tuple[str, ...]
     device: str
     batch_sizes: tuple[int, ...]
     threads: tuple[int, ...]
     quick: bool
     seed: int
-    time_limit: float
     rate: float | None
     latency_bound: float
     duration: float
     resume: bool
     allow_busy: bool
-    places: tuple[str, ...]
-    commands: tuple[str, ...]
-    command_format: str
     command_precision: Precision
-    data_dir: Path | None
+
+
+def changed(saved: "TrainConfig", wanted: object, fixed: Iterable[str], asked: Protocol) -> str:
+    """Say which settings were asked for and differ from the saved ones, of those that are fixed; nothing where none."""
+    pairs = {name: (getattr(saved, name), getattr(wanted, name)) for name in fixed if name in asked.typed}
+    return ", ".join(f"{name} was {before}, not {now}" for name, (before, now) in pairs.items() if before != now)
 
 
 def typed(context: click.Context) -> frozenset[str]:

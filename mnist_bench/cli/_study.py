@@ -6,7 +6,7 @@ from pathlib import Path
 from mnist_bench import data, environment, report, store, study, training
 from mnist_bench.cli._output import print_tables, say, write_json
 from mnist_bench.cli._progress import study_display, tell
-from mnist_bench.cli._requests import Study
+from mnist_bench.cli._requests import Study, changed
 from mnist_bench.cli._signals import stop_on_signal
 from mnist_bench.core.commands import on_study
 from mnist_bench.core.errors import BadInput, StudyIncomplete
@@ -80,9 +80,7 @@ def _resumed(saved: StudyRecord, asked: Study) -> TrainConfig:
     if "device" not in asked.typed:
         asked = dataclasses.replace(asked, device=saved.config.device, engine=asked.engine or saved.config.engine)
     wanted = _config(asked)
-    unlike = [name for name in FIXED_ON_RESUME if getattr(wanted, name) != getattr(saved.config, name)]
-    if changed := [name for name in unlike if name in asked.typed]:
-        facts = ", ".join(f"{name} was {getattr(saved.config, name)}, not {getattr(wanted, name)}" for name in changed)
+    if facts := changed(saved.config, wanted, FIXED_ON_RESUME, asked):
         raise BadInput(
             f"study {saved.name!r} cannot be resumed with other settings ({facts}): omit them, or use another --study"
         )

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from mnist_bench import data, environment, store, tracking, training
 from mnist_bench.cli._progress import tell, training_display
-from mnist_bench.cli._requests import Train
+from mnist_bench.cli._requests import Train, changed
 from mnist_bench.cli._signals import stop_on_signal
 from mnist_bench.core import torchrun
 from mnist_bench.core.errors import BadInput
@@ -107,10 +107,7 @@ def _resumed(saved: Record, activation: Activation, asked: Train) -> TrainConfig
     """Return the saved configuration, with more epochs where asked for; refuse any other change."""
     device = environment.resolve_device(asked.device) if "device" in asked.typed else asked.device
     wanted = dataclasses.replace(asked, activation=activation, device=device)
-    pairs = {name: (getattr(saved.config, name), getattr(wanted, name)) for name in FIXED_ON_RESUME}
-    changed = {name: pair for name, pair in pairs.items() if name in asked.typed and pair[0] != pair[1]}
-    if changed:
-        facts = ", ".join(f"{name} was {before}, not {now}" for name, (before, now) in changed.items())
+    if facts := changed(saved.config, wanted, FIXED_ON_RESUME, asked):
         raise BadInput(
             f"run {saved.name!r} cannot be resumed with other settings ({facts}): omit them, or use another --run"
         )

@@ -71,7 +71,7 @@ def command(**given: Any) -> None:
         batch_sizes=asked.batch_sizes,
         threads=asked.threads,
         device=environment.resolve_device(asked.device),
-        on=_options.hosts_of(asked.places, asked.commands, asked.runtimes),
+        on=asked.hosts,
         format=asked.command_format,
         precision=asked.precision,
         time_limit_s=asked.time_limit,

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -28,6 +28,9 @@ from mnist_bench.core.errors import (
 from mnist_bench.core.protocol import Message, ProtocolError
 from mnist_bench.core.types import Count, Positive, Seconds
 from mnist_bench.hosts._contract import Launch
+
+if TYPE_CHECKING:
+    import psutil
 
 A = TypeVar("A", bound=Struct)
 
@@ -133,7 +136,7 @@ class Worker:
         self._images = 0
         self._sent: NDArray[np.float32] | None = None
         self._local: int | None = None
-        self._below = process.descendants(popen.pid)  # none yet
+        self._below: list[psutil.Process] = []
 
     def _alarm(self, after_s: float) -> threading.Timer:
         timer = threading.Timer(after_s, self._expire)

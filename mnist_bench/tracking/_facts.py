@@ -1,9 +1,8 @@
 """What is told of a record: numbers by name, and words by name."""
 
-from collections import Counter
-
 import msgspec
 
+from mnist_bench.analysis.classes import confused_pairs
 from mnist_bench.core.types import EpochMetrics, Record
 
 
@@ -57,7 +56,5 @@ def confusions(record: Record) -> list[tuple[str, str, int]]:
     """Return (true class, predicted class, images) of every confusion in the test set, in the order of the report."""
     if record.final is None:
         return []
-    found, names = record.final.predictions, record.dataset.classes
-    pairs = Counter((a, b) for a, b in zip(found.labels, found.predictions, strict=True) if a != b)
-    ordered = sorted(pairs.items(), key=lambda pair: (-pair[1], pair[0]))
-    return [(names[a], names[b], count) for (a, b), count in ordered]
+    names = record.dataset.classes
+    return [(names[i], names[j], count) for i, j, count in confused_pairs(record)]
