@@ -1,6 +1,24 @@
-"""`python -m mnist_bench` is the command `mnist-bench`."""
+"""`python -m mnist_bench`, and the command `mnist-bench`."""
 
-from mnist_bench.cli._main import main
+import os
+import signal
+from typing import NoReturn
+
+
+def _stopped(_number: int, _frame: object) -> NoReturn:
+    """End at once: nothing has begun, and an exception out of an import would be anything."""
+    os.write(2, b"mnist-bench: stopped\n")
+    os._exit(130)
+
+
+def main() -> NoReturn:
+    """Run the command line and exit; Ctrl-C while it is imported ends as it does later."""
+    before = signal.signal(signal.SIGINT, _stopped)
+    from mnist_bench.cli import _main
+
+    signal.signal(signal.SIGINT, before)
+    _main.main()
+
 
 if __name__ == "__main__":
     main()

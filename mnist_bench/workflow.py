@@ -154,7 +154,7 @@ def _verify(folder: Path, record: Record, dataset: data.Dataset, settings: Setti
         for one in parity.find_targets(folder, record, parity.Wanted(names, settings.device)).ready
     }
     if found is None or not _covers(folder, record, found, expected, plan):
-        found, fresh = parity.verify(folder, record, dataset, plan, on_event), True
+        found, fresh = parity.verify(folder, dataset, plan, on_event), True
         store.save(folder, msgspec.structs.replace(found, skipped=(*found.skipped, *_left_out(settings))))
     failed = [result for result in found.results if result.failures]
     if failed:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from mnist_bench import store
+from mnist_bench.core import text
 from mnist_bench.core.bench_types import (
     BenchRecord,
     GateRecord,
@@ -24,6 +25,7 @@ from mnist_bench.core.bench_types import (
 from mnist_bench.core.errors import BadInput, OutputUnwritable, RecordDamaged, RunExists, RunNotFound
 from mnist_bench.core.types import SCHEMA_VERSION, Artifact, EpochMetrics, Manifest, Record, Tally
 from tests.bench import made
+from tests.documents import sealed, unsealed
 
 
 def tallies(least: int) -> st.SearchStrategy[Tally]:
@@ -46,7 +48,7 @@ OTHERS = {"fc1.bias": np.arange(1, 5, dtype=np.float32)}
 
 @pytest.fixture
 def record(trained: tuple[Path, Record]) -> Record:
-    return replace(trained[1], name="some-run", checkpoint=None)
+    return replace(trained[1], name="some-run", checkpoint=None, final=None)
 
 
 @pytest.fixture
@@ -62,9 +64,18 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @given(epochs=st.lists(EPOCHS, max_size=3), name=st.text(max_size=20))
 def test_a_record_comes_back_as_it_was(trained: tuple[Path, Record], epochs: list[EpochMetrics], name: str) -> None:
-    numbered = tuple(replace(epoch, epoch=number) for number, epoch in enumerate(epochs, 1))
-    record = replace(trained[1], epochs=numbered, name=name)
-    assert msgspec.json.decode(store.to_json(record), type=Record) == record
+    of_all = trained[1].epochs[0].train.images, trained[1].epochs[0].validation.images
+    numbered = tuple(
+        replace(
+            epoch,
+            epoch=number,
+            train=Tally(loss_sum=epoch.train.loss_sum, images=of_all[0]),
+            validation=Tally(loss_sum=epoch.validation.loss_sum, images=of_all[1]),
+        )
+        for number, epoch in enumerate(epochs, 1)
+    )
+    record = replace(trained[1], epochs=numbered, name=name, final=None, checkpoint=None)
+    assert msgspec.json.decode(unsealed(store.to_json(record)), type=Record) == record
     json.loads(store.to_json(record))  # any other reader can read it
 
 
@@ -98,26 +109,27 @@ def test_a_run_name_with_a_path_in_it_is_refused(name: str, tmp_path: Path) -> N
         lambda content: b"[" * 200_000,
     ],
 )
-def test_a_damaged_record_is_named(damage, folder: Path, record: Record) -> None:  # type: ignore[no-untyped-def]
-    store.save(folder, record)
+def test_a_damaged_record_is_named(damage, folder: Path, trained: tuple[Path, Record]) -> None:  # type: ignore[no-untyped-def]
+    store.save(folder, trained[1])
     path = folder / "run.json"
-    damaged = damage(path.read_bytes())
-    assert damaged != path.read_bytes()
-    path.write_bytes(damaged)
+    plain = unsealed(path.read_bytes())
+    damaged = damage(plain)
+    assert damaged != plain
+    path.write_bytes(sealed(damaged))
     with pytest.raises(RecordDamaged, match=r"run\.json"):
         store.load_record(folder)
 
 
-@pytest.mark.parametrize("version", [b"0", b"4", b'"1"', b"null"])
+@pytest.mark.parametrize("version", [b"0", b"5", b'"1"', b"null"])
 def test_another_schema_version_is_named(version: bytes, folder: Path, record: Record) -> None:
-    content = store.to_json(record).replace(b'"schema_version": 3', b'"schema_version": ' + version)
+    content = store.to_json(record).replace(b'"schema_version": 4', b'"schema_version": ' + version)
     (folder / "run.json").write_bytes(content)
-    with pytest.raises(RecordDamaged, match=f"has schema version {version.decode()}, not 1 or 2 or 3"):
+    with pytest.raises(RecordDamaged, match=f"has schema version {version.decode()}, not 1 or 2 or 3 or 4"):
         store.load_record(folder)
 
 
 def test_a_record_of_the_first_version_is_read_as_what_it_means_now(folder: Path, record: Record) -> None:
-    content = store.to_json(record).replace(b'"schema_version": 3', b'"schema_version": 1')
+    content = unsealed(store.to_json(record)).replace(b'"schema_version": 4', b'"schema_version": 1')
     (folder / "run.json").write_bytes(content.replace(b'"processes":1,', b""))
     assert b"processes" not in (folder / "run.json").read_bytes()
     assert b'"schema_version": 1' in (folder / "run.json").read_bytes()
@@ -140,8 +152,8 @@ def test_what_older_benchmarks_called_a_format_is_read_as_a_kind(kind: RowKind, 
     row = made.row([1e-5] * 6, made.configuration(kind, format=""), kind=kind)
     own = made.record([row, made.row([1e-5] * 6)])
     saved = made.record_of(GateRecord, own.rows, confirmation=own)
-    older = store.to_json(saved).replace(b'"schema_version":3', b'"schema_version":2')
-    older = older.replace(b'"schema_version": 3', b'"schema_version": 2')
+    older = unsealed(store.to_json(saved)).replace(b'"schema_version":4', b'"schema_version":2')
+    older = older.replace(b'"schema_version": 4', b'"schema_version": 2')
     for name in ("inference", kind):
         older = older.replace(f'"kind":"{name}",'.encode(), b"")
     older = older.replace(b'"format":""', f'"format":"{kind}"'.encode())
@@ -274,13 +286,14 @@ def test_a_full_disk_leaves_what_was_there(
     assert not list(folder.glob(".*.tmp"))
 
 
-def test_control_characters_of_a_record_never_reach_a_terminal(folder: Path, record: Record) -> None:
-    named = "a\x1b]0;title\x07\x9b31m\x00\r\x7fb \\u001b \\\x1b \n\té ü"
+def test_what_steers_a_terminal_stands_in_a_document_by_its_number(folder: Path, record: Record) -> None:
+    named = "a\x1b]0;title\x07\x9b31m\x00\r\x7fb \\u001b \\\x1b \n\té ü \u202e \U000e0041"
     classes = (named, *record.dataset.classes[1:])
     dataset = msgspec.structs.replace(record.dataset, classes=classes)
     store.save(folder, msgspec.structs.replace(record, dataset=dataset))
-    found = store.load_record(folder).dataset.classes[0]
-    assert found == "a\ufffd]0;title\ufffd\ufffd31m\ufffd\ufffd\ufffdb \\u001b \\\ufffd \n\té ü"
+    written = (folder / "run.json").read_text()
+    assert text.clean(written) == written
+    assert store.load_record(folder).dataset.classes[0] == named
 
 
 def test_what_a_dead_process_left_is_swept_and_nothing_else(folder: Path, record: Record) -> None:
@@ -288,13 +301,16 @@ def test_what_a_dead_process_left_is_swept_and_nothing_else(folder: Path, record
         "weights-007-deadbeef.safetensors",
         "optimizer-007p-deadbeef.safetensors",
         ".weights-1000-deadbeef.safetensors.123.tmp",
+        ".run.json.0123456789abcdef.tmp",
+        ".waiting-0123456789abcdef-model.onnx",
     )
-    for name in (*ours, ".run.json.123.tmp", "notes.txt", "weights-best.safetensors", "optimizer-mine.safetensors"):
+    theirs = {"notes.txt", ".mine.tmp", "weights-best.safetensors", "optimizer-mine.safetensors"}
+    for name in (*ours, ".run.json.123.tmp", *theirs):
         (folder / name).write_text("left")
     with store.locked(folder):
         store.save_checkpoint(folder, record, ARRAYS, ARRAYS)
     left = {path.name for path in folder.iterdir() if path.read_bytes() == b"left"}
-    assert left == {"notes.txt", "weights-best.safetensors", "optimizer-mine.safetensors"}
+    assert left == theirs
 
 
 @pytest.mark.parametrize("place", ["file/exports/run", "/proc/run"])
@@ -400,7 +416,7 @@ def test_a_manifest_cannot_name_the_run_itself_as_something_to_remove(folder: Pa
     assert not (folder / "manifest.json").exists()
 
 
-@pytest.mark.parametrize("name", ["..old", "...old", ".old"])
+@pytest.mark.parametrize("name", ["..tmp", "...tmp", ".waiting", ".making-.tmp"])
 def test_a_folder_with_odd_names_can_be_written(name: str, folder: Path) -> None:
     (folder / name).write_text("odd")
     with store.locked(folder):

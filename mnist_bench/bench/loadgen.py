@@ -67,10 +67,10 @@ def under_load(
 def _kept(
     folder: Path, found: Mapping[str, NDArray[Any]], configuration: Configuration, scenario: str
 ) -> tuple[dict[str, str], Path]:
-    place = folder / FOLDER / f"{scenario}-{configuration.target.replace(' ', '-')}-{configuration.threads}"
+    name = f"{scenario}-{configuration.target.replace(' ', '-')}-{configuration.threads}"
     if "summary" not in found:
         raise RecordDamaged("LoadGen left no summary: run it again")
-    place.mkdir(parents=True, exist_ok=True)
+    place = store.subfolder(folder, FOLDER, name.replace("/", "-"))
     store.declare(folder, f"{FOLDER}/*/{SUMMARY}", f"{FOLDER}/*/{DETAIL}")
     for name, file in (("summary", SUMMARY), ("detail", DETAIL)):
         store.write_atomically(place / file, found[name].tobytes() if name in found else b"")

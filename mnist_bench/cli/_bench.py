@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from mnist_bench import data, environment, report, store
@@ -49,13 +50,19 @@ KINDS: dict[Works, tuple[type[BenchRecord], ...]] = {
 }
 
 
-def find_subject(asked: Bench) -> Subject:
-    """Load a run, or the newest, with its images.
+def find_folder(asked: Bench) -> Path:
+    """Return the folder of a run, or of the newest; raises RunNotFound where there is none."""
+    folder = store.run_folder(asked.out, asked.name or newest_run(asked.out))
+    store.load_record(folder)
+    return folder
+
+
+def subject_in(folder: Path, asked: Bench) -> Subject:
+    """Load the run in a folder, which is locked, with its images.
 
     Raises:
         BadInput: it has no weights yet.
     """
-    folder = store.run_folder(asked.out, asked.name or newest_run(asked.out))
     record = store.load_record(folder)
     if record.checkpoint is None:
         raise BadInput(f"run {record.name!r} has no weights yet: train it first")

@@ -1,10 +1,12 @@
 """The command `mnist-bench`: its group of commands, and the one door through which errors become exit codes."""
 
 import contextlib
+import errno
 import io
 import os
 import signal
 import sys
+import tempfile
 import traceback
 from types import FrameType
 from typing import NoReturn
@@ -13,7 +15,8 @@ import click
 
 import mnist_bench
 from mnist_bench import cli
-from mnist_bench.core import plugins
+from mnist_bench.cli._screen import complain, ignore_stdout, say
+from mnist_bench.core import plugins, text
 from mnist_bench.core.errors import BUG, CTRL_C, ENVIRONMENT, SIGNALLED, USAGE, MnistBenchError
 from mnist_bench.core.kinds import PROGRAM
 
@@ -40,10 +43,10 @@ def _print_versions(context: click.Context, _parameter: click.Parameter, wanted:
         return
     from importlib import metadata
 
-    click.echo(f"{PROGRAM} {mnist_bench.__version__}")
     installed = {str(found.name).lower(): found.version for found in metadata.distributions() if found.name}
-    for name in SHOWN_VERSIONS:
-        click.echo(f"{name} {installed.get(name, 'not installed')}")
+    lines = [f"{PROGRAM} {mnist_bench.__version__}"]
+    lines += [f"{name} {installed.get(name, 'not installed')}" for name in SHOWN_VERSIONS]
+    say("".join(f"{line}\n" for line in lines))
     context.exit()
 
 
@@ -68,13 +71,32 @@ def group() -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit."""
+    _open_standard_streams()
     signal.signal(signal.SIGTERM, _terminate)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # not under nohup
         signal.signal(signal.SIGHUP, _terminate)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show "→" shows "?"
-    sys.exit(run(sys.argv[1:]))
+    sys.exit(_ended(run(sys.argv[1:])))
+
+
+def _open_standard_streams() -> None:
+    """Open what was closed, to nowhere: else the first file that is opened would be written to as stdout."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+
+
+def _ended(status: int) -> int:
+    """Let what was printed arrive; Python itself would complain of what cannot, in words of its own."""
+    try:
+        say("")
+    except MnistBenchError as error:
+        return status or _complain(str(error), error.exit_code)
+    return status
 
 
 def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
@@ -87,7 +109,8 @@ def run(arguments: list[str]) -> int:
     try:
         status = group.main(arguments, prog_name=PROGRAM, standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
+        with contextlib.suppress(OSError):
+            click.echo(error.format_message(), err=True)
         return USAGE
     except BaseException as error:  # noqa: BLE001 the last door, Ctrl-C included
         if os.environ.get("MNIST_BENCH_DEBUG"):
@@ -100,23 +123,40 @@ def _explain(error: BaseException) -> tuple[str, int]:
     """Turn an error into a line and an exit code."""
     match error:
         case MnistBenchError():
-            return str(error), error.exit_code
+            found = str(error), error.exit_code
         case click.ClickException():
-            return _usage(error), USAGE
+            found = _usage(error), USAGE
         case KeyboardInterrupt() | click.Abort():
-            return "stopped", CTRL_C
+            found = "stopped", CTRL_C
+        case BrokenPipeError():  # who read stdout has read enough
+            ignore_stdout()
+            found = "", 0
         case OSError():
-            return f"{error.filename or 'this machine'}: {error.strerror or error}", ENVIRONMENT
+            found = _of_system(error), ENVIRONMENT
+        case MemoryError():
+            found = "the memory does not suffice for it: close other programs, or give it less", ENVIRONMENT
         case SystemExit():
-            return "stopped", error.code if isinstance(error.code, int) else BUG
-    return f"bug: {type(error).__name__}: {error} (MNIST_BENCH_DEBUG=1 shows where; please report it)", BUG
+            found = "stopped", error.code if isinstance(error.code, int) else BUG
+        case _:
+            words = text.of_error(error)
+            found = f"bug: {words} (MNIST_BENCH_DEBUG=1 shows where; please report it)", BUG
+    return found
+
+
+def _of_system(error: OSError) -> str:
+    """Say what the system refused, and the way out where there is a usual one."""
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    way_out = f": free some room there{_elsewhere(error.filename)}" if full else ""
+    return f"{error.filename or 'this machine'}: {error.strerror or error}{way_out}"
+
+
+def _elsewhere(path: str | None) -> str:
+    return ", or set TMPDIR to another folder" if path and str(path).startswith(tempfile.gettempdir()) else ""
 
 
 def _complain(message: str, exit_code: int) -> int:
-    line = " ".join(message.split())
-    with contextlib.suppress(OSError):  # nobody may be listening any more
-        if line:  # of several processes one speaks for all
-            click.echo(f"{PROGRAM}: {line}", err=True)
+    if message:  # of several processes one speaks for all
+        complain(f"{PROGRAM}: {message}")
     return exit_code
 
 

@@ -5,30 +5,15 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import click
-
 from mnist_bench import report, store
+from mnist_bench.cli._screen import say
 from mnist_bench.core.errors import OutputUnwritable, RunNotFound
-
-
-def say(text: str) -> None:
-    """Write to stdout; a reader that has gone away, as `head` does, is no error.
-
-    Raises:
-        OutputUnwritable: stdout cannot be written.
-    """
-    try:
-        click.echo(text, nl=False)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    except OSError as error:
-        raise OutputUnwritable(f"stdout cannot be written: {error.strerror}; send it elsewhere") from error
 
 
 def print_tables(renderer: str, tables: Iterable[report.Table]) -> None:
     """Print tables to stdout, with colours on a terminal."""
     color = sys.stdout is not None and sys.stdout.isatty()
-    say(report.render(renderer, list(tables), color=color))
+    say(report.render(renderer, list(tables), color=color), rendered=True)
 
 
 def newest_run(out: Path) -> str:
@@ -45,8 +30,14 @@ def newest_run(out: Path) -> str:
 
 def check_json_path(path: Path | None) -> None:
     """Raise OutputUnwritable where a file cannot be there, before hours of work are spent on it."""
-    if path and path != Path("-") and not path.parent.is_dir():
+    if path is None or path == Path("-"):
+        return
+    if not path.parent.is_dir():
         raise OutputUnwritable(f"{path} cannot be written: there is no folder {path.parent}; make it first")
+    if path.is_dir():
+        raise OutputUnwritable(f"{path} cannot be written: it is a folder; name a file in it")
+    if not os.access(path.parent if not path.exists() or path.is_file() else path, os.W_OK):
+        raise OutputUnwritable(f"{path} cannot be written: you may not; mend the permissions, or name another place")
 
 
 def write_json(records: "Sequence[store.Saved]", path: Path) -> None:
@@ -61,8 +52,9 @@ def write_json(records: "Sequence[store.Saved]", path: Path) -> None:
 def write_text(document: str, path: Path) -> None:
     """Write a document to a file, or to stdout where the path is '-'."""
     if path == Path("-"):
-        say(document)
+        say(document, rendered=True)
     elif path.exists() and not path.is_file():
-        path.write_text(document, encoding="utf-8")
+        with store.explained(path):
+            path.write_text(document, encoding="utf-8")
     else:
         store.write_atomically(path.resolve(), document.encode())

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import click
 
+from mnist_bench.core import text
 from mnist_bench.core.events import (
     EpochDone,
     Event,
@@ -28,7 +29,7 @@ REFRESH_S, SECONDS_BELOW = 0.1, 90
 def tell(line: str) -> None:
     """Print to stderr; that nobody listens any more must not stop a training."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        click.echo(line, err=True)
+        click.echo(text.line(line), err=True)
 
 
 class Lines:
@@ -88,7 +89,7 @@ class Live:
                 self._pending = 0
 
     def _start(self, record: Record) -> None:
-        self._progress.console.print(_headline(record), highlight=False, markup=False)
+        self._progress.console.print(text.line(_headline(record)), highlight=False, markup=False)
         self._epochs = record.config.epochs
         self._progress.reset(self._task, total=record.dataset.train_images * self._epochs)
         partial = record.checkpoint and record.checkpoint.partial
@@ -299,7 +300,7 @@ class _Seeds:
         left = self._pace.left_s(at)
         shown = {"left": f"about {_rough(left)} left"} if left else {"left": ""}
         if isinstance(at.last, SeedFailure):
-            self._bar.console.print(_of_seed(at.last), highlight=False, markup=False)
+            self._bar.console.print(text.line(_of_seed(at.last)), highlight=False, markup=False)
         elif at.last:
             shown["description"] = _of_seed(at.last)
         self._bar.update(self._task, total=at.total, completed=at.done, **shown)  # type: ignore[arg-type]

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from mnist_bench import data, report, store, training, workflow
 from mnist_bench.cli import _train
-from mnist_bench.cli._output import say
 from mnist_bench.cli._progress import configurations_display, processes_display, tell
 from mnist_bench.cli._requests import Run
+from mnist_bench.cli._screen import say
 from mnist_bench.core import torchrun
 from mnist_bench.core.child import ChildFailed
 from mnist_bench.core.errors import SIGNALLED, BadInput, Interrupted, MnistBenchError

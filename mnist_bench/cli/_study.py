@@ -4,9 +4,10 @@ import dataclasses
 from pathlib import Path
 
 from mnist_bench import data, environment, report, store, study, training
-from mnist_bench.cli._output import print_tables, say, write_json
+from mnist_bench.cli._output import print_tables, write_json
 from mnist_bench.cli._progress import study_display, tell
 from mnist_bench.cli._requests import Study, changed
+from mnist_bench.cli._screen import say
 from mnist_bench.cli._signals import stop_on_signal
 from mnist_bench.core.commands import on_study
 from mnist_bench.core.errors import BadInput, StudyIncomplete

@@ -116,6 +116,11 @@ def _resumed(saved: Record, activation: Activation, asked: Train) -> TrainConfig
             f"run {saved.name!r} is trained by {saved.config.processes} process(es), not by {here}: "
             f"start as many with torchrun --nproc-per-node, or use another --run"
         )
+    if saved.config.threads > (cores := environment.available_cores()):
+        raise BadInput(
+            f"run {saved.name!r} is trained with {saved.config.threads} threads, and this process may use {cores} "
+            f"cores: go on where there are as many, or use another --run"
+        )
     epochs = asked.epochs if "epochs" in asked.typed else saved.config.epochs
     begun = len(saved.epochs) + bool(saved.checkpoint and saved.checkpoint.partial)
     if epochs < begun:
@@ -129,4 +134,5 @@ def _going_on(saved: Record, config: TrainConfig) -> Record:
     """Return the record to go on with; a finished one as it is."""
     if saved.final is not None and config == saved.config:
         return saved
-    return replace(saved, config=config, resumed_at=(*saved.resumed_at, environment.now()))
+    final = saved.final if config == saved.config else None
+    return replace(saved, config=config, final=final, resumed_at=(*saved.resumed_at, environment.now()))

@@ -109,8 +109,9 @@ def command(context: click.Context, /, **given: Any) -> None:
     asked = _requests.Bench(**given)
     _check_mixtures(asked, _requests.typed(context))
     check_json_path(asked.json_path)
-    subject = _bench.find_subject(asked)
-    with store.locked(subject.folder):
+    folder = _bench.find_folder(asked)
+    with store.locked(folder):
+        subject = _bench.subject_in(folder, asked)
         if asked.scenario:
             _bench.load(subject, asked)
         elif asked.gate:

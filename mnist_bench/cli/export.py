@@ -59,10 +59,11 @@ def command(**given: Any) -> None:
 
     asked = _requests.Export(**given)
     folder = store.run_folder(asked.out, asked.name or newest_run(asked.out))
-    record = store.load_record(folder)
+    store.load_record(folder)  # refuses what is no run before a folder is made for its lock
     asked = replace(asked, device=environment.resolve_device(asked.device))
     pairs = list(_pairs(asked))
     with store.locked(folder):
+        record = store.load_record(folder)
         outcomes = [(name, kind, _export(folder, record, name, kind, asked)) for name, kind in pairs]
     if not asked.quiet:
         print_tables("rich", [_table(record.name, outcomes)])
@@ -88,10 +89,11 @@ def _export(
     folder: "Path", record: "Record", name: str, precision: "Precision", asked: _requests.Export
 ) -> "Artifact | Skipped | MnistBenchError":
     from mnist_bench import formats
+    from mnist_bench.cli._screen import complain
     from mnist_bench.core.errors import MnistBenchError
 
     if not asked.quiet:
-        click.echo(f"exporting {name} {precision} …", err=True)
+        complain(f"exporting {name} {precision} …")
     try:
         return formats.export(
             folder,

@@ -52,7 +52,8 @@ def command(
 ) -> None:
     """Show saved runs and studies: nothing is trained and nothing is measured."""
     from mnist_bench import report, store
-    from mnist_bench.cli._output import newest_run, print_tables, say
+    from mnist_bench.cli._output import newest_run, print_tables
+    from mnist_bench.cli._screen import complain, say
 
     if (figures or page) and (only or renderer != "rich"):
         raise click.UsageError("--format and --table are of tables on the screen: not with --html or --figures")
@@ -64,13 +65,13 @@ def command(
     options = report.ViewOptions(convergence_at, out)
     if figures:
         for drawn in report.draw_figures(_with_images(material, data_dir), out):
-            click.echo(str(drawn))
+            say(f"{drawn}\n")
     if page:
-        click.echo(str(_write_page(_with_images(material, data_dir), out, options)))
+        say(f"{_write_page(_with_images(material, data_dir), out, options)}\n")
     if figures or page:
         return
     for line in material.stale:
-        click.echo(line, err=True)
+        complain(line)
     tables = report.all_tables(material, options, only)
     if renderer == "markdown" and not only:
         say(report.summary(material, options, tables))

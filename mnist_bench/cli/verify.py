@@ -8,7 +8,7 @@ import click
 from mnist_bench.cli import _options, _requests
 
 if TYPE_CHECKING:
-    from mnist_bench.core.types import ParityRecord, Record
+    from mnist_bench.core.types import ParityRecord
     from mnist_bench.data import Dataset
     from mnist_bench.parity import Plan
 
@@ -77,24 +77,34 @@ def command(**given: Any) -> None:
         time_limit_s=asked.time_limit,
     )
     dataset = data.load(asked.dataset or record.config.dataset, asked.data_dir)
-    found = _verify(folder, record, dataset, plan, asked)
+    found = _verify(folder, dataset, plan, asked)
     _show(found, asked)
     if plan.on == parity.Plan.on and not asked.model_file and dataset.name == record.config.dataset:
-        store.save(folder, found)  # only what tells of the run itself
+        _save(folder, found)  # only what tells of the run itself
     _judge(found)
 
 
-def _verify(
-    folder: Path, record: "Record", dataset: "Dataset", plan: "Plan", asked: _requests.Verify
-) -> "ParityRecord":
+def _verify(folder: Path, dataset: "Dataset", plan: "Plan", asked: _requests.Verify) -> "ParityRecord":
     from mnist_bench import parity
     from mnist_bench.cli._progress import configurations_display
 
     with configurations_display(asked.quiet) as on_event:
         if asked.model_file:
             trusted = asked.trust_code
-            return parity.verify_file(asked.model_file, folder, record, dataset, plan, on_event, trusted=trusted)
-        return parity.verify(folder, record, dataset, plan, on_event)
+            return parity.verify_file(asked.model_file, folder, dataset, plan, on_event, trusted=trusted)
+        return parity.verify(folder, dataset, plan, on_event)
+
+
+def _save(folder: Path, found: "ParityRecord") -> None:
+    """Save a comparison, unless the run was trained further meanwhile: there may be a newer one already."""
+    from mnist_bench import store
+    from mnist_bench.cli._screen import complain
+
+    checkpoint = store.load_record(folder).checkpoint
+    if checkpoint and checkpoint.weights.sha256 == found.weights_sha256:
+        store.save(folder, found)
+    else:
+        complain(f"{folder} was trained further meanwhile: this is of the weights before, and is not saved")
 
 
 def _show(found: "ParityRecord", asked: _requests.Verify) -> None:

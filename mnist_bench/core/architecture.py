@@ -4,6 +4,18 @@ PIXELS, HIDDEN_1, HIDDEN_2, CLASSES = 28 * 28, 512, 256, 10
 LAYERS = ((PIXELS, HIDDEN_1), (HIDDEN_1, HIDDEN_2), (HIDDEN_2, CLASSES))
 PARAMETERS = sum((n_in + 1) * n_out for n_in, n_out in LAYERS)
 
+SHAPES: dict[str, tuple[int, ...]] = {
+    f"fc{number}.{part}": shape
+    for number, (n_in, n_out) in enumerate(LAYERS, 1)
+    for part, shape in (("weight", (n_out, n_in)), ("bias", (n_out,)))
+}
+"""The parameters by name, `fc1.weight` (outputs, inputs) to `fc3.bias`, all float32."""
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+"""Of every parameter, what Adam keeps: its gradient's running average, and that of its square; torch's names."""
+
+OPTIMIZER_SHAPES = {"step": ()} | {f"{name}.{moment}": shape for name, shape in SHAPES.items() for moment in MOMENTS}
+
 Product = tuple[int, int, int]
 """A matrix product of (rows, inner) by (inner, columns): 2 · rows · inner · columns operations."""
 

@@ -4,6 +4,7 @@ Python's own process pools share what the parent has imported or hang on a child
 exhausted memory becomes one error, and nothing is left behind.
 """
 
+import errno
 import importlib
 import os
 import subprocess
@@ -14,7 +15,7 @@ from typing import TypeVar
 
 import msgspec
 
-from mnist_bench.core import process
+from mnist_bench.core import process, scratch, text
 from mnist_bench.core.errors import BUG, ENVIRONMENT, MnistBenchError
 
 T = TypeVar("T")
@@ -117,14 +118,16 @@ def _run(
     # -P: what happens to lie in the folder where the user stands must not be imported in place of our own modules.
     command = [sys.executable, "-P", "-m", "mnist_bench.core.child", function]
     calls = among or Calls()
-    started = process.start(command, memory_limit_bytes=memory_limit_bytes, environment=process.inherited())
-    with started:
-        try:
-            calls.add(started)
-            out, err = started.communicate(question, timeout=time_limit_s)
-        finally:
-            process.kill_group(started)
-            calls.remove(started)
+    with scratch.folder() as folder:
+        environment = {**process.inherited(), **scratch.variables(folder)}
+        started = process.start(command, memory_limit_bytes=memory_limit_bytes, environment=environment)
+        with started:
+            try:
+                calls.add(started)
+                out, err = started.communicate(question, timeout=time_limit_s)
+            finally:
+                process.kill_group(started)
+                calls.remove(started)
     return started.returncode, out, err.decode("utf-8", "replace")
 
 
@@ -140,7 +143,22 @@ def _answer(name: str, question: bytes) -> Answer:
     except MemoryError:
         return Answer(error="it ran out of the memory it may use", exit_code=ENVIRONMENT)
     except Exception as error:  # noqa: BLE001 the last door of this process
-        return Answer(error=f"{type(error).__name__}: {error}")
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> Answer:
+    """Tell what the system refused, at the bottom of whatever a library made of it, from what is a bug."""
+    below: BaseException | None = error
+    while below and not isinstance(below, OSError):
+        below = below.__cause__ or below.__context__
+    if isinstance(below, OSError) and below.errno:
+        return Answer(error=f"{below.filename or 'a file'}: {below.strerror}{_remedy(below)}", exit_code=ENVIRONMENT)
+    full = os.strerror(errno.ENOSPC) in str(error)  # of a compiler, perhaps
+    return Answer(error=text.reason(text.of_error(error)), exit_code=ENVIRONMENT if full else BUG)
+
+
+def _remedy(error: OSError) -> str:
+    return "; free some room there" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
 
 
 def main() -> None:

@@ -19,7 +19,8 @@
     │   ├── DeviceUnavailable
     │   ├── TargetUnavailable
     │   ├── Unreachable         a worker hung, died, or does not speak the protocol
-    │   │   └── OutOfMemory
+    │   │   ├── OutOfMemory
+    │   │   └── CannotRun
     │   ├── Unanswered
     │   ├── OutputUnwritable
     │   ├── TooBusy
@@ -124,6 +125,10 @@ class Unreachable(EnvironmentProblem):
 
 class OutOfMemory(Unreachable):
     """A worker used up the memory that it may use."""
+
+
+class CannotRun(Unreachable):
+    """A runtime cannot run on this machine: a library, a compiler or a folder is not as it needs it."""
 
 
 class Unanswered(EnvironmentProblem):

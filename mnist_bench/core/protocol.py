@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 VERSION = 1
 LONGEST_LINE = 2**20  # no header needs more; without a limit a program that sends no line end would fill the memory
-LONGEST_REASON = 400  # of an error: a line on a terminal; engines put whole stacks into their messages
 DTYPES = (
     *("float16", "float32", "float64"),
     *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),

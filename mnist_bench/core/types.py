@@ -3,6 +3,7 @@
 Every type is a `msgspec.Struct`: saved as JSON with its field names, checked against its annotations when read back.
 """
 
+from operator import eq
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
@@ -10,18 +11,20 @@ from msgspec import Meta, Struct
 from mnist_bench.core.errors import BadInput
 from mnist_bench.core.kinds import LARGEST_INT16, PROTOCOL_BATCH, Activation, Precision, Validation
 
-SchemaVersion = Literal[1, 2, 3]
-SCHEMA_VERSION: SchemaVersion = 3
+SchemaVersion = Literal[1, 2, 3, 4]
+SCHEMA_VERSION: SchemaVersion = 4
 """Version of the saved documents.
 
 History: 1, the first; 2, `TrainConfig.processes` (1 where it is not there); 3, `Artifact.saturation`
 and `files`, `ParityRecord.saturation` and `unreachable`, `Environment.instructions`, `Configuration.host` (this
 machine), `BenchPlan.hosts`, `command_format` and `command_precision`, and `Row.kind` (before, `Configuration.format`
-was `null` or `training` where a row was neither of a file nor of weights).
+was `null` or `training` where a row was neither of a file nor of weights); 4, the checksum at the end of every
+document, and `ParityRecord.blind`.
 """
-READABLE_VERSIONS: tuple[SchemaVersion, ...] = (1, 2, 3)
+READABLE_VERSIONS: tuple[SchemaVersion, ...] = (1, 2, 3, 4)
 
 LARGEST = 2**63 - 1  # JSON readers take no larger integers
+LARGEST_BATCH = 1_000_000
 Count = Annotated[int, Meta(ge=0, le=LARGEST)]
 Positive = Annotated[int, Meta(gt=0, le=LARGEST)]
 Seconds = Annotated[float, Meta(ge=0)]
@@ -52,6 +55,8 @@ class TrainConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         for name in ("threads", "processes", "epochs", "batch_size", "learning_rate"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise BadInput(f"{name} must be a positive number, not {getattr(self, name)}")
+        if self.batch_size > LARGEST_BATCH:
+            raise BadInput(f"batch_size must be at most {LARGEST_BATCH:,}, not {self.batch_size:,}")
         if not 0 <= self.dropout < 1:
             raise BadInput(f"dropout must be in [0, 1), not {self.dropout}")
         if not 0 <= self.seed < 2**63:
@@ -134,6 +139,14 @@ class Predictions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     def __post_init__(self) -> None:
         if not len(self.labels) == len(self.predictions) == len(self.margins):
             raise ValueError("labels, predictions and margins differ in length")
+        for label, prediction, margin in zip(self.labels, self.predictions, self.margins, strict=True):
+            if margin * (1 if label == prediction else -1) < 0:
+                raise ValueError(f"label {label}, prediction {prediction} and margin {margin:g} contradict each other")
+
+    @property
+    def correct(self) -> int:
+        """How many of the predictions are right."""
+        return sum(label == prediction for label, prediction in zip(self.labels, self.predictions, strict=True))
 
 
 class FinalMeasurement(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -197,16 +210,39 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if [epoch.epoch for epoch in self.epochs] != list(range(1, len(self.epochs) + 1)):
             raise ValueError("the epochs are not numbered 1, 2, 3 …")
-        partial = self.checkpoint and self.checkpoint.partial
-        if partial and partial.train.images >= self.dataset.train_images:
-            raise ValueError("a partial epoch with as many images as a whole one")
+        self._check_epochs()
+        self._check_checkpoint(self.checkpoint)
         if self.final:
             self._check_final(self.final)
 
+    def _check_epochs(self) -> None:
+        if self.config.dataset != self.dataset.name or not self.dataset.classes:
+            raise ValueError("the data are not those of the configuration, or have no classes")
+        if len(self.epochs) > self.config.epochs:
+            raise ValueError(f"{len(self.epochs)} epochs of {self.config.epochs}")
+        expected = self.dataset.train_images, self.dataset.validation_images
+        if any((epoch.train.images, epoch.validation.images) != expected for epoch in self.epochs):
+            raise ValueError("an epoch that is not over all training and all validation images")
+
+    def _check_checkpoint(self, checkpoint: Checkpoint | None) -> None:
+        partial = checkpoint and checkpoint.partial
+        if checkpoint and not (self.epochs or partial):
+            raise ValueError("a checkpoint from before the first image")
+        if partial and partial.train.images >= self.dataset.train_images:
+            raise ValueError("a partial epoch with as many images as a whole one")
+        if partial and partial.train.images % self.config.batch_size:
+            raise ValueError("a partial epoch that does not end with a step")
+
     def _check_final(self, final: FinalMeasurement) -> None:
         found, classes = final.predictions, len(self.dataset.classes)
-        if not (final.train.images and final.test.images == len(found.labels) == self.dataset.test_images):
+        if len(self.epochs) != self.config.epochs or not self.checkpoint:
+            raise ValueError("a final measurement before the last epoch")
+        if final.train.images != self.dataset.train_images:
+            raise ValueError("the final measurement is not of the whole training set")
+        if not final.test.images == len(found.labels) == self.dataset.test_images:
             raise ValueError("the final measurement is not of the whole test set")
+        if final.test.correct != found.correct:
+            raise ValueError(f"{final.test.correct} correct, and {found.correct} of the predictions are")
         if max((*found.labels, *found.predictions)) >= classes:
             raise ValueError(f"a label or a prediction beyond the {classes} classes")
 
@@ -370,6 +406,21 @@ class Absent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     remedy: str
 
 
+class Blind(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a comparison would not see: of `trials` weights drawn at random, `unseen` could change their sign.
+
+    `probes` images were found from the weights, that light every hidden unit, and asked beside the others.
+    """
+
+    probes: Count
+    unseen: Count
+    trials: Positive
+
+    def __post_init__(self) -> None:
+        if self.unseen > self.trials:
+            raise ValueError("more trials unseen than there were")
+
+
 class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `verify` found: every configuration against the float64 reference.
 
@@ -377,6 +428,7 @@ class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     `reference_predictions` and `reference_margins` (best logit minus the second) are the reference's, per image.
     `saturation` is of the targets that compute with int8, by name. `unreachable` are targets whose worker could not be
     asked: they hang, died, or do not speak the protocol; that is neither a wrong answer nor a target that is not here.
+    `blind` is what fp32 comparisons would not see; None in records of before schema version 4.
     """
 
     schema_version: SchemaVersion = SCHEMA_VERSION
@@ -396,6 +448,40 @@ class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     skipped: tuple[Absent, ...] = ()
     saturation: dict[str, Saturation] = {}
     unreachable: tuple[Absent, ...] = ()
+    blind: Blind | None = None
+
+    def __post_init__(self) -> None:
+        images, classes = len(self.labels) + len(self.edges), len(self.classes)
+        if not (self.labels and len(self.reference_predictions) == len(self.reference_margins) == images):
+            raise ValueError("the reference has not one answer an image")
+        if max((*self.labels, *self.reference_predictions)) >= classes:
+            raise ValueError(f"a label or a prediction beyond the {classes} classes")
+        self._check_certificate(images, classes)
+        for result in self.results:
+            self._check(result, images, classes)
+
+    def _check_certificate(self, images: int, classes: int) -> None:
+        found, tests = self.certificate, len(self.labels)
+        for one in found.uncertified:
+            if one.image >= images or max(one.prediction, one.rival, one.label or 0) >= classes:
+                raise ValueError("an image without a certificate that is none, or has a class that is none")
+        open_tests = {one.image for one in found.uncertified if one.image < tests}
+        if found.images != tests or found.certified + len(open_tests) != tests:
+            raise ValueError("certified images and those without a certificate are not all test images")
+
+    def _check(self, result: ParityResult, images: int, classes: int) -> None:
+        changed = {one.image: one.prediction for one in result.deviations}
+        if any(image >= images or prediction >= classes for image, prediction in changed.items()):
+            raise ValueError("a deviation on an image, or to a class, that is none")
+        if result.rung >= len(RUNGS) or result.correct > len(self.labels):
+            raise ValueError("a result on a rung that is none, or with more images right than there are")
+        if result.largest_difference is None:  # it gave no logits that could be compared
+            return
+        answers = (changed.get(image, self.reference_predictions[image]) for image in range(len(self.labels)))
+        if result.correct != sum(map(eq, answers, self.labels)):
+            raise ValueError(
+                f"{result.configuration.target}: its deviations do not come to its {result.correct} correct"
+            )
 
     @property
     def reference_correct(self) -> int:

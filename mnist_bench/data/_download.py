@@ -1,6 +1,7 @@
 """Fetching a dataset with torchvision into the user's cache folder."""
 
 import contextlib
+import shutil
 import socket
 import sys
 import tempfile
@@ -8,20 +9,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import filelock
-import platformdirs
 
 from mnist_bench.core.errors import DataUnavailable
+from mnist_bench.core.places import cache_folder
 
 STALLED_S = 30
 """A connection that is silent for so long counts as broken; torchvision itself would wait for ever."""
 
+UNFINISHED = ".download-"
+
 LOCK_S = 600
 """So long one process waits for another one's download."""
-
-
-def cache_root() -> Path:
-    """Return the torchvision root in the user's cache folder; it may not exist."""
-    return platformdirs.user_cache_path("mnist-bench")
 
 
 def fetch(name: str, folder: str, check: Callable[[Path], object], find: Callable[[], Path | None]) -> Path:
@@ -39,10 +37,12 @@ def fetch(name: str, folder: str, check: Callable[[Path], object], find: Callabl
     Raises:
         DataUnavailable: no network, a broken download, a cache folder that cannot be written.
     """
-    raw = cache_root() / folder / "raw"
+    raw = cache_folder() / folder / "raw"
     try:
-        cache_root().mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(cache_root() / f"{folder}.lock", timeout=LOCK_S):
+        cache_folder().mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(cache_folder() / f"{folder}.lock", timeout=LOCK_S):
+            for left in raw.parent.glob(f"{UNFINISHED}*"):  # by a process that died: the lock is ours
+                shutil.rmtree(left, ignore_errors=True)
             if not find():  # else another process was faster
                 _download(folder, raw, check)
     except (OSError, RuntimeError) as error:  # torchvision's errors, and filelock's timeout, which is an OSError
@@ -60,7 +60,7 @@ def _two_ways_out(name: str, folder: str, error: Exception) -> str:
 
 def _download(folder: str, raw: Path, check: Callable[[Path], object]) -> None:
     raw.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=raw.parent, prefix=".download-") as root, _patient_but_not_for_ever():
+    with tempfile.TemporaryDirectory(dir=raw.parent, prefix=UNFINISHED) as root, _patient_but_not_for_ever():
         from torchvision import datasets
 
         getattr(datasets, folder)(root, download=True)

@@ -4,7 +4,7 @@ Format: http://yann.lecun.com/exdb/mnist/: a magic number (two zero bytes, 8 for
 dimensions), each dimension as a big-endian 32-bit integer, then the bytes.
 """
 
-import gzip
+import contextlib
 import struct
 import zlib
 from dataclasses import dataclass, field
@@ -13,8 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_bench.core import limits
 from mnist_bench.core.digest import sha256
-from mnist_bench.core.errors import BadInput, DataDamaged, DataUnavailable
+from mnist_bench.core.errors import BadInput, DataDamaged, DataUnavailable, EnvironmentProblem
+from mnist_bench.core.places import cache_folder
+from mnist_bench.core.reading import read_regular, unpacked
 from mnist_bench.data import _download
 from mnist_bench.data._arrays import Dataset, Images
 
@@ -58,7 +61,9 @@ class IdxSource:
 
     def find(self, data_dir: Path | None) -> Path | None:
         """Return the first `raw` folder that holds any of the files: below `data_dir`, or below the cache folder."""
-        roots = [*([data_dir] if data_dir else []), _download.cache_root()]
+        roots = [data_dir] if data_dir else []
+        with contextlib.suppress(EnvironmentProblem):  # who has no home may still have the data elsewhere
+            roots.append(cache_folder())
         folders = (root / self.folder / "raw" for root in roots)
         try:
             return next((raw for raw in folders if any(_present(raw, name) for name in self.shapes)), None)
@@ -94,26 +99,26 @@ def _header(shape: tuple[int, ...]) -> bytes:
 
 def _content(raw: Path, name: str, digests: Digests) -> bytes:
     """Return a file's unpacked bytes, from the file itself or from its `.gz`."""
-    unpacked, archive = raw / name, raw / f"{name}.gz"
+    plain, archive = raw / name, raw / f"{name}.gz"
     try:
         if not _present(raw, name):
-            raise DataDamaged(f"{unpacked} is missing beside the other files: restore it, or remove the whole folder")
-        if unpacked.is_file() and digests.unpacked:
-            return unpacked.read_bytes()
+            raise DataDamaged(f"{plain} is missing beside the other files: restore it, or remove the whole folder")
+        if plain.is_file() and digests.unpacked:
+            return read_regular(plain, limits.DATASET_BYTES)
         if not archive.is_file():
-            raise DataDamaged(f"{unpacked} cannot be checked without {archive.name} beside it: keep both")
+            raise DataDamaged(f"{plain} cannot be checked without {archive.name} beside it: keep both")
         return _unpack(archive, digests)
     except OSError as error:
-        raise DataUnavailable(f"{unpacked} cannot be read: {error.strerror}; mend its permissions") from error
+        raise DataUnavailable(f"{plain} cannot be read: {error.strerror}; mend its permissions") from error
 
 
 def _unpack(archive: Path, digests: Digests) -> bytes:
-    packed = archive.read_bytes()
+    packed = read_regular(archive, limits.DATASET_BYTES)
     if digests.archive and sha256(packed) != digests.archive:
         raise DataDamaged(f"{archive} is not the published file (SHA-256 {sha256(packed)[:12]}…): replace it")
     try:
-        return gzip.decompress(packed)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        return unpacked(packed, limits.DATASET_BYTES)
+    except (OSError, EOFError, zlib.error) as error:
         raise DataDamaged(f"{archive} is a damaged archive ({error}): replace it") from error
 
 

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from mnist_bench import store
 from mnist_bench.core import child, plugins
 from mnist_bench.core.digest import sha256_of_file
-from mnist_bench.core.errors import BadInput
+from mnist_bench.core.errors import BadInput, EnvironmentProblem
 from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.core.types import Artifact, Checkpoint, Manifest, Record
 from mnist_bench.formats._messages import ExportRequest, Facts
@@ -82,18 +82,18 @@ def export(
         OutputUnwritable: the folder cannot be written.
     """
     checkpoint = _exportable(record, name, precision)
-    store.load(folder, Manifest)  # a damaged one is refused before anything is written
+    store.load(folder, Manifest)  # a damaged one is refused before anything is made
     if skipped := _module(name).why_unavailable():
         return Skipped(name, skipped.reason, skipped.remedy)
+    where = str(data_dir) if data_dir else None
     request = ExportRequest(
-        folder=str(folder),
-        name=name,
-        precision=precision,
-        opset=opset,
-        device=device,
-        data_dir=str(data_dir) if data_dir else None,
+        folder=str(folder), name=name, precision=precision, opset=opset, device=device, data_dir=where
     )
-    return _entered(folder, record, _written(folder / file_name(name, precision), request, checkpoint))
+    with store.making(folder) as place:
+        made = place / file_name(name, precision)
+        artifact = _made(made, folder, request, checkpoint)
+        store.enter(folder, record, made, artifact)
+    return artifact
 
 
 def _exportable(record: Record, name: str, precision: Precision) -> Checkpoint:
@@ -105,31 +105,35 @@ def _exportable(record: Record, name: str, precision: Precision) -> Checkpoint:
     return record.checkpoint
 
 
-def _written(target: Path, request: ExportRequest, checkpoint: Checkpoint) -> Artifact:
-    """Let a process of its own write the file, and describe it."""
+def _made(made: Path, folder: Path, request: ExportRequest, checkpoint: Checkpoint) -> Artifact:
+    """Let a process of its own make the file, and describe it."""
     began = time.perf_counter()
-    with store.replacing(target) as temporary:
-        to_there = replace(request, path=str(temporary))
-        facts = child.call("mnist_bench.formats._request:serve", to_there, Facts, time_limit_s=TIME_LIMIT_S)
-    export_s = time.perf_counter() - began
-    files = store.saved_files(target) if target.is_dir() else ()
+    try:
+        facts = child.call(
+            "mnist_bench.formats._request:serve",
+            replace(request, path=str(made)),
+            Facts,
+            time_limit_s=TIME_LIMIT_S,
+            died_exit_code=EnvironmentProblem.exit_code,
+        )
+    except child.ChildFailed as error:
+        where = "" if error.exit_code == BadInput.exit_code else f"{folder / made.name} could not be made: "
+        raise child.ChildFailed(f"{where}{error}", error.exit_code) from error
+    with store.explained(folder / made.name):
+        return _described(made, request, checkpoint, facts, time.perf_counter() - began)
+
+
+def _described(made: Path, request: ExportRequest, checkpoint: Checkpoint, facts: Facts, export_s: float) -> Artifact:
+    files = store.saved_files(made) if made.is_dir() else ()
     return Artifact(
-        name=target.name,
+        name=made.name,
         format=request.name,
         precision=request.precision,
         device=request.device,
-        sha256=store.digest_of_list(files) if files else sha256_of_file(target),
-        size_bytes=sum(one.size_bytes for one in files) if files else target.stat().st_size,
+        sha256=store.digest_of_list(files) if files else sha256_of_file(made),
+        size_bytes=sum(one.size_bytes for one in files) if files else made.stat().st_size,
         files=files,
         export_s=export_s,
         weights_sha256=checkpoint.weights.sha256,
         **msgspec.structs.asdict(facts),
     )
-
-
-def _entered(folder: Path, record: Record, artifact: Artifact) -> Artifact:
-    """Enter an artifact into the manifest, in place of an older one of its name."""
-    manifest = store.load(folder, Manifest) or Manifest(run=record.name)
-    others = tuple(entry for entry in manifest.artifacts if entry.name != artifact.name)
-    store.save(folder, replace(manifest, artifacts=tuple(sorted((*others, artifact), key=lambda a: a.name))))
-    return artifact

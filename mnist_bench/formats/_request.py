@@ -59,7 +59,7 @@ def serve(wanted: ExportRequest) -> Facts:
     record = store.load_record(folder)
     assert record.checkpoint
     network = model.Network(record.config.activation, record.config.dropout).eval()
-    arrays = store.load_arrays(folder, record.checkpoint.weights)
+    arrays = store.load_weights(folder, record.checkpoint.weights)
     network.load_state_dict({key: torch.from_numpy(array.copy()) for key, array in arrays.items()})
     network.requires_grad_(requires_grad=False)
 

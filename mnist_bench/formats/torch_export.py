@@ -1,5 +1,6 @@
 """torch.export: a `.pt2` archive of the graph in ATen operators, any batch size."""
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ def export(request: "Request", path: Path) -> Facts:
     """Write the archive."""
     import torch
 
-    with path.open("wb") as file:
-        torch.export.save(program(request), file)
+    content = io.BytesIO()  # torch's own writer says nothing of a full disk, and how it fails is not an OSError
+    torch.export.save(program(request), content)
+    path.write_bytes(content.getvalue())
     return Facts(version="pt2 archive", exporter="torch.export", exporter_version=str(torch.__version__))

@@ -1,5 +1,6 @@
 """TorchScript: deprecated upstream, still deployed; `torch-export` and `aotinductor` succeed it."""
 
+import io
 import sys
 import warnings
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.formats._messages import Facts
-from mnist_bench.formats._zip import rewrite
+from mnist_bench.formats._zip import rewritten
 
 if TYPE_CHECKING:
     from mnist_bench.formats._request import Request
@@ -34,6 +35,9 @@ def export(request: "Request", path: Path) -> Facts:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", FutureWarning)
         frozen = torch.jit.freeze(torch.jit.trace(request.network, request.example()))  # type: ignore[no-untyped-call]
-        torch.jit.save(frozen, path)
-    rewrite(path, lambda name, content: None if name.endswith(".debug_pkl") else content)
+        written = io.BytesIO()  # torch's own writer says nothing of a full disk, and how it fails is not an OSError
+        torch.jit.save(frozen, written)
+    path.write_bytes(
+        rewritten(written.getvalue(), lambda name, content: None if name.endswith(".debug_pkl") else content)
+    )
     return Facts(version="torchscript", exporter="torch.jit.trace", exporter_version=str(torch.__version__))

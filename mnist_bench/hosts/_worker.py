@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import subprocess
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,8 +15,9 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from mnist_bench import runtimes
-from mnist_bench.core import process, protocol
+from mnist_bench.core import process, protocol, scratch, text
 from mnist_bench.core.errors import (
+    CannotRun,
     MnistBenchError,
     ModelRefused,
     OutOfMemory,
@@ -126,8 +126,8 @@ class Worker:
     ModelRefused and TargetUnavailable where that is the worker's answer.
     """
 
-    def __init__(self, popen: "subprocess.Popen[bytes]", limits: Limits, scratch: Path, launch: Launch) -> None:
-        self._process, self._limits, self._scratch, self._launch = popen, limits, scratch, launch
+    def __init__(self, popen: "subprocess.Popen[bytes]", limits: Limits, launch: Launch) -> None:
+        self._process, self._limits, self._launch = popen, limits, launch
         assert popen.stderr
         self._line = process.Line(popen)
         self._last_words = process.LastWords(popen.stderr)
@@ -176,10 +176,10 @@ class Worker:
                 f"it speaks version {hello.protocol} of the protocol, not {protocol.VERSION}: use one that speaks this"
             )
         if hello.unavailable:
-            raise TargetUnavailable("; ".join(_clean(word) for word in hello.unavailable.values()))
+            raise TargetUnavailable("; ".join(text.reason(word) for word in hello.unavailable.values()))
         self._local = hello.pid if hello.pid in self._own_processes() else None
         return msgspec.structs.replace(
-            hello, **{name: _clean(getattr(hello, name)) for name in ("runtime", "version", "worker")}
+            hello, **{name: text.reason(getattr(hello, name)) for name in ("runtime", "version", "worker")}
         )
 
     def open(self, model: runtimes.Model, spec: runtimes.Spec) -> Opened:
@@ -202,7 +202,9 @@ class Worker:
     def inspect(self) -> Inspected:
         """Ask how the session really runs."""
         found = self._asked(Message("inspect"), "inspected", Inspected)
-        return msgspec.structs.replace(found, provider=_clean(found.provider), precision=_clean(found.precision))
+        return msgspec.structs.replace(
+            found, provider=text.reason(found.provider), precision=text.reason(found.precision)
+        )
 
     def run(self, images: NDArray[np.float32], batch_size: int) -> NDArray[Any]:
         """Return the answers to images float32 (n, 1, 28, 28), asked so many at a time, right or wrong as they are."""
@@ -282,7 +284,7 @@ class Worker:
         if reply.kind == "error":
             raise _as_error(reply.fields)
         if reply.kind != expected:
-            raise Unreachable(f"it answers {_clean(reply.kind)!r} to {message.kind!r}, and not {expected!r}")
+            raise Unreachable(f"it answers {text.reason(reply.kind)!r} to {message.kind!r}, and not {expected!r}")
         return reply
 
     def _fate(self) -> str:
@@ -293,7 +295,7 @@ class Worker:
             status = self._process.wait(PARTING_S)
         except subprocess.TimeoutExpired:
             return "it closed its end of the conversation and goes on without us"
-        return _clean(process.epitaph(status, self._last_words.text()))
+        return text.reason(process.epitaph(status, self._last_words.text()))
 
     def _own_processes(self) -> set[int]:
         """Return the process that was started, and those below it; a process id of another machine is none of them."""
@@ -313,7 +315,7 @@ def _converted(reply: Message, kind: type[A]) -> A:
     try:
         return msgspec.convert(reply.fields, kind)
     except msgspec.ValidationError as error:
-        raise Unreachable(f"its answer {reply.kind!r} is not as it should be: {_clean(str(error))}") from error
+        raise Unreachable(f"its answer {reply.kind!r} is not as it should be: {text.reason(str(error))}") from error
 
 
 def _logits(reply: Message) -> NDArray[Any]:
@@ -325,7 +327,7 @@ def _logits(reply: Message) -> NDArray[Any]:
 
 def _as_error(fields: Mapping[str, Any]) -> MnistBenchError:
     """Return what a worker's error means here."""
-    reason = _clean(str(fields.get("reason", "no reason")))
+    reason = text.reason(str(fields.get("reason", "no reason")))
     match fields.get("kind"):
         case "refused":
             return ModelRefused(reason)
@@ -333,16 +335,11 @@ def _as_error(fields: Mapping[str, Any]) -> MnistBenchError:
             return TargetUnavailable(reason)
         case "memory":
             return OutOfMemory("it ran out of the memory it may use")
+        case "environment":
+            return CannotRun(reason)
         case "unsupported":
             return Unreachable(reason)
     return RuntimeFailed(reason)
-
-
-def _clean(text: str) -> str:
-    """Return a stranger's words in one line, short, and without characters that steer a terminal."""
-    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
-    longest = protocol.LONGEST_REASON
-    return line if len(line) <= longest else f"{line[: longest // 2]} … {line[-longest // 2 :]}"
 
 
 @contextlib.contextmanager
@@ -357,21 +354,21 @@ def started(launch: Launch, model: runtimes.Model | None, limits: Limits) -> Ite
     Raises:
         Unreachable: it cannot be started.
     """
-    with tempfile.TemporaryDirectory(prefix="mnist-bench-") as folder:
+    with scratch.folder() as folder:
         command = launch.command
         if launch.reads_path and model is not None:
-            path = _copied(model, Path(folder, "model"))
+            path = _copied(model, folder / "model")
             command = tuple(word.replace("{model}", str(path)) for word in command)
         try:
             popen = process.start(
                 command,
                 memory_limit_bytes=limits.memory_bytes,
                 folder=Path(launch.folder or folder),
-                environment={**launch.environment, runtimes.SCRATCH: folder},
+                environment={**launch.environment, **scratch.variables(folder)},
             )
         except OSError as error:
             raise Unreachable(f"{command[0]} cannot be started: {error.strerror}") from error
-        worker = Worker(popen, limits, Path(folder), launch)
+        worker = Worker(popen, limits, launch)
         try:
             yield worker
             worker.close()

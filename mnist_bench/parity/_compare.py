@@ -41,9 +41,10 @@ TIERS: dict[Precision, Tier] = {
 
 @dataclass(frozen=True)
 class Inputs:
-    """What runtimes are asked: `images` float32 (n + e, 1, 28, 28): n test images with `labels` (n,), e edge images.
+    """What runtimes are asked: `images` float32 (n + e + p, 1, 28, 28).
 
-    `edges` names the latter; `bounds` are the reference's logits and the certificate, for all of them. `of_all` is the
+    The first are n test images with `labels` (n,), then come e edge images, which `edges` names; the last `probes` are
+    found from the weights. `bounds` are the reference's logits and the certificate, for all of them. `of_all` is the
     `largest_logit` of more images, of which these are the first.
     """
 
@@ -52,13 +53,16 @@ class Inputs:
     edges: tuple[str, ...]
     bounds: Bounds
     of_all: float | None = None
+    probes: int = 0
 
     def first(self, count: int) -> "Inputs":
         """Return the first so many images, test images before edge images, with the tolerance of all of them."""
         if count >= len(self.images):
             return self
         edges = self.edges[: max(count - len(self.labels), 0)]
-        return Inputs(self.images[:count], self.labels[:count], edges, self.bounds.first(count), self.largest_logit)
+        probes = max(self.probes - (len(self.images) - count), 0)
+        bounds = self.bounds.first(count)
+        return Inputs(self.images[:count], self.labels[:count], edges, bounds, self.largest_logit, probes)
 
     @property
     def largest_logit(self) -> float:
@@ -69,6 +73,15 @@ class Inputs:
     def tolerance(self) -> float:
         """The largest |Δlogit| that a float32 runtime may show."""
         return TOLERANCE_EPS * EPS * self.largest_logit
+
+    @property
+    def scales(self) -> NDArray[np.float64]:
+        """How much larger an image's own largest |logit| is than any test image's; 1 where it is not.
+
+        Probes, which light many pixels, have larger logits, and so larger rounding errors: by so much.
+        """
+        own: NDArray[np.float64] = np.abs(self.bounds.logits).max(1) / self.largest_logit
+        return np.maximum(own, 1.0)
 
 
 def compare(inputs: Inputs, answer: NDArray[np.float32], configuration: Configuration) -> ParityResult:
@@ -83,6 +96,10 @@ def compare(inputs: Inputs, answer: NDArray[np.float32], configuration: Configur
     if answer.shape != reference.shape or answer.dtype != np.float32:
         found = f"answers {answer.dtype} {answer.shape} instead of float32 {reference.shape}"
         return ParityResult(configuration=configuration, rung=0, correct=0, failures=(found,))
+    if inputs.probes:
+        asked = len(inputs.images) - inputs.probes
+        result = compare(inputs.first(asked), answer[:asked], configuration)
+        return _with(result, (*result.failures, *_on_probes(inputs, answer, configuration.precision)))
     predictions = answer.argmax(1)
     correct = int((predictions[: len(inputs.labels)] == inputs.labels).sum())
     if not np.isfinite(answer).all():
@@ -125,6 +142,25 @@ def _measured(
     if configuration.precision == "fp32":
         return _with(result, _exact_failures(inputs, result, flipped, within))
     return _with(result, _tier_failures(inputs, result, TIERS[configuration.precision]))
+
+
+def _on_probes(inputs: Inputs, answer: NDArray[np.float32], precision: Precision) -> tuple[str, ...]:
+    """Say whether the answers to the probes, the last of all images, are as far off as a changed weight would be."""
+    bounds, asked = inputs.bounds, len(inputs.images) - inputs.probes
+    exact = precision == "fp32"
+    allowed = inputs.tolerance if exact else TIERS[precision].largest_difference
+    difference = np.abs(answer[asked:].astype(np.float64) - bounds.logits[asked:]).max(1)
+    wrong = ~(difference <= allowed * inputs.scales[asked:])  # also what is no number
+    if exact:
+        flipped = answer[asked:].argmax(1) != bounds.predictions[asked:]
+        beyond = (np.abs(answer[asked:] - bounds.logits[asked:]) > bounds.logit_bounds[asked:]).any(1)
+        wrong |= (flipped & bounds.certified[asked:]) | beyond
+    if not wrong.any():
+        return ()
+    return (
+        f"{int(wrong.sum())} of {inputs.probes:,} probes (images found from the weights, that light every unit) are "
+        f"answered wrongly: it computes with other weights",
+    )
 
 
 def _with(result: ParityResult, failures: tuple[str, ...]) -> ParityResult:

@@ -5,10 +5,12 @@ import zipfile
 from pathlib import Path
 
 from mnist_bench import data, formats, hosts, runtimes, store
+from mnist_bench.core import limits
 from mnist_bench.core.child import ChildFailed
 from mnist_bench.core.digest import sha256
-from mnist_bench.core.errors import BadInput, EnvironmentProblem, ModelRefused, OutOfMemory, Unreachable
+from mnist_bench.core.errors import BadInput, CannotRun, EnvironmentProblem, ModelRefused, OutOfMemory, Unreachable
 from mnist_bench.core.events import OnEvent
+from mnist_bench.core.reading import read_regular
 from mnist_bench.core.types import Manifest, ParityRecord, Record
 from mnist_bench.parity._asking import Plan, Workers, ask_all
 from mnist_bench.parity._inputs import build_inputs
@@ -22,7 +24,6 @@ PROGRAMS = ("torchscript", "torch-export", "aotinductor")
 def verify_file(
     path: Path,
     folder: Path,
-    record: Record,
     dataset: data.Dataset,
     plan: Plan,
     on_event: OnEvent,
@@ -34,7 +35,6 @@ def verify_file(
     Args:
         path: an ONNX or TorchScript file with the network's signature.
         folder: the folder of the run that it is compared with.
-        record: that run's record.
         dataset: the images.
         plan: which runtimes, in which configurations; its `precision` is what the file claims to be.
         on_event: is called before each configuration.
@@ -45,26 +45,28 @@ def verify_file(
             hung or died.
         ChildFailed: its worker used up its memory.
     """
-    weights, content = weights_of(folder, record), _content(path)
+    record, weights = store.steady(folder, lambda record: weights_of(folder, record))
+    content = _content(path)
     targets = _targets(path, content, _kind(path, content, folder, trusted), record, plan)
-    inputs, found = build_inputs(dataset, weights), Findings()
+    inputs, found = build_inputs(dataset, weights, probing=True), Findings()
     workers = Workers(hosts.Limits(plan.time_limit_s, MEMORY_LIMIT_BYTES), shared=False)
     for target in targets:
         try:
             answers = list(ask_all(target, workers, inputs.images, plan, on_event))
         except (Unreachable, ModelRefused) as error:
-            code = EnvironmentProblem.exit_code if isinstance(error, OutOfMemory) else ModelRefused.exit_code
+            ours = isinstance(error, (OutOfMemory, CannotRun))
+            code = EnvironmentProblem.exit_code if ours else ModelRefused.exit_code
             raise ChildFailed(f"{path} in {target.name(plan.device)}: {error}", code) from error
         if failed := [answer.failure for answer in answers if answer.failure]:
             raise ModelRefused(f"{path} in {target.name(plan.device)}: {failed[0]}")
         found.add(inputs, answers)
-    return parity_record(record, dataset, inputs, found)
+    return parity_record(record, dataset, inputs, found, weights)
 
 
 def _content(path: Path) -> bytes:
     """Read a file, once: what is looked at here is what is opened."""
     try:
-        return store.read_regular(path)
+        return read_regular(path, limits.MODEL_BYTES)
     except OSError as error:
         raise ModelRefused(f"{path} is no file ({error.strerror}): give an ONNX or TorchScript file") from error
 

@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from mnist_bench import data
 from mnist_bench.parity._certificate import certify
 from mnist_bench.parity._compare import Inputs
+from mnist_bench.parity._probes import probes
 from mnist_bench.parity._reference import Weights
 
 NOISE_SEED = 0  # fixed: the edge images are the same everywhere
@@ -20,8 +21,9 @@ def edge_images() -> dict[str, NDArray[np.float32]]:
     return {"all zeros": zeros, "all ones": zeros + 1, "one pixel": one_pixel, "random noise": noise}
 
 
-def build_inputs(dataset: data.Dataset, weights: Weights) -> Inputs:
-    """Put test and edge images together and evaluate the reference and its bounds on them."""
+def build_inputs(dataset: data.Dataset, weights: Weights, *, probing: bool = False) -> Inputs:
+    """Put test and edge images together, and probes where they are wanted; evaluate the reference and its bounds."""
     edges = edge_images()
-    images = np.concatenate([data.to_input(dataset.test.pixels), np.stack(list(edges.values()))])
-    return Inputs(images, dataset.test.labels, tuple(edges), certify(weights, images))
+    found = probes(weights) if probing else np.empty((0, 1, 28, 28), np.float32)
+    images = np.concatenate([data.to_input(dataset.test.pixels), np.stack(list(edges.values())), found])
+    return Inputs(images, dataset.test.labels, tuple(edges), certify(weights, images), probes=len(found))

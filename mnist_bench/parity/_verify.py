@@ -12,6 +12,7 @@ from mnist_bench.core.errors import BadInput, ModelRefused, TargetUnavailable, U
 from mnist_bench.core.events import OnEvent
 from mnist_bench.core.types import (
     Absent,
+    Blind,
     Certificate,
     ParityRecord,
     ParityResult,
@@ -22,16 +23,18 @@ from mnist_bench.core.types import (
 from mnist_bench.parity._asking import Answer, Plan, Workers, ask_all, memory_limit, unasked
 from mnist_bench.parity._compare import Inputs, compare
 from mnist_bench.parity._inputs import build_inputs
+from mnist_bench.parity._probes import TRIALS, unseen
 from mnist_bench.parity._reference import Weights
 from mnist_bench.parity._targets import Target, find_targets
 
 
-def verify(folder: Path, record: Record, dataset: data.Dataset, plan: Plan, on_event: OnEvent) -> ParityRecord:
+def verify(folder: Path, dataset: data.Dataset, plan: Plan, on_event: OnEvent) -> ParityRecord:
     """Compare a run's exported files, and its weights, in all runtimes with the float64 reference.
 
+    All of the run is read at the beginning: others may train it further, and export it, meanwhile.
+
     Args:
-        folder: the run's folder.
-        record: its record; it must hold a checkpoint.
+        folder: the run's folder; it must hold a checkpoint.
         dataset: the images; the test set is used, whole.
         plan: which runtimes, in which configurations.
         on_event: is called before each configuration.
@@ -41,9 +44,10 @@ def verify(folder: Path, record: Record, dataset: data.Dataset, plan: Plan, on_e
         RecordDamaged: a file differs from the manifest; no runtime has seen it.
         TargetUnavailable: a runtime that was named cannot be used here.
     """
-    weights = weights_of(folder, record)
-    targets = find_targets(folder, record, plan.wanted)
-    inputs = build_inputs(dataset, weights)
+    record, (weights, targets) = store.steady(
+        folder, lambda record: (weights_of(folder, record), find_targets(folder, record, plan.wanted))
+    )
+    inputs = build_inputs(dataset, weights, probing=True)
     found = Findings(skipped=targets.skipped)
     with Workers(hosts.Limits(plan.time_limit_s, memory_limit(plan.device))) as workers:
         for target in targets.ready:
@@ -57,7 +61,7 @@ def verify(folder: Path, record: Record, dataset: data.Dataset, plan: Plan, on_e
             except Unreachable as error:
                 remedy = "see what it says when it is run alone"
                 found.unreachable.append(Absent(target=target.name(plan.device), reason=str(error), remedy=remedy))
-    return parity_record(record, dataset, inputs, found)
+    return parity_record(record, dataset, inputs, found, weights)
 
 
 def _absent(target: Target, plan: Plan, error: TargetUnavailable) -> Absent:
@@ -76,7 +80,7 @@ def weights_of(folder: Path, record: Record) -> Weights:
     """
     if record.checkpoint is None:
         raise BadInput(f"run {record.name!r} has no weights yet: train it first")
-    return Weights.of(store.load_arrays(folder, record.checkpoint.weights), record.config.activation)
+    return Weights.of(store.load_weights(folder, record.checkpoint.weights), record.config.activation)
 
 
 @dataclass
@@ -110,9 +114,17 @@ def result(inputs: Inputs, answer: Answer) -> ParityResult:
     )
 
 
-def parity_record(record: Record, dataset: data.Dataset, inputs: Inputs, found: Findings) -> ParityRecord:
+def parity_record(
+    record: Record, dataset: data.Dataset, inputs: Inputs, found: Findings, weights: Weights
+) -> ParityRecord:
     """Put together what is saved."""
     assert record.checkpoint
+    blind = Blind(
+        probes=inputs.probes,
+        unseen=unseen(weights, inputs.images, inputs.tolerance * inputs.scales, TRIALS),
+        trials=TRIALS,
+    )
+    inputs = inputs.first(len(inputs.images) - inputs.probes)
     ordered = np.sort(inputs.bounds.logits, axis=1)
     return ParityRecord(
         name=record.name,
@@ -131,6 +143,7 @@ def parity_record(record: Record, dataset: data.Dataset, inputs: Inputs, found: 
         skipped=tuple(found.skipped),
         saturation=found.saturation,
         unreachable=tuple(found.unreachable),
+        blind=blind,
     )
 
 

@@ -14,7 +14,7 @@ from mnist_bench.report._figures import draw_figures
 from mnist_bench.report._material import Material, gather, gather_studies, matching_images, with_studies_beside
 from mnist_bench.report._measured import comparison_table, environment_tables, load_table
 from mnist_bench.report._summary import summary
-from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
+from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions, cleaned
 from mnist_bench.report.views import bench, parity, study, training
 
 __all__ = [
@@ -110,7 +110,7 @@ def render(renderer: str, contents: Sequence[Table], color: bool = False) -> str
     Raises:
         BadInput: there is no such renderer.
     """
-    text: str = plugins.load(renderers, renderer).render(contents, color)
+    text: str = plugins.load(renderers, renderer).render([cleaned(table) for table in contents], color)
     return text
 
 

@@ -46,14 +46,12 @@ def draw_figures(material: Material, out: Path) -> Iterator[Path | Skipped]:
             yield picture
         else:
             store.declare(out / picture.run, f"{FOLDER}/*.png", f"{FOLDER}/*.svg")
-            yield from _write(picture, out / picture.run / FOLDER)
+            yield from _write(picture, store.subfolder(out / picture.run, FOLDER))
 
 
 def _write(picture: "Picture", folder: Path) -> Iterator[Path]:
     from mnist_bench.report.figures._style import saved
 
-    with store.explained(folder):
-        folder.mkdir(exist_ok=True)
     for name, content in (("png", saved(picture.figure, "png", dpi=144)), ("svg", saved(picture.figure, "svg"))):
         path = folder / f"{picture.stem}.{name}"
         store.write_atomically(path, content)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from mnist_bench.core import text
 from mnist_bench.core.kinds import DEFAULT_CONVERGENCE_AT, DEFAULT_OUT
 
 
@@ -65,6 +66,17 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     notes: Sequence[str] = ()
     preview: int | None = None
+
+
+def cleaned(table: Table) -> Table:
+    """Return a table whose words are safe to show: they may be those of anybody's model or record."""
+    return Table(
+        text.clean(table.title),
+        [Column(text.line(column.name), column.unit) for column in table.columns],
+        [[text.clean(cell) if isinstance(cell, str) else cell for cell in row] for row in table.rows],
+        [text.clean(note) for note in table.notes],
+        table.preview,
+    )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from typing import cast
 
 from mnist_bench.core import plugins
 from mnist_bench.runtimes._contract import (
-    SCRATCH,
     Effective,
     Images,
     Logits,
@@ -21,7 +20,6 @@ from mnist_bench.runtimes._contract import (
 from mnist_bench.runtimes._onnx_graph import pair_sums
 
 __all__ = [
-    "SCRATCH",
     "Effective",
     "Images",
     "Logits",

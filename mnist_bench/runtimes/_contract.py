@@ -1,7 +1,6 @@
 """What a runtime is, what it is given, and what it gives. Imports NumPy alone: a worker starts with this."""
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -14,9 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_bench.core.kinds import Activation, Precision, Skipped
-
-SCRATCH = "MNIST_BENCH_SCRATCH"
-"""The environment variable that names a folder for a worker's own files; who starts a worker removes it afterwards."""
 
 Images = NDArray[np.float32]
 Logits = NDArray[np.float32]
@@ -47,7 +43,7 @@ class Model:
     @contextlib.contextmanager
     def on_disk(self) -> Iterator[Path]:
         """Put the files into a new folder while this lasts, for engines that insist on a path; yield the folder."""
-        with tempfile.TemporaryDirectory(dir=os.environ.get(SCRATCH)) as folder:
+        with tempfile.TemporaryDirectory() as folder:  # in the scratch folder that this worker was given
             for name, content in self.files.items():
                 path = Path(folder, name)
                 path.parent.mkdir(parents=True, exist_ok=True)

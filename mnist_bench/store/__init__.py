@@ -5,16 +5,16 @@ written before it, and files that it no longer names are removed after it. Whate
 holds one complete state. A study's folder holds `study.json`, which is replaced as a whole, and never a run.
 """
 
-from mnist_bench.store._arrays import Arrays, load_arrays, to_arrays, to_safetensors
+from mnist_bench.store._arrays import Arrays, check_arrays, load_arrays, load_weights, to_arrays, to_safetensors
+from mnist_bench.store._artifacts import contents, enter
 from mnist_bench.store._derived import declare
 from mnist_bench.store._files import (
     content,
-    contents,
     digest_of_list,
     explained,
-    read_regular,
-    replacing,
+    making,
     saved_files,
+    subfolder,
     write_atomically,
 )
 from mnist_bench.store._layout import (
@@ -39,6 +39,7 @@ from mnist_bench.store._records import (
     save,
     save_finished,
     save_unfinished,
+    steady,
     to_json,
 )
 from mnist_bench.store._runs import locked, save_checkpoint, save_study
@@ -49,11 +50,13 @@ __all__ = [
     "UNFINISHED",
     "Arrays",
     "Saved",
+    "check_arrays",
     "check_new",
     "content",
     "contents",
     "declare",
     "digest_of_list",
+    "enter",
     "exists",
     "explained",
     "load",
@@ -62,10 +65,10 @@ __all__ = [
     "load_record",
     "load_study",
     "load_unfinished",
+    "load_weights",
     "locked",
+    "making",
     "read",
-    "read_regular",
-    "replacing",
     "run_folder",
     "run_names",
     "save",
@@ -74,8 +77,10 @@ __all__ = [
     "save_study",
     "save_unfinished",
     "saved_files",
+    "steady",
     "study_folder",
     "study_names",
+    "subfolder",
     "to_arrays",
     "to_json",
     "to_safetensors",

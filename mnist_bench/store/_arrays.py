@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_bench.core.architecture import SHAPES
 from mnist_bench.core.digest import sha256
 from mnist_bench.core.errors import RecordDamaged
 from mnist_bench.core.types import SavedFile
@@ -24,6 +25,33 @@ def load_arrays(folder: Path, saved: SavedFile) -> dict[str, NDArray[Any]]:
     return to_arrays(content(folder, saved), folder / saved.name)
 
 
+def load_weights(folder: Path, saved: SavedFile) -> dict[str, NDArray[Any]]:
+    """Read a checkpoint's weights back: float32 arrays by the names and of the shapes of `architecture.SHAPES`.
+
+    Raises:
+        RecordDamaged: they are missing, differ from what the record says, or are those of another network.
+    """
+    arrays = load_arrays(folder, saved)
+    check_arrays(arrays, SHAPES, folder / saved.name)
+    return arrays
+
+
+def check_arrays(arrays: Arrays, shapes: Mapping[str, tuple[int, ...]], path: Path) -> None:
+    """Raise RecordDamaged where arrays are not float32 of these names and shapes; `path` is for the message."""
+    found = {name: (array.shape, array.dtype.name) for name, array in arrays.items()}
+    wanted = {name: (shape, "float32") for name, shape in shapes.items()}
+    for name in sorted(found.keys() | wanted.keys()):
+        if found.get(name) != wanted.get(name):
+            raise RecordDamaged(
+                f"{path} is of another network: {name} is {_described(found.get(name))}, not "
+                f"{_described(wanted.get(name))}: restore it, or train anew with --overwrite"
+            )
+
+
+def _described(kind: tuple[tuple[int, ...], str] | None) -> str:
+    return f"{kind[1]} {kind[0]}" if kind else "absent"
+
+
 def to_arrays(content: bytes, path: Path) -> dict[str, NDArray[Any]]:
     """Decode the content of a safetensors file; `path` is for the message of the error.
 
@@ -35,7 +63,7 @@ def to_arrays(content: bytes, path: Path) -> dict[str, NDArray[Any]]:
 
     try:
         return safetensors.numpy.load(content)
-    except safetensors.SafetensorError as error:
+    except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:  # a dtype that NumPy lacks
         raise RecordDamaged(f"{path} cannot be read ({error}): restore it, or make it anew") from error
 
 

@@ -1,10 +1,13 @@
 """What is made from a run or a study: it goes when that is replaced, since it is no longer true then."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from mnist_bench.core import limits
 from mnist_bench.core.errors import RecordDamaged
+from mnist_bench.core.reading import read_regular
 from mnist_bench.core.types import Manifest
 from mnist_bench.store._files import explained, remove, write_atomically
 from mnist_bench.store._layout import FOLDERS, NAMES, UNFINISHED
@@ -49,10 +52,10 @@ def remove_all(folder: Path) -> None:
 
 def _declared(folder: Path) -> set[str]:
     path = folder / LIST
+    if not os.path.lexists(path):
+        return set(UNDECLARED)
     with explained(path):
-        return (
-            set(path.read_text(encoding="utf-8", errors="replace").splitlines()) if path.is_file() else set(UNDECLARED)
-        )
+        return set(read_regular(path, limits.LIST_BYTES, links=False).decode("utf-8", "replace").splitlines())
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -3,92 +3,106 @@
 import contextlib
 import errno
 import os
+import re
+import secrets
 import shutil
-import stat
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import filelock
 
+from mnist_bench.core import limits, locks
 from mnist_bench.core.digest import sha256, sha256_of_file
 from mnist_bench.core.errors import OutputUnwritable, RecordDamaged
+from mnist_bench.core.reading import NO_LINK, read_regular
 from mnist_bench.core.types import Artifact, SavedFile
 
-ASIDE = ".old"
+TEMPORARY = re.compile(r"\..+\.([0-9a-f]{16}|\d+)\.tmp|\.making-[a-z0-9_]{8}\.tmp", re.ASCII)
+"""What a process that died may have left; in digits alone by versions that named them by their process."""
 
 
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a path to write to, whose file takes the place of `path` at the end: wholly, or after an error not at all.
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is there wholly or not at all, even across a power cut.
 
     Raises:
         OutputUnwritable: no room, no permission; a file that was there before is as it was, unless it was the folder
             that could not be synced: then the new one has its place, but a power cut might still take it back.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with explained(path):
+        temporary, descriptor = _created(path)
         try:
-            yield temporary
-            if temporary.is_dir():
-                _replace_folder(temporary, path)
-            else:
-                _sync_file(temporary)
+            with os.fdopen(descriptor, "wb") as file, locks.held(descriptor):
+                file.write(content)
+                file.flush()
+                os.fsync(descriptor)
+                if os.name == "posix":  # while it is held, so that nobody takes it for litter
+                    temporary.replace(path)
+            if os.name != "posix":  # there an open file cannot be moved
                 temporary.replace(path)
-            _sync_folder(path.parent)
         except BaseException:
             with contextlib.suppress(OSError):
-                remove(temporary)
+                temporary.unlink(missing_ok=True)
             raise
+        sync_folder(path.parent)
 
 
-def _replace_folder(temporary: Path, path: Path) -> None:
-    """Put a new folder in the place of a folder, or of a file: systems have no one step for that.
+def _created(path: Path) -> tuple[Path, int]:
+    """Create a temporary file beside a path under a name that nobody can foresee, and open it."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_LINK | getattr(os, "O_BINARY", 0)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    return temporary, os.open(temporary, flags, 0o666)
 
-    A process that dies between the two leaves the old one under its other name; `locked` puts it back.
+
+@contextlib.contextmanager
+def making(folder: Path) -> Iterator[Path]:
+    """Make a new folder within a folder, for files that are to be moved to their places; removed at the end.
+
+    Raises:
+        OutputUnwritable: the folder cannot be written.
     """
-    for file in temporary.iterdir():
-        _sync_file(file)
-    _sync_folder(temporary)
-    aside = path.with_name(f".{path.name}{ASIDE}")
-    remove(aside)
-    if path.exists():
-        path.rename(aside)
+    with explained(folder):
+        made = Path(tempfile.mkdtemp(prefix=".making-", suffix=".tmp", dir=folder))
+        descriptor = os.open(made, os.O_RDONLY) if os.name == "posix" else -1
     try:
-        temporary.rename(path)
-    except OSError:
-        if aside.exists():
-            aside.rename(path)
-        raise
-    remove(aside)
+        with locks.held(descriptor) if descriptor >= 0 else contextlib.nullcontext():
+            yield made
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+        shutil.rmtree(made, ignore_errors=True)
 
 
-def put_back(folder: Path) -> None:
-    """Give folders their name again that a process which died had put aside; remove them where the new ones are."""
-    for aside in folder.glob(f".*{ASIDE}"):
-        name = aside.name.removeprefix(".").removesuffix(ASIDE)
-        if name.strip(".") == "":  # none of ours
-            continue
-        path = aside.with_name(name)
-        if path.exists():
-            remove(aside)
-        else:
-            aside.rename(path)
+def sweep(folder: Path) -> None:
+    """Remove the temporary files of processes that died, as far as that can be done; those of the living stay."""
+    with contextlib.suppress(OSError):
+        for left in folder.iterdir():
+            if TEMPORARY.fullmatch(left.name) and not locks.is_held(left):
+                with contextlib.suppress(OSError):
+                    remove(left)
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder with all that is in it; nothing where there is none."""
+    """Remove a file, or a folder with all that is in it; nothing where there is none. Of a link, the link."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
 
 
-def _sync_file(path: Path) -> None:
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
+def sync_all(path: Path) -> None:
+    """Let a file, or a folder with its files, reach the disk."""
+    if path.is_dir():
+        for part in path.iterdir():
+            sync_all(part)
+        sync_folder(path)
+    else:
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Let the names in a folder reach the disk."""
     if os.name != "posix":  # elsewhere a folder cannot be opened
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -98,13 +112,23 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is there wholly or not at all, even across a power cut; raises as `replacing` does."""
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
+def subfolder(folder: Path, *names: str) -> Path:
+    """Make a folder within a folder, where it is not there yet; return its path.
+
+    Raises:
+        OutputUnwritable: it cannot be made, or is a link: what is written there would be elsewhere.
+    """
+    path = folder
+    for name in names:
+        path /= name
+        with explained(path):
+            path.mkdir(exist_ok=True)
+            if path.is_symlink():
+                raise OSError(errno.ELOOP, "it is a link to another place", str(path))
+    return path
 
 
-def content(folder: Path, saved: SavedFile) -> bytes:
+def content(folder: Path, saved: SavedFile, limit_bytes: int = limits.CHECKPOINT_BYTES) -> bytes:
     """Read one of a run's files, and check that it holds the bytes that were saved: what is hashed is what is returned.
 
     Raises:
@@ -112,7 +136,7 @@ def content(folder: Path, saved: SavedFile) -> bytes:
     """
     path = folder / saved.name
     try:
-        found = read_regular(path)
+        found = read_regular(path, limit_bytes, links=False)
     except OSError as error:
         raise RecordDamaged(f"{path} cannot be read ({error.strerror}): restore it, or make it anew") from error
     if sha256(found) != saved.sha256:
@@ -120,18 +144,20 @@ def content(folder: Path, saved: SavedFile) -> bytes:
     return found
 
 
-def contents(folder: Path, artifact: Artifact) -> dict[str, bytes]:
-    """Read an exported file, or the files of an exported folder, by name; checked as `content` checks.
+def contents_at(path: Path, artifact: Artifact) -> dict[str, bytes]:
+    """Read an exported file, or the files of an exported folder, at a path, by name; checked as `content` checks.
 
     Raises:
         RecordDamaged: a file is missing, or differs from what the manifest says.
     """
     if not artifact.files:
-        whole = SavedFile(name=artifact.name, sha256=artifact.sha256, size_bytes=artifact.size_bytes)
-        return {artifact.name: content(folder, whole)}
+        whole = SavedFile(name=path.name, sha256=artifact.sha256, size_bytes=artifact.size_bytes)
+        return {artifact.name: content(path.parent, whole, limits.MODEL_BYTES)}
     if digest_of_list(artifact.files) != artifact.sha256:
         raise RecordDamaged(f"the manifest contradicts itself on {artifact.name} (SHA-256): export it anew")
-    return {one.name: content(folder / artifact.name, one) for one in artifact.files}
+    if path.is_symlink():
+        raise RecordDamaged(f"{path} cannot be read (it is a link): restore it, or export it anew")
+    return {one.name: content(path, one, limits.MODEL_BYTES) for one in artifact.files}
 
 
 def saved_files(folder: Path) -> tuple[SavedFile, ...]:
@@ -145,19 +171,6 @@ def saved_files(folder: Path) -> tuple[SavedFile, ...]:
 def digest_of_list(files: Iterable[SavedFile]) -> str:
     """Return the SHA-256 of some files together; see `Artifact`."""
     return sha256("".join(f"{one.sha256}  {one.name}\n" for one in files).encode())
-
-
-def read_regular(path: Path) -> bytes:
-    """Read a file that is one: a pipe or a device would wait, or never end.
-
-    Raises:
-        OSError: it cannot be read, or is none.
-    """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise OSError(errno.EINVAL, "it is no regular file", str(path))
-        return file.read()
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """Where things are: one folder a run, one a study, below one folder of all."""
 
+import os
 import re
 from pathlib import Path
 
@@ -72,13 +73,13 @@ def study_names(out: Path) -> tuple[str, ...]:
 
 def names_of(out: Path, kind: type[Saved]) -> tuple[str, ...]:
     """Return the names of the folders that hold a kind of record, the newest first."""
-    records = sorted(out.glob(f"*/{NAMES[kind]}"), key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    records = sorted(out.glob(f"*/{NAMES[kind]}"), key=lambda path: path.lstat().st_mtime_ns, reverse=True)
     return tuple(path.parent.name for path in records if NAME_PATTERN.fullmatch(path.parent.name))
 
 
 def exists(folder: Path, kind: type[Saved] = Record) -> bool:
     """Tell whether a folder holds a run, or a study, be it damaged or not."""
-    return (folder / NAMES[kind]).exists()
+    return os.path.lexists(folder / NAMES[kind])
 
 
 def check_new(folder: Path, kind: type[Saved] = Record) -> None:

@@ -13,11 +13,12 @@ from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import Checkpoint, PartialEpoch, Record
 from mnist_bench.store import _derived
 from mnist_bench.store._arrays import Arrays, save_arrays
-from mnist_bench.store._files import explained, put_back
-from mnist_bench.store._layout import FOLDERS, NAMES, Saved
+from mnist_bench.store._artifacts import settle
+from mnist_bench.store._files import explained, sweep
+from mnist_bench.store._layout import FOLDERS, Saved
 from mnist_bench.store._records import load, save
 
-CHECKPOINT_FILE = re.compile(r"\.?(weights|optimizer)-\d{3,}p?-[0-9a-f]{8}\.safetensors(\.\d+\.tmp)?")
+CHECKPOINT_FILE = re.compile(r"(weights|optimizer)-\d{3,}p?-[0-9a-f]{8}\.safetensors")
 
 
 @contextlib.contextmanager
@@ -40,9 +41,8 @@ def locked(folder: Path, kind: type[Saved] = Record) -> Iterator[None]:
             ) from error
     try:
         with explained(folder):
-            for left in folder.glob(f".{NAMES[kind]}.*.tmp"):  # by a process that died: we have the lock
-                left.unlink(missing_ok=True)
-            put_back(folder)
+            sweep(folder)
+            settle(folder)
         yield
     finally:
         lock.release()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mnist_bench import data, environment, model, store
+from mnist_bench.core.architecture import OPTIMIZER_SHAPES, SHAPES
 from mnist_bench.core.commands import resume_command
 from mnist_bench.core.errors import BadInput, Interrupted, RecordDamaged, TrainingDiverged
 from mnist_bench.core.events import EpochDone, ImagesTrained, OnEvent, Stop, TrainingFinished, TrainingStarted
@@ -178,7 +179,13 @@ def _masks(record: Record, parts: DeviceTensors, state: Tensor | None = None) ->
     config = record.config
     masks = MaskStream(config.seed, len(record.epochs) + 1, config.dropout, parts.train[1].device)
     if state is not None:
-        masks.restore(state)
+        try:
+            masks.restore(state)
+        except (RuntimeError, TypeError) as error:
+            raise RecordDamaged(
+                f"run {record.name!r} was stopped within an epoch, and where its masks stood is no state of a "
+                f"generator: train anew with --overwrite"
+            ) from error
     return masks
 
 
@@ -309,19 +316,18 @@ def _restore(engine: Engine, record: Record, folder: Path, group: Group) -> Tens
     """Load the checkpoint that the record names, if any; return the mask stream's state, if stopped within an epoch."""
     if record.checkpoint is None:
         return None
-    weights = _loaded(folder, record.checkpoint.weights, group)
-    state = _loaded(folder, record.checkpoint.optimizer, group)
+    saved = record.checkpoint
+    weights, state = (_loaded(folder, file, group) for file in (saved.weights, saved.optimizer))
     mask_state = state.pop(MASK_STATE, None)
-    try:
-        engine.restore(weights, state)
-    except (KeyError, RuntimeError) as error:
-        raise RecordDamaged(f"the checkpoint in {folder} is of another network: train anew with --overwrite") from error
-    return mask_state
+    store.check_arrays(weights, SHAPES, folder / saved.weights.name)
+    store.check_arrays(state, OPTIMIZER_SHAPES, folder / saved.optimizer.name)
+    engine.restore(_to_tensors(weights), _to_tensors(state))
+    return None if mask_state is None else torch.from_numpy(mask_state.copy())
 
 
-def _loaded(folder: Path, saved: SavedFile, group: Group) -> dict[str, Tensor]:
+def _loaded(folder: Path, saved: SavedFile, group: Group) -> dict[str, NDArray[Any]]:
     content = group.first(lambda: store.content(folder, saved), bytes)
-    return _to_tensors(store.to_arrays(content, folder / saved.name))
+    return store.to_arrays(content, folder / saved.name)
 
 
 def to_arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:

@@ -13,7 +13,7 @@ import numpy as np
 
 import mnist_bench
 from mnist_bench import runtimes
-from mnist_bench.core import protocol
+from mnist_bench.core import protocol, text
 from mnist_bench.core.errors import BadInput, DeviceUnavailable, MnistBenchError, ModelRefused
 from mnist_bench.core.protocol import Message
 from mnist_bench.worker import clock
@@ -27,7 +27,10 @@ KINDS: tuple[tuple[type[Exception], str], ...] = (
     (DeviceUnavailable, "unavailable"),
     (MemoryError, "memory"),
 )
-"""What becomes of an error; all others are the runtime's: `failed`."""
+"""What becomes of an error; all others are the runtime's: `failed`, or `environment`, see `_kind`."""
+
+OF_COMPILERS = "torch._inductor"
+"""The module of errors that the compiler of torch's runtimes raises; it gets one network, which compiles elsewhere."""
 
 
 class Worker:
@@ -171,13 +174,20 @@ def _model(fields: Mapping[str, Any], arrays: Mapping[str, Any]) -> runtimes.Mod
 
 
 def _kind(error: BaseException) -> str:
-    return next((kind for of, kind in KINDS if isinstance(error, of)), "failed")
+    """Tell an answer of the runtime from what keeps it from running here: a library, a compiler, a full disk."""
+    if known := next((kind for of, kind in KINDS if isinstance(error, of)), None):
+        return known
+    below: BaseException | None = error
+    while below:
+        if isinstance(below, (ImportError, OSError)) or type(below).__module__.startswith(OF_COMPILERS):
+            return "environment"
+        below = below.__cause__ or below.__context__
+    return "failed"
 
 
 def _reason(error: BaseException) -> str:
     """Say in one line what went wrong: an error of ours in its own words."""
-    words = str(error) if isinstance(error, MnistBenchError) else f"{type(error).__name__}: {error}"
-    return " ".join(words.split())[: protocol.LONGEST_REASON]
+    return text.reason(str(error) if isinstance(error, MnistBenchError) else text.of_error(error))
 
 
 def serve(only: str | None, incoming: IO[bytes], outgoing: IO[bytes]) -> None:

@@ -12,7 +12,7 @@ from torchvision import datasets
 
 from mnist_bench import data
 from mnist_bench.core.errors import DataUnavailable
-from mnist_bench.data import _download
+from mnist_bench.core.places import cache_folder
 
 # torchvision leaves the connection of a failed download to the garbage collector, which warns.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -59,7 +59,7 @@ def server(folder: Path | None, answer: Answer) -> Iterator[str]:
 
 
 def assert_nothing_left() -> None:
-    left = [path for path in _download.cache_root().rglob("*") if path.is_file() and path.suffix != ".lock"]
+    left = [path for path in cache_folder().rglob("*") if path.is_file() and path.suffix != ".lock"]
     assert left == []
 
 
@@ -121,5 +121,5 @@ def test_a_download_is_cached_and_then_needs_no_server(mnist_root: Path, monkeyp
         again = data.load("mnist")
     assert len(set(asked)) == 4
     assert first.sha256 == again.sha256
-    assert first.origin == str(_download.cache_root() / "MNIST" / "raw")
-    assert not list(_download.cache_root().rglob(".download-*"))
+    assert first.origin == str(cache_folder() / "MNIST" / "raw")
+    assert not list(cache_folder().rglob(".download-*"))

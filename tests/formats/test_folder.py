@@ -1,16 +1,17 @@
 """A format whose artifact is a folder of files is one file too."""
 
-import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mnist_bench import formats, store
 from mnist_bench.core.digest import sha256
 from mnist_bench.core.errors import OutputUnwritable
-from mnist_bench.core.types import Artifact, Manifest, ParityRecord
+from mnist_bench.core.types import Manifest, ParityRecord
 from tests.conftest import Plugins, Run
+from tests.documents import edit
 
 PAIR = '''
     """Two files: the shapes in words, and the numbers."""
@@ -101,6 +102,11 @@ def test_a_format_whose_artifact_is_a_folder_is_one_file(
     assert not list(own_copy.glob(".model.pair*"))
 
 
+def without_a_file(manifest: dict[str, Any]) -> None:
+    entry = next(one for one in manifest["artifacts"] if one["format"] == "pair")
+    entry["files"] = entry["files"][1:]
+
+
 @pytest.mark.parametrize("damage", ["change", "remove", "list"])
 def test_a_folder_that_differs_from_the_manifest_is_refused(
     damage: str, own_copy: Path, pair: Plugins, run: Run, capsys: pytest.CaptureFixture[str]
@@ -112,10 +118,7 @@ def test_a_folder_that_differs_from_the_manifest_is_refused(
     elif damage == "remove":
         path.unlink()
     else:
-        manifest = json.loads((own_copy / "manifest.json").read_text())
-        entry = next(one for one in manifest["artifacts"] if one["format"] == "pair")
-        entry["files"] = entry["files"][1:]
-        (own_copy / "manifest.json").write_text(json.dumps(manifest))
+        edit(own_copy / "manifest.json", without_a_file)
     assert run(*VERIFY) == 2
     err = capsys.readouterr().err
     assert "model.pair" in err
@@ -131,14 +134,15 @@ def test_what_is_in_a_folder_beside_the_manifest_is_not_opened(own_copy: Path, p
     assert set(store.contents(own_copy, entry)) == {"numbers.bin", "shapes.json"}
 
 
-@pytest.mark.parametrize("fail_at", [1, 2])
-def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(
+@pytest.mark.parametrize("fail_at", [1, 2, 3])
+def test_a_folder_that_cannot_be_put_in_place_can_be_read_all_the_same(
     fail_at: int, own_copy: Path, pair: Plugins, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Before the manifest is renamed it names the old one, and afterwards the new one, which waits."""
     record = store.load_record(own_copy)
-    assert isinstance(formats.export(own_copy, record, "pair"), Artifact)
-    before = {path.name: path.read_bytes() for path in (own_copy / "model.pair").iterdir()}
-    calls, rename = [0], Path.rename
+    old = formats.export(own_copy, record, "pair")
+    pair.add("formats", "pair", PAIR.replace("pair 1", "pair 2").replace("tobytes()", "tobytes() + b'new!'"))
+    calls, rename = [0], Path.replace
 
     def failing(self: Path, target: Path) -> Path:
         calls[0] += 1
@@ -146,23 +150,29 @@ def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(
             raise OSError(5, os.strerror(5))
         return rename(self, target)
 
-    monkeypatch.setattr(Path, "rename", failing)
-    with pytest.raises(OutputUnwritable):
+    monkeypatch.setattr(Path, "replace", failing)
+    if fail_at <= 2:
+        with pytest.raises(OutputUnwritable):
+            formats.export(own_copy, record, "pair")
+    else:
         formats.export(own_copy, record, "pair")
     monkeypatch.undo()
-    assert {path.name: path.read_bytes() for path in (own_copy / "model.pair").iterdir()} == before
-    assert not list(own_copy.glob(".model.pair*"))
-
-
-@pytest.mark.parametrize("there", [True, False])
-def test_a_folder_that_a_dead_process_put_aside_comes_back(there: bool, own_copy: Path) -> None:
-    aside = own_copy / ".model.pair.old"
-    aside.mkdir()
-    (aside / "numbers.bin").write_bytes(b"old")
-    if there:
-        (own_copy / "model.pair").mkdir()
-        (own_copy / "model.pair" / "numbers.bin").write_bytes(b"new")
+    manifest = store.load(own_copy, Manifest)
+    assert manifest
+    (entry,) = [one for one in manifest.artifacts if one.format == "pair"]
+    assert (entry == old) is (fail_at == 1)
+    kept = store.contents(own_copy, entry)["numbers.bin"]
+    assert kept.endswith(b"new!") is (fail_at > 1)
     with store.locked(own_copy):
         pass
-    assert (own_copy / "model.pair" / "numbers.bin").read_bytes() == (b"new" if there else b"old")
-    assert not aside.exists()
+    assert (own_copy / "model.pair" / "numbers.bin").read_bytes() == kept
+    assert not list(own_copy.glob(".waiting*")) + list(own_copy.glob(".making*"))
+
+
+def test_what_waits_and_is_not_in_the_manifest_goes(own_copy: Path) -> None:
+    left = own_copy / ".waiting-0123456789abcdef-model.pair"
+    left.mkdir()
+    (left / "numbers.bin").write_bytes(b"of a process that died before its commit")
+    with store.locked(own_copy):
+        pass
+    assert not left.exists()

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from mnist_bench import data, hosts, parity, runtimes, store
+from mnist_bench import data, hosts, parity, runtimes
 from tests.conftest import Run
 
 MISSING = hosts.load("haswell").why_unavailable()
@@ -19,7 +19,7 @@ def test_onnxruntime_gives_the_reference_s_answers_on_another_processor(
     processor: str, exported: Path, digits: data.Dataset
 ) -> None:
     plan = parity.Plan(batch_sizes=(128,), on=(hosts.Host(processor),))
-    found = parity.verify(exported, store.load_record(exported), digits, plan, lambda _: None)
+    found = parity.verify(exported, digits, plan, lambda _: None)
     assert [result.failures for result in found.results] == [()] * 4
     assert found.unreachable == found.skipped == ()
     targets = {result.configuration.target for result in found.results}

@@ -301,7 +301,7 @@ if fault == "stays":
 """
 FAULTS = [
     ("nothing", 3, "its process ended with status 0: without a word"),
-    ("last words", 3, "ended with status 7: cannot open shared object [31m"),
+    ("last words", 3, "ended with status 7: cannot open shared object \ufffd[31m"),
     ("hang", 3, "it took longer than 3 s and was stopped"),
     ("garbage", 3, "it does not speak the protocol: this is no JSON: 'Welcome to engine 2.0!"),
     ("binary", 3, "it does not speak the protocol"),
@@ -319,7 +319,7 @@ FAULTS = [
     ("shape", 1, "instead of float32"),
     ("dtype", 1, "instead of float32"),
     ("wrong", 1, "certified images are predicted differently"),
-    ("raises", 1, "it failed: it raised [2J an error"),
+    ("raises", 1, "it failed: it raised \ufffd[2J \ufffd an error"),
     ("precision", 1, "it runs in fp16, not in fp32 as claimed"),
     ("stays", 0, ""),
 ]

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -18,6 +19,7 @@ import torch
 from mnist_bench import data, parity, runtimes, store
 from mnist_bench.core.types import RUNGS, Configuration, Manifest, ParityRecord
 from tests.conftest import Plugins, Run
+from tests.documents import edit
 
 ALL = [name for name in runtimes.names() if runtimes.load(name).FORMAT]
 QUICK = ("verify", "--batch-size", "1,128", "--threads", "1")
@@ -25,7 +27,7 @@ QUICK = ("verify", "--batch-size", "1,128", "--threads", "1")
 
 def verify(folder: Path, digits: data.Dataset, *names: str, batch_sizes: tuple[int, ...] = (1, 7, 128)) -> ParityRecord:
     plan = parity.Plan(names, batch_sizes, threads=(1, 2))
-    return parity.verify(folder, store.load_record(folder), digits, plan, lambda _: None)
+    return parity.verify(folder, digits, plan, lambda _: None)
 
 
 def one_line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -257,10 +259,10 @@ def test_a_fixed_batch_size_is_respected(own_copy: Path, run: Run, capsys: pytes
 
 
 def edited(own_copy: Path, **changes: object) -> None:
-    manifest = json.loads((own_copy / "manifest.json").read_text())
-    entry = next(entry for entry in manifest["artifacts"] if entry["name"] == "model.onnx")
-    entry.update(changes)
-    (own_copy / "manifest.json").write_text(json.dumps(manifest))
+    def change(manifest: dict[str, Any]) -> None:
+        next(entry for entry in manifest["artifacts"] if entry["name"] == "model.onnx").update(changes)
+
+    edit(own_copy / "manifest.json", change)
 
 
 @pytest.mark.parametrize(
@@ -480,8 +482,7 @@ def test_an_archive_of_something_else_is_refused(own_copy: Path, run: Run, capsy
 
 
 def test_an_untrained_run_cannot_be_verified(own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    record = json.loads((own_copy / "run.json").read_text())
-    (own_copy / "run.json").write_text(json.dumps(record | {"checkpoint": None, "epochs": [], "final": None}))
+    edit(own_copy / "run.json", lambda record: record.update(checkpoint=None, epochs=[], final=None))
     assert run(*QUICK, "-q") == 2
     assert "has no weights yet" in one_line(capsys)
     assert run("export", "-q", "--format", "onnx") == 2
@@ -492,7 +493,7 @@ def test_an_untrained_run_cannot_be_verified(own_copy: Path, run: Run, capsys: p
 @pytest.mark.parametrize("name", ["torch-eager", "torch-compile", "torch-export"])
 def test_cuda_gives_the_reference_s_answers(name: str, exported: Path, digits: data.Dataset) -> None:
     plan = parity.Plan((name,), (1, 128), (1,), "cuda:0")
-    found = parity.verify(exported, store.load_record(exported), digits, plan, lambda _: None)
+    found = parity.verify(exported, digits, plan, lambda _: None)
     assert all(result.failures == () for result in found.results)
     assert torch.cuda.is_available()
 

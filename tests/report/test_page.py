@@ -91,7 +91,7 @@ def material(exported: Path, digits: data.Dataset) -> report.Material:
     record = store.load_record(exported)
     assert record.checkpoint
     plan = parity.Plan(("onnxruntime",), (128,), (1,))
-    compared = parity.verify(exported, record, digits, plan, lambda _: None)
+    compared = parity.verify(exported, digits, plan, lambda _: None)
     other = replace(record, name="digits-sigmoid", config=replace(record.config, activation="sigmoid"))
     weights = record.checkpoint.weights.sha256
     measured = [replace(one, name=record.name, weights_sha256=weights) for one in (inference(), training())]

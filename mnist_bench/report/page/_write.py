@@ -10,6 +10,7 @@ from typing import Any
 import mnist_bench
 from mnist_bench import store
 from mnist_bench.core import plugins
+from mnist_bench.core import text as words
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import Quantity, Table, Unit, ViewOptions
 from mnist_bench.report.page import sections
@@ -43,7 +44,7 @@ def write_page(material: Material, folder: Path, options: ViewOptions | None = N
     """
     path = folder / PAGE
     store.declare(folder, PAGE)
-    store.write_atomically(path, render_page(material, options or ViewOptions()).encode())
+    store.write_atomically(path, render_page(material, options or ViewOptions()).encode("utf-8", "replace"))
     return path
 
 
@@ -57,6 +58,7 @@ def render_page(material: Material, options: ViewOptions) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
+        finalize=_finalized,
     )
     style = jinja.get_template("style.css").render()
     jinja.filters |= {"kind": lambda block: type(block).__name__, "cell": text, "numbers": _numbers}
@@ -71,6 +73,13 @@ def render_page(material: Material, options: ViewOptions) -> str:
         version=mnist_bench.__version__,
         svg=_Numbered(),
     ).lstrip()
+
+
+def _finalized(value: Any) -> Any:
+    """Clean whatever words are set into the page; markup stays markup."""
+    if not isinstance(value, str):
+        return value
+    return type(value)(words.clean(value))
 
 
 def _sections(material: Material, options: ViewOptions) -> Iterator[Section]:

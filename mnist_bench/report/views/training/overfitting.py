@@ -63,7 +63,7 @@ def verdict(record: Record) -> str:
         return f"{record.name}: no verdict before training is finished."
     if len(record.epochs) == 1:
         return f"{record.name}: no verdict from a single epoch."
-    rise = record.epochs[-1].validation.loss / lowest.validation.loss - 1
+    rise = _rise(record.epochs[-1].validation.loss, lowest.validation.loss)
     error = _standard_error(record.final.train, record.epochs[-1].validation)
     beyond_chance, risen = gap > Z_95 * error, rise > LOSS_RISE
     word = {2: "overfits", 1: "shows one of two signs of overfitting", 0: "shows no sign of overfitting"}[
@@ -76,9 +76,18 @@ def verdict(record: Record) -> str:
     )
 
 
+def _rise(last: float, lowest: float) -> float:
+    """Return by what share of the lowest loss the last one is above it."""
+    if last == lowest:
+        return 0.0
+    return last / lowest - 1 if lowest > 0 else math.inf
+
+
 def _ended(rise: float) -> str:
     if not rise:
         return "was lowest at the end"
+    if math.isinf(rise):
+        return "ended above its lowest, which was 0"
     return f"ended {f'{rise:.0%}' if rise >= LEAST_SHOWN else f'less than {LEAST_SHOWN:.0%}'} above its lowest"
 
 

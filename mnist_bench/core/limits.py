@@ -1,0 +1,26 @@
+"""How large what comes from elsewhere may be: more is refused before it is read, unpacked or opened.
+
+Each is many times what this project writes itself. A file that unpacks is measured unpacked.
+"""
+
+MIB = 2**20
+
+RECORD_BYTES = 256 * MIB
+"""A JSON document: a run, a manifest, a comparison, a benchmark (10,000 rows have 60 MiB), a study."""
+
+CHECKPOINT_BYTES = 64 * MIB
+"""A safetensors file: the optimizer's of this network has 4 MiB."""
+
+MODEL_BYTES = 512 * MIB
+"""A model file, and all files of an artifact that is a folder; the largest of this network has 3 MiB."""
+
+DATASET_BYTES = 256 * MIB
+"""One file of a dataset; MNIST's largest has 45 MiB."""
+
+LIST_BYTES = MIB
+"""A list of file patterns, a process's status, and the like."""
+
+
+def spelled(size_bytes: int) -> str:
+    """Write a limit for people."""
+    return f"{size_bytes // MIB} MiB"

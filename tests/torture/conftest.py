@@ -1,0 +1,70 @@
+"""Fixtures: runs to torture, and what runs commands."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mnist_bench import store
+from tests.torture.harness import Commands, compiled_shim, sized, started
+
+pytestmark = pytest.mark.timeout(sized(300, 7200))
+
+
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    """What runs commands, with the fault injector."""
+    yield from started(tmp_path_factory.mktemp("torture"), compiled_shim(tmp_path_factory.mktemp("shim")))
+
+
+@pytest.fixture(scope="session")
+def begun(commands: Commands) -> Path:
+    """A folder of runs that holds one of two epochs, exported and verified; to copy from."""
+    exports = commands.folder / "exports"
+    for arguments in (
+        ("train", "--dataset", "digits", "--epochs", "2", "--threads", "1", "--run", "d", "-q"),
+        ("export", "--format", "onnx", "-q"),
+        ("verify", "--runtime", "onnxruntime", "--batch-size", "128", "--threads", "1", "-q"),
+    ):
+        commands.run(*arguments).assert_one_line(0)
+    kept = commands.folder.parent / "begun"
+    exports.rename(kept)
+    return kept
+
+
+@pytest.fixture
+def exports(commands: Commands, begun: Path) -> Path:
+    """A fresh copy of these runs, where commands find it."""
+    return fresh(commands, begun)
+
+
+def fresh(commands: Commands, begun: Path) -> Path:
+    """Put a copy of the runs where commands find it, in place of what they did to the last one."""
+    exports = commands.folder / "exports"
+    shutil.rmtree(exports, ignore_errors=True)
+    return Path(shutil.copytree(begun, exports))
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(commands: Commands, begun: Path) -> str:
+    """The SHA-256 of the weights that the run has after its fourth epoch, when nothing happens."""
+    exports = fresh(commands, begun)
+    commands.run(*RESUME).assert_one_line(0)
+    checkpoint = store.load_record(exports / "d").checkpoint
+    assert checkpoint
+    return checkpoint.weights.sha256
+
+
+RESUME = ("train", "--resume", "--run", "d", "--epochs", "4", "-q")
+EXPORT = ("export", "--run", "d", "--format", "onnx", "--format", "torchscript", "-q")
+VERIFY = ("verify", "--run", "d", "--runtime", "onnxruntime", "--batch-size", "128", "--threads", "1", "-q")
+PAGE = ("report", "--run", "d", "--html")
+BENCH = (
+    *("bench", "--run", "d", "--runtime", "null", "--batch-size", "1", "--threads", "1", "--quick"),
+    *("--allow-busy", "-q"),
+)
+STUDY = (
+    *("study", "--dataset", "digits", "--seeds", "2", "--activation", "relu", "--epochs", "1", "--resume"),
+    *("--workers", "1", "-q"),
+)

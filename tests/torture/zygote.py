@@ -1,0 +1,89 @@
+"""A process that has imported everything and forks one command at a time: a run of a command costs its work alone.
+
+Reads lines of JSON on stdin, {"arguments", "folder", "variables", "stdout", "stderr", "kill", "after_s"}, and answers a
+line each: {"status", "took_s"}; `kill` are signals, sent after so many seconds each, counted from the one before. Run by
+its path, with the fault injector preloaded.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+
+
+def ready() -> None:
+    """Import what the commands import, and start no thread: threads do not survive a fork."""
+    import matplotlib.figure  # noqa: F401
+    import torch
+
+    torch.set_num_threads(1)
+    import torch._dynamo
+    import torch.onnx
+
+    from mnist_bench import data
+
+    data.load("digits")
+
+
+def became(request: dict[str, object]) -> None:
+    """Become one command; never returns."""
+    status = 70
+    try:
+        os.setsid()
+        os.environ.update(request["variables"])  # type: ignore[arg-type]
+        os.chdir(str(request["folder"]))
+        for descriptor, name in ((1, "stdout"), (2, "stderr")):
+            file = os.open(str(request[name]), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+            os.dup2(file, descriptor)
+            os.close(file)
+        nowhere = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nowhere, 0)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        from mnist_bench.cli import _main
+
+        sys.argv = ["mnist-bench", *request["arguments"]]  # type: ignore[misc]
+        try:
+            _main.main()
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def carried_out(request: dict[str, object]) -> dict[str, float]:
+    """Fork a command, send it the signals, and wait for it."""
+    began = time.monotonic()
+    child = os.fork()
+    if not child:
+        became(request)
+    status = None
+    for number, after_s in request["kill"]:  # type: ignore[attr-defined]
+        end = time.monotonic() + after_s
+        while status is None and time.monotonic() < end:
+            ended, found = os.waitpid(child, os.WNOHANG)
+            status = found if ended else None
+            time.sleep(0.0005)
+        if status is None:
+            os.kill(child, number)
+    limit = began + float(request["limit_s"])  # type: ignore[arg-type]
+    while status is None:
+        ended, found = os.waitpid(child, os.WNOHANG)
+        status = found if ended else None
+        if status is None and time.monotonic() > limit:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return {"status": 1000, "took_s": time.monotonic() - began}
+        time.sleep(0.0005)
+    return {"status": os.waitstatus_to_exitcode(status), "took_s": time.monotonic() - began}
+
+
+if __name__ == "__main__":
+    ready()
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(carried_out(json.loads(line))) + "\n")
+        sys.stdout.flush()
