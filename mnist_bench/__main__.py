@@ -13,10 +13,10 @@ def _stopped(_number: int, _frame: object) -> NoReturn:
 
 def main() -> NoReturn:
     """Run the command line and exit; Ctrl-C while it is imported ends as it does later."""
-    before = signal.signal(signal.SIGINT, _stopped)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as of what a script starts in the background
+        signal.signal(signal.SIGINT, _stopped)
     from mnist_bench.cli import _main
 
-    signal.signal(signal.SIGINT, before)
     _main.main()
 
 

@@ -8,7 +8,6 @@ import signal
 import sys
 import tempfile
 import traceback
-from types import FrameType
 from typing import NoReturn
 
 import click
@@ -16,6 +15,7 @@ import click
 import mnist_bench
 from mnist_bench import cli
 from mnist_bench.cli._screen import complain, ignore_stdout, say
+from mnist_bench.cli._signals import Raising, came
 from mnist_bench.core import plugins, text
 from mnist_bench.core.errors import BUG, CTRL_C, ENVIRONMENT, SIGNALLED, USAGE, MnistBenchError
 from mnist_bench.core.kinds import PROGRAM
@@ -72,9 +72,13 @@ def group() -> None:
 def main() -> NoReturn:
     """Run the command line and exit."""
     _open_standard_streams()
-    signal.signal(signal.SIGTERM, _terminate)
+    # By the way of an exception, so that child processes and temporary files are cleaned up.
+    terminating = Raising(lambda number: SystemExit(SIGNALLED + number))
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as of what a script starts in the background
+        signal.signal(signal.SIGINT, Raising(lambda _: KeyboardInterrupt()))
+    signal.signal(signal.SIGTERM, terminating)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # not under nohup
-        signal.signal(signal.SIGHUP, _terminate)
+        signal.signal(signal.SIGHUP, terminating)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show "→" shows "?"
@@ -99,11 +103,6 @@ def _ended(status: int) -> int:
     return status
 
 
-def _terminate(number: int, _frame: FrameType | None) -> NoReturn:
-    """Leave by the way of an exception, so that child processes and temporary files are cleaned up."""
-    raise SystemExit(SIGNALLED + number)
-
-
 def run(arguments: list[str]) -> int:
     """Run one command line; say what went wrong in one line on stderr; return the exit code."""
     try:
@@ -115,6 +114,8 @@ def run(arguments: list[str]) -> int:
     except BaseException as error:  # noqa: BLE001 the last door, Ctrl-C included
         if os.environ.get("MNIST_BENCH_DEBUG"):
             traceback.print_exc()
+        if (number := came()) and not isinstance(error, MnistBenchError):  # also what imports make of it
+            return _complain("stopped", SIGNALLED + number)
         return _complain(*_explain(error))
     return status if isinstance(status, int) else 0
 

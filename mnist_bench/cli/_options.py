@@ -13,6 +13,7 @@ from mnist_bench.core.kinds import DEFAULT_CONVERGENCE_AT, DEFAULT_OUT, Precisio
 
 # torch takes seeds below 2^63; a day is longer than any worker that is not stuck.
 MOST_SEEDS, LARGEST_SEED, LONGEST_S = 10_000, 2**63, 86_400
+MOST_MIB = 2**24
 PRECISIONS = get_args(Precision)
 
 
@@ -138,15 +139,24 @@ renderer = click.option(
 )
 
 
-def time_limit(default: float) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return the option that says how long a worker may take in all."""
+def time_limit(default: float | None, shown: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return the option that says how long a worker may take in all; `shown` is what None means."""
     return click.option(
         "--time-limit",
         type=Finite(0, LONGEST_S, min_open=True),
         default=default,
-        show_default=True,
+        show_default=True if default else shown,
         help="Seconds that a process may take.",
     )
+
+
+memory_limit = click.option(
+    "--memory-limit",
+    type=click.IntRange(1, MOST_MIB),
+    metavar="MIB",
+    show_default="what is free; 4096 for a --model",
+    help="Memory that a process may allocate.",
+)
 
 
 def engine_command(command: Callable[..., Any]) -> Callable[..., Any]:

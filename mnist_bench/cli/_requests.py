@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from mnist_bench.core.kinds import Activation, Precision, Validation
+from mnist_bench.core.limits import MIB
 
 if TYPE_CHECKING:
     from mnist_bench.core.types import TrainConfig
@@ -112,7 +113,6 @@ class Asking(Output):
     places: tuple[str, ...]
     commands: tuple[str, ...]
     command_format: str
-    time_limit: float
 
     @property
     def hosts(self) -> "tuple[Host, ...]":
@@ -142,6 +142,15 @@ class Verify(Asking):
     model_file: Path | None
     precision: Precision
     trust_code: bool
+    time_limit: float | None
+    memory_limit: int | None
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        """The limits that were given, as a plan names them: those that were not are the plan's."""
+        memory = None if self.memory_limit is None else self.memory_limit * MIB
+        given = {"time_limit_s": self.time_limit, "memory_limit_bytes": memory}
+        return {name: limit for name, limit in given.items() if limit is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +166,7 @@ class Bench(Asking):
     device: str
     batch_sizes: tuple[int, ...]
     threads: tuple[int, ...]
+    time_limit: float
     quick: bool
     seed: int
     rate: float | None

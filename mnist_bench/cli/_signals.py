@@ -8,23 +8,52 @@ from types import FrameType
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+class Raising:
+    """A handler that raises, so that what is open is cleaned up, and remembers that it did.
+
+    What it raises while a library is imported may never arrive: some of them swallow whatever comes then.
+    """
+
+    def __init__(self, error: Callable[[int], BaseException]) -> None:
+        self._error = error
+        self.came: int | None = None
+
+    def __call__(self, number: int, _frame: FrameType | None) -> None:
+        """Raise."""
+        self.came = number
+        raise self._error(number)
+
+
+def came() -> int | None:
+    """Return the number of the signal for which a handler has raised, whatever became of it; None where none came."""
+    handlers = (signal.getsignal(number) for number in SIGNALS)
+    return next((one.came for one in handlers if isinstance(one, Raising) and one.came), None)
+
+
 @contextlib.contextmanager
 def stop_on_signal() -> Iterator[Callable[[], int | None]]:
     """While active, the first signal is noted and a second one ends the program at once.
 
     Yields:
         A function that returns the number of the signal that came, or None.
+
+    Raises:
+        KeyboardInterrupt: one came before, and was swallowed; SystemExit for SIGTERM.
     """
-    came: list[int] = []
+    noted: list[int] = []
+    for number in SIGNALS:
+        handler = signal.getsignal(number)
+        if isinstance(handler, Raising) and handler.came:
+            handler(number, None)
 
     def note(number: int, _frame: FrameType | None) -> None:
-        came.append(number)
+        noted.append(number)
         for name, handler in before.items():
             signal.signal(name, handler)
 
     before = {number: signal.signal(number, note) for number in SIGNALS}
     try:
-        yield lambda: came[0] if came else None
+        yield lambda: noted[0] if noted else None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -49,7 +49,8 @@ Examples:
 )
 @click.option("--trust-code", is_flag=True, help="Load a foreign file that is a program: TorchScript can do anything.")
 @_options.engine_command
-@_options.time_limit(600)
+@_options.time_limit(None, "600; 120 for a --model")
+@_options.memory_limit
 @_options.json_output
 @_options.quiet
 def command(**given: Any) -> None:
@@ -74,7 +75,7 @@ def command(**given: Any) -> None:
         on=asked.hosts,
         format=asked.command_format,
         precision=asked.precision,
-        time_limit_s=asked.time_limit,
+        **asked.limits,
     )
     dataset = data.load(asked.dataset or record.config.dataset, asked.data_dir)
     found = _verify(folder, dataset, plan, asked)

@@ -6,6 +6,7 @@ exhausted memory becomes one error, and nothing is left behind.
 
 import errno
 import importlib
+import json
 import os
 import subprocess
 import sys
@@ -90,7 +91,9 @@ def call(
         ChildFailed: the function raised an error, or the process hung, died or could not be started.
     """
     try:
-        status, out, err = _run(function, msgspec.json.encode(request), time_limit_s, memory_limit_bytes, among)
+        # Not msgspec's own encoder: a path may hold bytes that are not UTF-8.
+        question = json.dumps(msgspec.to_builtins(request)).encode()
+        status, out, err = _run(function, question, time_limit_s, memory_limit_bytes, among)
     except subprocess.TimeoutExpired as error:
         raise ChildFailed(f"it took longer than {time_limit_s:g} s and was stopped", died_exit_code) from error
     except OSError as error:
@@ -136,10 +139,10 @@ def _answer(name: str, question: bytes) -> Answer:
     try:
         function = getattr(importlib.import_module(module), attribute)
         (request_type,) = [kind for key, kind in typing.get_type_hints(function).items() if key != "return"]
-        result = function(msgspec.json.decode(question, type=request_type))
+        result = function(msgspec.convert(json.loads(question), request_type))
         return Answer(result=msgspec.Raw(msgspec.json.encode(result)))
     except MnistBenchError as error:
-        return Answer(error=str(error), exit_code=error.exit_code)
+        return Answer(error=text.clean(str(error)), exit_code=error.exit_code)
     except MemoryError:
         return Answer(error="it ran out of the memory it may use", exit_code=ENVIRONMENT)
     except Exception as error:  # noqa: BLE001 the last door of this process
@@ -152,7 +155,9 @@ def _unexpected(error: Exception) -> Answer:
     while below and not isinstance(below, OSError):
         below = below.__cause__ or below.__context__
     if isinstance(below, OSError) and below.errno:
-        return Answer(error=f"{below.filename or 'a file'}: {below.strerror}{_remedy(below)}", exit_code=ENVIRONMENT)
+        words = f"{below.filename}: {below.strerror}" if below.filename else str(below.strerror)
+        words += _remedy(below)
+        return Answer(error=text.clean(words), exit_code=ENVIRONMENT)
     full = os.strerror(errno.ENOSPC) in str(error)  # of a compiler, perhaps
     return Answer(error=text.reason(text.of_error(error)), exit_code=ENVIRONMENT if full else BUG)
 

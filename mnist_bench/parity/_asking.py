@@ -16,12 +16,17 @@ from mnist_bench.core.kinds import Precision
 from mnist_bench.core.types import Configuration, Saturation
 from mnist_bench.parity._targets import Target, Wanted
 
-TIME_LIMIT_S = 600.0
+TIME_LIMIT_S, FOREIGN_TIME_LIMIT_S = 600.0, 120.0
+FOREIGN_MEMORY_LIMIT_BYTES = 4 * 1024**3  # torch alone takes one; a file of this network needs megabytes
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to verify, in which configurations; see `Wanted`. `time_limit_s` is what a worker may take in all."""
+    """What to verify, in which configurations; see `Wanted`.
+
+    `time_limit_s` is what a worker may take in all, `memory_limit_bytes` what it may allocate; None is what suits a
+    run's own file, or a foreign one.
+    """
 
     runtimes: tuple[str, ...] = ()
     batch_sizes: tuple[int, ...] = (1, 7, 128, 10_000)
@@ -30,7 +35,19 @@ class Plan:
     on: tuple[hosts.Host, ...] = (hosts.HERE,)
     format: str = "onnx"
     precision: Precision = "fp32"
-    time_limit_s: float = TIME_LIMIT_S
+    time_limit_s: float | None = None
+    memory_limit_bytes: int | None = None
+
+    @property
+    def limits(self) -> hosts.Limits:
+        """The limits for a run's own files."""
+        return hosts.Limits(self.time_limit_s or TIME_LIMIT_S, self.memory_limit_bytes or memory_limit(self.device))
+
+    @property
+    def foreign_limits(self) -> hosts.Limits:
+        """The limits for a file that nobody vouches for."""
+        time_s = self.time_limit_s or FOREIGN_TIME_LIMIT_S
+        return hosts.Limits(time_s, self.memory_limit_bytes or FOREIGN_MEMORY_LIMIT_BYTES)
 
     @property
     def wanted(self) -> Wanted:

@@ -17,7 +17,6 @@ from mnist_bench.parity._inputs import build_inputs
 from mnist_bench.parity._targets import Target, absence, check_host
 from mnist_bench.parity._verify import Findings, parity_record, weights_of
 
-MEMORY_LIMIT_BYTES = 4 * 1024**3  # torch alone takes one; a file of this network needs megabytes
 PROGRAMS = ("torchscript", "torch-export", "aotinductor")
 
 
@@ -49,7 +48,7 @@ def verify_file(
     content = _content(path)
     targets = _targets(path, content, _kind(path, content, folder, trusted), record, plan)
     inputs, found = build_inputs(dataset, weights, probing=True), Findings()
-    workers = Workers(hosts.Limits(plan.time_limit_s, MEMORY_LIMIT_BYTES), shared=False)
+    workers = Workers(plan.foreign_limits, shared=False)
     for target in targets:
         try:
             answers = list(ask_all(target, workers, inputs.images, plan, on_event))

@@ -20,7 +20,7 @@ from mnist_bench.core.types import (
     Saturation,
     Uncertified,
 )
-from mnist_bench.parity._asking import Answer, Plan, Workers, ask_all, memory_limit, unasked
+from mnist_bench.parity._asking import Answer, Plan, Workers, ask_all, unasked
 from mnist_bench.parity._compare import Inputs, compare
 from mnist_bench.parity._inputs import build_inputs
 from mnist_bench.parity._probes import TRIALS, unseen
@@ -49,7 +49,7 @@ def verify(folder: Path, dataset: data.Dataset, plan: Plan, on_event: OnEvent) -
     )
     inputs = build_inputs(dataset, weights, probing=True)
     found = Findings(skipped=targets.skipped)
-    with Workers(hosts.Limits(plan.time_limit_s, memory_limit(plan.device))) as workers:
+    with Workers(plan.limits) as workers:
         for target in targets.ready:
             try:
                 found.add(inputs, ask_all(target, workers, inputs.images, plan, on_event))

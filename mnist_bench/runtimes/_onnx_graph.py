@@ -31,13 +31,18 @@ def parsed(model: Model) -> tuple[Any, int | None]:
 
     with _refusal():
         proto = onnx.load_model_from_string(model.content)
-    if not model.foreign:
-        return proto, model.batch
     if _external(proto):
         raise ModelRefused("it keeps its weights in other files: export it in one (external_data=False)")
+    if not model.foreign:
+        return proto, model.batch
     with _refusal():
         onnx.checker.check_model(proto, full_check=True)
     return proto, _checked_batch(proto.graph)
+
+
+def may_point_elsewhere(content: bytes) -> bool:
+    """Tell whether a file may keep tensors in other files, which it names as their `location`; without parsing it."""
+    return b"location" in content
 
 
 @contextlib.contextmanager
@@ -48,8 +53,7 @@ def _refusal() -> Iterator[None]:
     except MemoryError:
         raise
     except Exception as error:
-        first = str(error).strip().splitlines() or [type(error).__name__]
-        raise ModelRefused(f"it is not a valid ONNX model: {first[0]}") from error
+        raise ModelRefused(f"it is not a valid ONNX model: {str(error).strip() or type(error).__name__}") from error
 
 
 def _external(message: Any) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from mnist_bench.core.errors import DeviceUnavailable
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.runtimes._contract import Effective, Images, Logits, Model, Session, Spec, as_stored, not_installed
-from mnist_bench.runtimes._onnx_graph import effective_precision, pair_sums, parsed
+from mnist_bench.runtimes._onnx_graph import effective_precision, may_point_elsewhere, pair_sums, parsed
 
 FORMAT, DEVICES = "onnx", ("cpu", "cuda")
 PRECISIONS = as_stored("fp32", "fp16", "int8", "int8-dynamic")
@@ -42,7 +42,8 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
     """Open a file in the configuration that is deployed: all optimisations, one operation at a time."""
     import onnxruntime
 
-    batch = parsed(model)[1] if model.foreign else None  # to parse our own would add to what opening costs
+    # To parse our own would add to what opening costs; but a run's folder may be somebody else's.
+    batch = parsed(model)[1] if model.foreign or may_point_elsewhere(model.content) else None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = spec.threads, 1
     options.log_severity_level = 3

@@ -29,6 +29,9 @@ KINDS: tuple[tuple[type[Exception], str], ...] = (
 )
 """What becomes of an error; all others are the runtime's: `failed`, or `environment`, see `_kind`."""
 
+ADVICE = "\n\nSet TORCHDYNAMO_VERBOSE"
+"""What torch's compiler adds to every error, after the cause."""
+
 OF_COMPILERS = "torch._inductor"
 """The module of errors that the compiler of torch's runtimes raises; it gets one network, which compiles elsewhere."""
 
@@ -187,7 +190,8 @@ def _kind(error: BaseException) -> str:
 
 def _reason(error: BaseException) -> str:
     """Say in one line what went wrong: an error of ours in its own words."""
-    return text.reason(str(error) if isinstance(error, MnistBenchError) else text.of_error(error))
+    words = str(error) if isinstance(error, MnistBenchError) else text.of_error(error)
+    return text.reason(words.partition(ADVICE)[0])
 
 
 def serve(only: str | None, incoming: IO[bytes], outgoing: IO[bytes]) -> None:

@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -72,14 +72,13 @@ class Commands:
     process: "subprocess.Popen[str]"
     counter: Path
     runs: int = 0
-    variables: dict[str, str] = field(default_factory=dict)
 
     def run(
         self,
         *arguments: str,
         kill: Sequence[tuple[int, float]] = (),
         limit_s: float = LIMIT_S,
-        **variables: str,
+        variables: Mapping[str, str] | None = None,
     ) -> Ended:
         """Run a command; `kill` are signals, each so many seconds after the one before."""
         self.runs += 1
@@ -87,7 +86,7 @@ class Commands:
         request = {
             "arguments": arguments,
             "folder": str(self.folder),
-            "variables": {**self.variables, **variables, MARK: str(self.folder)},
+            "variables": {**(variables or {}), MARK: str(self.folder)},
             "stdout": str(out),
             "stderr": str(err),
             "kill": list(kill),
@@ -103,7 +102,7 @@ class Commands:
     def calls(self, *arguments: str, only: str = "") -> int:
         """Run a command and return how many calls it made that change a file below the folder."""
         self.counter.unlink(missing_ok=True)
-        ended = self.run(*arguments, **self.fault(0, 0, only=only))
+        ended = self.run(*arguments, variables=self.fault(0, 0, only=only))
         ended.assert_one_line(0)
         return int.from_bytes(self.counter.read_bytes(), sys.byteorder)
 

@@ -29,7 +29,7 @@ def torture(
     for turn, place in enumerate(places):
         for error in (*ERRORS, DIES) if len(places) == total else ((*ERRORS, DIES)[turn % (1 + len(ERRORS))],):
             exports = fresh(commands, begun)
-            ended = commands.run(*arguments, **commands.fault(place, error, after=error == errno.ENOSPC))
+            ended = commands.run(*arguments, variables=commands.fault(place, error, after=error == errno.ENOSPC))
             if error == DIES:
                 assert ended.status in (KILLED, 3, 0), (place, ended)  # 3 where it was a child that died
             else:
@@ -67,7 +67,7 @@ def test_a_folder_that_cannot_be_synced_loses_nothing(commands: Commands, begun:
     fresh(commands, begun)
     for place in range(1, 1 + commands.calls(*RESUME, only="fsync")):
         exports = fresh(commands, begun)
-        ended = commands.run(*RESUME, **commands.fault(place, errno.EIO, only="fsync"))
+        ended = commands.run(*RESUME, variables=commands.fault(place, errno.EIO, only="fsync"))
         ended.assert_one_line(3)
         assert "exports/d" in ended.complaints[0]
         assert_sound(exports / "d")

@@ -8,6 +8,7 @@ import struct
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -22,9 +23,9 @@ from mnist_bench.core.bench_types import InferenceBenchRecord
 from mnist_bench.core.digest import sha256
 from mnist_bench.core.errors import MnistBenchError
 from mnist_bench.core.types import Manifest, ParityRecord, Record, SavedFile
-from mnist_bench.data._idx import Digests, IdxSource
 from tests.bench import made
 from tests.documents import sealed, unsealed
+from tests.torture import small_data
 from tests.torture.conftest import fresh
 from tests.torture.harness import Commands, note, sized
 
@@ -63,11 +64,11 @@ def numbers_changed(content: bytes, drawn: random.Random) -> bytes:
     document = msgspec.json.decode(content)
     at = document
     while isinstance(at, (dict, list)) and at:
-        keys: list[object] = list(at) if isinstance(at, dict) else list(range(len(at)))
+        keys: list[Any] = list(at) if isinstance(at, dict) else list(range(len(at)))
         key = drawn.choice(keys)
-        below = at[key]  # type: ignore[index]
+        below = at[key]
         if not isinstance(below, (dict, list)) or not below or drawn.random() < 0.1:
-            at[key] = drawn.choice((0, -1, 1, 10, 2**40, 1e308, 0.5, "", "x\u202e\x1b[2J", None, [], {}, True, [0]))  # type: ignore[index]
+            at[key] = drawn.choice((0, -1, 1, 10, 2**40, 1e308, 0.5, "", "x\u202e\x1b[2J", None, [], {}, True, [0]))
             break
         at = below
     return msgspec.json.encode(document)
@@ -146,21 +147,13 @@ def test_mutants_of_checkpoints(tmp_path: Path) -> None:
     note("mutants", kind="safetensors", mutants=count)
 
 
-SMALL = {"images": (6, 28, 28), "labels": (6,), "test-images": (4, 28, 28), "test-labels": (4,)}
-
-
-def idx(shape: tuple[int, ...]) -> bytes:
-    return struct.pack(f">{1 + len(shape)}I", 0x0800 + len(shape), *shape) + bytes(int(np.prod(shape)))
-
-
 @pytest.mark.parametrize("packed", [False, True], ids=["idx", "gz"])
 def test_mutants_of_datasets(packed: bool, tmp_path: Path) -> None:
-    source = IdxSource("small", "Small", ("a", "b"), {name: Digests(sha256(idx(SMALL[name]))) for name in SMALL}, SMALL)
-    raw = tmp_path / "Small" / "raw"
+    source = small_data.source()
+    raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
-    for name, shape in SMALL.items():
-        content = idx(shape)
-        (raw / f"{name}{'.gz' if packed else ''}").write_bytes(gzip.compress(content) if packed else content)
+    for name, content in (small_data.ARCHIVES if packed else small_data.FILES).items():
+        (raw / name).write_bytes(content)
     drawn, count = random.Random(SEED), sized(300, 25_000)
     victim = next(raw.iterdir())
     content = victim.read_bytes()

@@ -1,8 +1,8 @@
 """A process that has imported everything and forks one command at a time: a run of a command costs its work alone.
 
-Reads lines of JSON on stdin, {"arguments", "folder", "variables", "stdout", "stderr", "kill", "after_s"}, and answers a
-line each: {"status", "took_s"}; `kill` are signals, sent after so many seconds each, counted from the one before. Run by
-its path, with the fault injector preloaded.
+Reads lines of JSON on stdin, a command each, and answers a line each, {"status", "took_s"}. Of a command, `kill` are
+signals, sent after so many seconds each, counted from the one before. Run by its path, with the fault injector
+preloaded.
 """
 
 import json
@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 import time
+from typing import Any
 
 
 def ready() -> None:
@@ -26,12 +27,12 @@ def ready() -> None:
     data.load("digits")
 
 
-def became(request: dict[str, object]) -> None:
+def became(request: dict[str, Any]) -> None:
     """Become one command; never returns."""
     status = 70
     try:
         os.setsid()
-        os.environ.update(request["variables"])  # type: ignore[arg-type]
+        os.environ.update(request["variables"])
         os.chdir(str(request["folder"]))
         for descriptor, name in ((1, "stdout"), (2, "stderr")):
             file = os.open(str(request[name]), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
@@ -42,7 +43,7 @@ def became(request: dict[str, object]) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         from mnist_bench.cli import _main
 
-        sys.argv = ["mnist-bench", *request["arguments"]]  # type: ignore[misc]
+        sys.argv = ["mnist-bench", *request["arguments"]]
         try:
             _main.main()
         except SystemExit as end:
@@ -53,14 +54,14 @@ def became(request: dict[str, object]) -> None:
         os._exit(status)
 
 
-def carried_out(request: dict[str, object]) -> dict[str, float]:
+def carried_out(request: dict[str, Any]) -> dict[str, float]:
     """Fork a command, send it the signals, and wait for it."""
     began = time.monotonic()
     child = os.fork()
     if not child:
         became(request)
     status = None
-    for number, after_s in request["kill"]:  # type: ignore[attr-defined]
+    for number, after_s in request["kill"]:
         end = time.monotonic() + after_s
         while status is None and time.monotonic() < end:
             ended, found = os.waitpid(child, os.WNOHANG)
@@ -68,7 +69,7 @@ def carried_out(request: dict[str, object]) -> dict[str, float]:
             time.sleep(0.0005)
         if status is None:
             os.kill(child, number)
-    limit = began + float(request["limit_s"])  # type: ignore[arg-type]
+    limit = began + float(request["limit_s"])
     while status is None:
         ended, found = os.waitpid(child, os.WNOHANG)
         status = found if ended else None

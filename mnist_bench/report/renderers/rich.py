@@ -16,6 +16,9 @@ from rich.text import Text
 from mnist_bench.report._table import Table, Unit
 from mnist_bench.report.renderers._format import text
 
+MOST_ROWS, FEWEST_ROWS = 2_000, 20
+"""Where all tables together have more rows, each shows a share of so many, and so many at least."""
+
 WIDE = 1_000  # what a table needs at least is measured without the width of the console
 
 
@@ -24,25 +27,28 @@ def render(contents: Sequence[Table], color: bool) -> str:
     width = shutil.get_terminal_size((100, 24)).columns
     buffer = io.StringIO()
     console = Console(file=buffer, width=width, force_terminal=color, no_color=not color, highlight=False)
+    rows = sum(len(content.rows) for content in contents)
+    share = rows if rows <= MOST_ROWS else max(FEWEST_ROWS, MOST_ROWS // 2 // len(contents))
     for content in contents:
-        table = _draw(content)
+        preview = min(content.preview or share, share)
+        table = _draw(content, preview)
         # A table that is too wide runs over the edge of the screen: a number that is cut would be another number.
         console.width = max(width, Measurement.get(console, console.options.update(width=WIDE), table).minimum)
         console.print(table)
         console.width = width
-        for note in _notes(content):
+        for note in _notes(content, preview):
             console.print(Padding(Text(note, style="dim"), (0, 0, 0, 1)))
         console.print()
     return buffer.getvalue()
 
 
-def _draw(content: Table) -> RichTable:
+def _draw(content: Table, preview: int) -> RichTable:
     table = RichTable(
         title=Text(content.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
     )
     rows = [
         [text(cell, column) for cell, column in zip(row, content.columns, strict=True)]
-        for row in content.rows[: content.preview]
+        for row in content.rows[:preview]
     ]
     for place, column in enumerate(content.columns):
         numeric = column.unit is not Unit.TEXT
@@ -55,6 +61,6 @@ def _draw(content: Table) -> RichTable:
     return table
 
 
-def _notes(content: Table) -> list[str]:
-    hidden = len(content.rows) - content.preview if content.preview else 0
+def _notes(content: Table, preview: int) -> list[str]:
+    hidden = len(content.rows) - preview
     return [*content.notes, *([f"{hidden} more rows: report --format csv shows all"] if hidden > 0 else [])]

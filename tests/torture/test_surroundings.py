@@ -1,0 +1,223 @@
+"""Machines that lack something: a full disk, a closed stdout, a home, a folder for temporary files that is of use."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mnist_bench.core import scratch
+from tests.torture.harness import note, sized
+
+START = [sys.executable, "-P", "-m", "mnist_bench"]
+QUICK = ("--batch-size", "128", "--threads", "1", "-q")
+VERIFY = ("verify", "--runtime", "onnxruntime", *QUICK)
+
+
+def ended(folder: Path, *arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", **variables}
+    return subprocess.run(
+        [*START, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=250
+    )
+
+
+def assert_line(done: "subprocess.CompletedProcess[str]", status: int, *words: str) -> None:
+    assert done.returncode == status, done
+    assert done.stderr.count("\n") == 1, done.stderr
+    for word in ("mnist-bench: ", *words):
+        assert word in done.stderr
+    assert "bug:" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+@pytest.mark.parametrize("command", ["--version", "--help", "report --run digits-relu", "env", "report --html", "bad"])
+def test_a_full_stdout_is_a_line_and_exit_3(command: str, own_copy: Path, tmp_path: Path) -> None:
+    line = f"{' '.join(START)} {command} > /dev/full"
+    done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == (2 if command == "bad" else 3), done
+    assert done.stderr.count("\n") == 1
+    assert "bug" not in done.stderr
+    assert own_copy.is_dir()
+
+
+@pytest.mark.parametrize("command", ["--version", "--help", "report --run digits-relu", "report --format json", ""])
+def test_a_reader_that_has_read_enough_is_no_error(command: str, own_copy: Path, tmp_path: Path) -> None:
+    line = f"{' '.join(START)} {command} | head -n 1 > /dev/null; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=100)
+    assert done.stdout.strip() == ("0" if command else "2")
+    assert not done.stderr if command else done.stderr
+    assert own_copy.is_dir()
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+def test_what_is_closed_is_not_written_to(closed: str, own_copy: Path, tmp_path: Path) -> None:
+    line = f"{' '.join([*START, *VERIFY])} {closed} && {' '.join(START)} report --html {closed}"
+    done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=200)
+    assert done.returncode == 0, done
+    assert (own_copy / "report.html").read_text().startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.parametrize("path", ["nowhere/x.json", "exports", "/proc/x.json"])
+def test_json_that_cannot_be_written_is_refused_before_the_work(path: str, own_copy: Path, tmp_path: Path) -> None:
+    began = time.monotonic()
+    assert_line(ended(tmp_path, *VERIFY, "--json", path), 3 if path != "exports" else 2, path)
+    assert time.monotonic() - began < 60
+    assert own_copy.is_dir()
+
+
+NO_HOME = """
+import os, pwd
+def unknown(_):
+    raise KeyError("no such user")
+pwd.getpwuid = unknown
+for name in ("HOME", "USER", "LOGNAME", "XDG_CACHE_HOME", "LNAME", "USERNAME"):
+    os.environ.pop(name, None)
+"""
+
+
+def test_a_user_without_a_home_can_do_all_that_needs_none(own_copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(NO_HOME)
+    path = os.pathsep.join([str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")])
+    for arguments in (
+        ("train", "--dataset", "digits", "--epochs", "1", "--run", "d", "-q"),
+        ("export", "--run", "d", "--format", "aotinductor", "-q"),
+        ("verify", "--run", "d", "--runtime", "torch-compile", *QUICK),
+    ):
+        done = ended(tmp_path, *arguments, PYTHONPATH=path)
+        assert (done.returncode, done.stderr) == (0, ""), done
+    data_dir = tmp_path / "data"
+    data_dir.mkdir()
+    done = ended(tmp_path, "train", "--dataset", "mnist", "--data-dir", str(data_dir), "-q", PYTHONPATH=path)
+    assert_line(done, 3, "HOME", "XDG_CACHE_HOME")
+    assert own_copy.is_dir()
+    assert not (tmp_path / "~").exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 200 KiB; skipped where none may be mounted."""
+    place = tmp_path / "small"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(place)]
+    mounted = subprocess.run(command, capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("nothing may be mounted here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.fixture
+def noexec(tmp_path: Path) -> Iterator[Path]:
+    place = tmp_path / "noexec"
+    place.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "noexec", "tmpfs", str(place)]
+    mounted = subprocess.run(command, capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("nothing may be mounted here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+COMPILED = ("verify", "--runtime", "torch-compile", "--runtime", "aotinductor", *QUICK)
+
+
+@pytest.mark.parametrize("place", ["small_disk", "noexec", "a space"])
+def test_a_folder_for_temporary_files_that_is_of_no_use_is_not_used(
+    place: str, own_copy: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if place == "a space":
+        folder = tmp_path / place
+        folder.mkdir()
+    else:
+        folder = request.getfixturevalue(place)
+    done = ended(tmp_path, *COMPILED, TMPDIR=str(folder))
+    assert (done.returncode, done.stderr) == (0, ""), done
+    assert ended(tmp_path, "export", "--format", "onnx", "-q", TMPDIR=str(folder)).returncode == 0
+    assert not list(folder.iterdir())
+    assert own_copy.is_dir()
+
+
+def test_where_no_folder_is_of_use_it_is_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    spaced = tmp_path / "a space"
+    spaced.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(spaced))
+    monkeypatch.setattr(scratch, "OTHERS", ())
+    assert "has a space" in str(scratch.why_no_place())
+    assert "TMPDIR" in str(scratch.why_no_place())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not take such names")
+def test_a_folder_whose_name_is_not_utf_8(own_copy: Path, tmp_path: Path) -> None:
+    odd = os.fsdecode(os.fsencode(tmp_path) + b"/odd-\xff\xfe")
+    Path(odd).mkdir()
+    (tmp_path / "exports").rename(Path(odd) / "exports")
+    for arguments in (
+        ("export", "--format", "onnx", "--precision", "int8", "--out", f"{odd}/exports", "-q"),
+        (*VERIFY, "--out", f"{odd}/exports"),
+        ("report", "--html", "--out", f"{odd}/exports"),
+        ("report", "--out", f"{odd}/exports"),
+        ("train", "--dataset", "digits", "--epochs", "1", "--run", "n", "--out", f"{odd}/exports", "-q"),
+    ):
+        done = ended(tmp_path, *arguments)
+        assert done.returncode == 0, (arguments, done)
+    assert own_copy.name
+
+
+def test_a_compiler_that_fails_is_no_wrong_answer(own_copy: Path, tmp_path: Path) -> None:
+    """Nothing is known of what could not run: exit 3, and the compiler's own words."""
+    broken = tmp_path / "g++"
+    broken.write_text("#!/bin/sh\necho 'the compiler is out of order' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    variables = {"CXX": str(broken), "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "inductor")}
+    assert_line(
+        ended(tmp_path, "verify", "--runtime", "torch-compile", *QUICK, **variables),
+        3,
+        "could not be asked",
+        "out of order",
+    )
+    assert own_copy.is_dir()
+
+
+def test_a_child_that_is_killed_is_said_with_the_path(own_copy: Path, tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(
+        "import os, sys\nif 'mnist_bench.core.child' in sys.orig_argv: os.kill(os.getpid(), 9)\n"
+    )
+    path = os.pathsep.join([str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")])
+    done = ended(tmp_path, "export", "--format", "torch-export", "-q", PYTHONPATH=path)
+    assert_line(done, 3, "model.pt2", "SIGKILL")
+    assert own_copy.is_dir()
+
+
+OURS = "mnist_bench"
+
+
+def test_ctrl_c_from_the_first_moment_on(tmp_path: Path) -> None:
+    """Python itself may still be starting: what it says then is its own, and names none of our files.
+
+    Libraries swallow what is raised while they are imported; a training that did not hear of it would run to its end.
+    """
+    times, early = sized(20, 200), 0
+    for number in range(times):
+        started = subprocess.Popen(
+            [*START, "train", "--dataset", "digits", "--epochs", "200", "--overwrite", "-q"],
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        time.sleep(0.02 + 0.8 * number / times)
+        started.send_signal(signal.SIGINT)
+        _, err = started.communicate(timeout=60)
+        if "Traceback" in err and OURS not in err:
+            early += 1
+            continue
+        assert "Traceback" not in err, (number, err)
+        assert started.returncode in (130, -signal.SIGINT), (number, err)
+    assert early < times // 2
+    note("ctrl-c at the start", times=times, before_our_first_line=early)
