@@ -26,7 +26,9 @@ def main() -> int:
         return 1
     known = [(one["name"], one["version"], bad) for one in found for bad in one.get("vulns", ())]
     for name, version, bad in known:
-        sys.stdout.write(f"audit: {name} {version}: {bad['id']}, mended in {', '.join(bad['fix_versions']) or 'none'}\n")
+        sys.stdout.write(
+            f"audit: {name} {version}: {bad['id']}, mended in {', '.join(bad['fix_versions']) or 'none'}\n"
+        )
     asked = [one for one in found if "vulns" in one]
     if not asked:
         why = next((one["skip_reason"] for one in found), "nothing is installed")

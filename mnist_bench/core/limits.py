@@ -5,8 +5,11 @@ Each is many times what this project writes itself. A file that unpacks is measu
 
 MIB = 2**20
 
-RECORD_BYTES = 256 * MIB
-"""A JSON document: a run, a manifest, a comparison, a benchmark (10,000 rows have 60 MiB), a study."""
+RECORD_BYTES = 64 * MIB
+"""A JSON document: a run, a manifest, a comparison, a benchmark (10,000 rows of six processes have 17 MB), a study.
+
+Decoded it can take twenty times as much memory: a dictionary of the shortest strings does.
+"""
 
 CHECKPOINT_BYTES = 64 * MIB
 """A safetensors file: the optimizer's of this network has 4 MiB."""

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -11,14 +12,16 @@ from pathlib import Path
 from mnist_bench.core import locks
 from mnist_bench.core.errors import EnvironmentProblem
 
-PREFIX = "mnist-bench-"
+PREFIX = "mnist-bench-scratch-"
+OURS = re.compile(re.escape(PREFIX) + "[a-z0-9_]{8}")
+"""What `tempfile` makes of that: nothing else of such a place is ever removed."""
 OTHERS = "/var/tmp", "/tmp", "/dev/shm"  # noqa: S108 a folder of an unpredictable name is made in one of them
 ROOM_BYTES = 8 * 2**20
 """So much must be free where a scratch folder is made: a model of this network, and what is compiled from it."""
 
 
 @contextlib.contextmanager
-def folder(name: str = "") -> Iterator[Path]:
+def folder() -> Iterator[Path]:
     """Make a folder for this process and its children, and remove it with all that is in it at the end.
 
     Raises:
@@ -26,18 +29,19 @@ def folder(name: str = "") -> Iterator[Path]:
     """
     place = root()
     sweep(place)
+    with locks.held(lambda: _made(place)) as (made, _):
+        try:
+            yield made
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+
+
+def _made(place: Path) -> tuple[Path, int]:
     try:
-        made = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{name}", dir=place))
+        made = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
     except OSError as error:
         raise EnvironmentProblem(_no_place(place, error.strerror or str(error))) from error
-    descriptor = os.open(made, os.O_RDONLY) if os.name == "posix" else -1
-    try:
-        with locks.held(descriptor) if descriptor >= 0 else contextlib.nullcontext():
-            yield made
-    finally:
-        if descriptor >= 0:
-            os.close(descriptor)
-        shutil.rmtree(made, ignore_errors=True)
+    return made, locks.opened_folder(made)
 
 
 def root() -> Path:
@@ -96,7 +100,13 @@ def sweep(place: Path) -> None:
     for left in place.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
             own = os.name != "posix" or left.lstat().st_uid == os.getuid()
-            if own and left.is_dir() and not left.is_symlink() and not locks.is_held(left):
+            if (
+                own
+                and OURS.fullmatch(left.name)
+                and left.is_dir()
+                and not left.is_symlink()
+                and not locks.is_held(left)
+            ):
                 shutil.rmtree(left, ignore_errors=True)
 
 

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from mnist_bench.parity._reference import Array, Weights, activate
 
 SEED = 0  # fixed: the same weights give the same images everywhere
-ROUNDS = 4
+ROUNDS = 6
 """Of those that light what the ones before left dark; each has fewer to light."""
+LIT_SHARE = 0.1
+"""From this share of its largest pre-activation on, a unit of the first layer counts as lit: less shows too little."""
 ASCENT_STEPS, FIRST_STEP, LAST_STEP = 30, 2.0, 0.1
 KEPT_SHARE = 0.2
 """What is left of a unit's largest pre-activation when pixels are added that lower it."""
@@ -46,7 +48,8 @@ def passes(weights: Weights, images: Array) -> Passes:
 def probes(weights: Weights) -> NDArray[np.float32]:
     """Return images, float32 (m, 1, 28, 28) in [0, 1], that light the units and their inputs; 1,000 to 3,000."""
     random = np.random.default_rng(SEED)
-    found = np.concatenate([_of_first_layer(weights, random), _of_second_layer(weights, random)])
+    first = _of_first_layer(weights, random)
+    found = np.concatenate([first, _of_second_layer(weights, first, random)])
     return found.reshape(-1, 1, 28, 28).astype(np.float32)
 
 
@@ -66,24 +69,28 @@ def _of_first_layer(weights: Weights, random: np.random.Generator) -> Array:
     return np.array(images)
 
 
-def _of_second_layer(weights: Weights, random: np.random.Generator) -> Array:
+def _of_second_layer(weights: Weights, first: Array, random: np.random.Generator) -> Array:
     """Light every unit of the second layer, and then with it those of its inputs that were still dark."""
+    lit_from = LIT_SHARE * passes(weights, first).before[0].max(0)
     units = np.arange(len(weights.layers[1][0]))
     weight_1, weight_2 = weights.layers[0][0], weights.layers[1][0]
-    images = [_ascended(weights, units, (np.maximum(weight_2, 0) @ weight_1 > 0).astype(np.float64), None)]
+    start = (np.maximum(weight_2, 0) @ weight_1 > 0).astype(np.float64)
+    images = [first, _ascended(weights, units, start, lit_from, None)]
     for _ in range(ROUNDS):
         seen = passes(weights, np.concatenate(images))
-        lit = (seen.before[0] > 0).T.astype(np.float64) @ (seen.before[1] > 0)
+        lit = (seen.before[0] > lit_from).T.astype(np.float64) @ (seen.before[1] > 0)
         dark = lit.T == 0  # (units of layer 2, units of layer 1)
         units = np.flatnonzero(dark.any(1))
         if not len(units):
             break
         start = (random.random((len(units), weight_1.shape[1])) < random.random((len(units), 1))).astype(np.float64)
-        images.append(_ascended(weights, units, start, dark[units]))
-    return np.concatenate(images)
+        images.append(_ascended(weights, units, start, lit_from, dark[units]))
+    return np.concatenate(images[1:])
 
 
-def _ascended(weights: Weights, units: NDArray[np.intp], start: Array, dark: NDArray[np.bool_] | None) -> Array:
+def _ascended(
+    weights: Weights, units: NDArray[np.intp], start: Array, lit_from: Array, dark: NDArray[np.bool_] | None
+) -> Array:
     """Climb, an image a unit of the second layer, until that is lit, and with it those of the first that are `dark`.
 
     Projected gradient ascent: the box [0, 1] is where images are.
@@ -94,12 +101,16 @@ def _ascended(weights: Weights, units: NDArray[np.intp], start: Array, dark: NDA
         before = images @ weight_1.T + bias_1
         after = activate(before, weights.activation)
         reached = (after * weight_2[units]).sum(1) + bias_2[units]
-        value = reached if dark is None else np.where(reached > 0, ((before > 0) & dark).sum(1), np.minimum(reached, 0))
+        value = (
+            reached
+            if dark is None
+            else np.where(reached > 0, ((before > lit_from) & dark).sum(1), np.minimum(reached, 0))
+        )
         better = value > score
         best[better], score[better] = images[better], value[better]
         pull = weight_2[units] * ((before > 0) if weights.activation == "relu" else after * (1 - after))
         if dark is not None:
-            pull = np.where(reached[:, None] > 0, (dark & (before <= 0)).astype(np.float64), pull)
+            pull = np.where(reached[:, None] > 0, (dark & (before <= lit_from)).astype(np.float64), pull)
         gradient = pull @ weight_1
         images = np.clip(images + step * gradient / np.maximum(np.abs(gradient).max(1, keepdims=True), 1e-12), 0, 1)
     return best

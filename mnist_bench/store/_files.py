@@ -29,17 +29,13 @@ def write_atomically(path: Path, content: bytes) -> None:
         OutputUnwritable: no room, no permission; a file that was there before is as it was, unless it was the folder
             that could not be synced: then the new one has its place, but a power cut might still take it back.
     """
-    with explained(path):
-        temporary, descriptor = _created(path)
+    with explained(path), locks.held(lambda: _created(path)) as (temporary, descriptor):
         try:
-            with os.fdopen(descriptor, "wb") as file, locks.held(descriptor):
+            with open(descriptor, "wb", closefd=False) as file:
                 file.write(content)
                 file.flush()
                 os.fsync(descriptor)
-                if os.name == "posix":  # while it is held, so that nobody takes it for litter
-                    temporary.replace(path)
-            if os.name != "posix":  # there an open file cannot be moved
-                temporary.replace(path)
+            temporary.replace(path)  # while it is held, so that nobody takes it for litter
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
@@ -61,16 +57,17 @@ def making(folder: Path) -> Iterator[Path]:
     Raises:
         OutputUnwritable: the folder cannot be written.
     """
+    with locks.held(lambda: _made(folder)) as (made, _):
+        try:
+            yield made
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+
+
+def _made(folder: Path) -> tuple[Path, int]:
     with explained(folder):
         made = Path(tempfile.mkdtemp(prefix=".making-", suffix=".tmp", dir=folder))
-        descriptor = os.open(made, os.O_RDONLY) if os.name == "posix" else -1
-    try:
-        with locks.held(descriptor) if descriptor >= 0 else contextlib.nullcontext():
-            yield made
-    finally:
-        if descriptor >= 0:
-            os.close(descriptor)
-        shutil.rmtree(made, ignore_errors=True)
+        return made, locks.opened_folder(made)
 
 
 def sweep(folder: Path) -> None:

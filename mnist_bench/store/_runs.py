@@ -8,6 +8,7 @@ from pathlib import Path
 import filelock
 import msgspec
 
+from mnist_bench.core import scratch
 from mnist_bench.core.errors import OutputUnwritable, RecordDamaged, RunExists
 from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import Checkpoint, PartialEpoch, Record
@@ -42,6 +43,7 @@ def locked(folder: Path, kind: type[Saved] = Record) -> Iterator[None]:
     try:
         with explained(folder):
             sweep(folder)
+            scratch.sweep(scratch.root())
             settle(folder)
         yield
     finally:

@@ -6,10 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from mnist_bench import store
+from mnist_bench import data, formats, store
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.types import Artifact
+from tests.conftest import train_digits
 from tests.torture.harness import Commands, compiled_shim, sized, started
 
 pytestmark = pytest.mark.timeout(sized(300, 7200))
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory, digits: data.Dataset) -> Path:
+    """The folder of a run on the digits with a file of each kind that does not compile; to read and never to write."""
+    folder = tmp_path_factory.mktemp("exported") / "digits-relu"
+    record = train_digits(folder, digits, epochs=5)
+    for name in ("onnx", "torchscript", "torch-export"):
+        assert isinstance(formats.export(folder, record, name), Artifact | Skipped)
+    return folder
 
 
 @pytest.fixture(scope="session")

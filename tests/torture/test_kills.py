@@ -65,7 +65,7 @@ def scratch_is_swept(commands: Commands, begun: Path) -> None:
     """Assert that the next command removes the temporary folders of those that were killed."""
     fresh(commands, begun)
     commands.run(*VERIFY).assert_one_line(0)
-    left = [path.name for path in (commands.folder.parent / "tmp").glob("mnist-bench-*")]
+    left = [path.name for path in (commands.folder.parent / "tmp").glob("mnist-bench-scratch-*")]
     assert not left
 
 
@@ -96,5 +96,5 @@ def test_a_second_ctrl_c_ends_at_once(name: str, commands: Commands, begun: Path
 
 
 def assert_nothing_in_scratch(commands: Commands) -> None:
-    left = [path.name for path in (commands.folder.parent / "tmp").glob("mnist-bench-*")]
+    left = [path.name for path in (commands.folder.parent / "tmp").glob("mnist-bench-scratch-*")]
     assert not left, left
