@@ -22,6 +22,7 @@ from mnist_bench.core.bench_types import (
     SelfTestRecord,
     TrainingBenchRecord,
 )
+from mnist_bench.core.digest import sha256
 from mnist_bench.core.errors import BadInput, OutputUnwritable, RecordDamaged, RunExists, RunNotFound
 from mnist_bench.core.types import SCHEMA_VERSION, Artifact, EpochMetrics, Manifest, Record, Tally
 from tests.bench import made
@@ -56,6 +57,22 @@ def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "exports" / "some-run"
     folder.mkdir(parents=True)
     return folder
+
+
+def artifact(name: str, content: bytes) -> Artifact:
+    return Artifact(
+        name=name,
+        format="onnx",
+        precision="fp32",
+        version="1",
+        exporter="x",
+        exporter_version="1",
+        device="cpu",
+        sha256=sha256(content),
+        size_bytes=len(content),
+        export_s=0.0,
+        weights_sha256="0" * 64,
+    )
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -261,6 +278,54 @@ def test_nothing_is_swept_where_the_record_cannot_be_read(
     assert all((folder / name).read_bytes() == content for name, content in kept.items())
 
 
+def test_what_cannot_be_looked_for_is_not_taken_for_what_never_was(
+    folder: Path, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails while a checkpoint is saved fails too when it is asked what is there."""
+    saved = store.save_checkpoint(folder, record, ARRAYS, ARRAYS)
+    files = contents(folder)
+
+    def broken(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", broken)
+    monkeypatch.setattr(Path, "lstat", broken)
+    with pytest.raises(OutputUnwritable):
+        store.save_checkpoint(folder, saved, OTHERS, OTHERS)
+    with pytest.raises(RecordDamaged, match="cannot be read"):
+        store.load_record(folder)
+    with pytest.raises(RunExists):
+        store.check_new(folder)
+    monkeypatch.undo()
+    assert files.items() <= contents(folder).items()
+    assert store.load_record(folder) == saved
+
+
+def test_the_manifest_goes_before_the_files_that_it_names(
+    folder: Path, record: Record, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that dies while an older run is removed leaves no manifest of files that are not there."""
+    (folder / "model.onnx").write_bytes(b"model")
+    store.save(folder, Manifest(run=folder.name, artifacts=(artifact("model.onnx", b"model"),)))
+    unlink = Path.unlink
+
+    def dies(self: Path, *, missing_ok: bool = False) -> None:
+        if self.name == "model.onnx":
+            raise KeyboardInterrupt
+        unlink(self, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", dies)
+    with pytest.raises(KeyboardInterrupt):
+        store.save_checkpoint(folder, record, ARRAYS, ARRAYS)
+    assert store.load(folder, Manifest) is None
+
+
+def test_a_manifest_names_every_file_once(folder: Path) -> None:
+    one = artifact("model.onnx", b"model")
+    with pytest.raises(ValueError, match="named twice"):
+        Manifest(run=folder.name, artifacts=(one, one))
+
+
 @pytest.mark.parametrize("fail_at", [1, 2, 3])
 def test_a_full_disk_leaves_what_was_there(
     fail_at: int, folder: Path, record: Record, monkeypatch: pytest.MonkeyPatch
@@ -397,20 +462,7 @@ def test_what_was_made_before_anything_was_declared_goes_too(folder: Path, recor
 def test_a_manifest_cannot_name_the_run_itself_as_something_to_remove(folder: Path, record: Record) -> None:
     saved = store.save_checkpoint(folder, record, ARRAYS, ARRAYS)
     assert saved.checkpoint
-    artifact = Artifact(
-        name="run.json",
-        format="onnx",
-        precision="fp32",
-        version="1",
-        exporter="x",
-        exporter_version="1",
-        device="cpu",
-        sha256="0" * 64,
-        size_bytes=1,
-        export_s=0.0,
-        weights_sha256="0" * 64,
-    )
-    store.save(folder, Manifest(run=folder.name, artifacts=(artifact,)))
+    store.save(folder, Manifest(run=folder.name, artifacts=(artifact("run.json", b""),)))
     store.save_checkpoint(folder, record, ARRAYS, ARRAYS)
     assert store.load_record(folder).checkpoint
     assert not (folder / "manifest.json").exists()

@@ -3,10 +3,11 @@
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import click
 
+from mnist_bench.cli._signals import heed
 from mnist_bench.core import text
 from mnist_bench.core.events import (
     EpochDone,
@@ -145,14 +146,24 @@ def _accuracies(metrics: EpochMetrics) -> str:
 def configurations_display(quiet: bool) -> Iterator[OnEvent]:
     """Tell on stderr which configuration is being compared: on a terminal in one line that changes."""
     if quiet:
-        yield ignore
+        yield lambda _: heed()
     elif _on_a_terminal():
         from rich.console import Console
+        from rich.text import Text
 
         with Console(stderr=True).status("evaluating the float64 reference") as status:
-            yield lambda event: status.update(_described(event.configuration)) if isinstance(event, Verifying) else None
+            yield _of_configurations(lambda line: status.update(Text(text.line(line))))
     else:
-        yield lambda event: tell(_described(event.configuration)) if isinstance(event, Verifying) else None
+        yield _of_configurations(tell)
+
+
+def _of_configurations(show: Callable[[str], None]) -> OnEvent:
+    def on_event(event: Event) -> None:
+        heed()
+        if isinstance(event, Verifying):
+            show(_described(event.configuration))
+
+    return on_event
 
 
 def _described(configuration: Configuration) -> str:
@@ -169,7 +180,7 @@ def processes_display(quiet: bool) -> Iterator[OnEvent]:
     Neither does anything while a process is measured: a bar that moves by itself would take time from it.
     """
     if quiet:
-        yield ignore
+        yield lambda _: heed()
     elif _on_a_terminal():
         with _Bar() as bar:
             yield bar.on_event
@@ -190,7 +201,7 @@ class _Bar:
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.description}", style="dim"),
+            TextColumn("{task.description}", style="dim", markup=False),
             console=Console(stderr=True),
             auto_refresh=False,
             speed_estimate_period=3600,
@@ -208,13 +219,14 @@ class _Bar:
 
     def on_event(self, at: Event) -> None:
         """Draw where a benchmark stands; another total, or a resumption, begins the estimate anew."""
+        heed()
         if not isinstance(at, Measuring):
             return
         if at.total != self._total:
             self._bar.reset(self._task, total=at.total, completed=at.done)
             self._total = at.total
         block = f"{at.block + 1}/{at.blocks}"
-        self._bar.update(self._task, completed=at.done, description=at.label, block=block, refresh=True)
+        self._bar.update(self._task, completed=at.done, description=text.line(at.label), block=block, refresh=True)
 
 
 class _Blocks:
@@ -225,6 +237,7 @@ class _Blocks:
 
     def on_event(self, at: Event) -> None:
         """Print the line."""
+        heed()
         if not isinstance(at, Measuring) or at.position:
             return
         now = time.monotonic()
@@ -281,7 +294,7 @@ class _Seeds:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
-            TextColumn("{task.description}", style="dim"),
+            TextColumn("{task.description}", style="dim", markup=False),
             console=Console(stderr=True),
         )
         self._task, self._pace = self._bar.add_task("the first seeds are being trained", total=None, left=""), _Pace()
@@ -302,7 +315,7 @@ class _Seeds:
         if isinstance(at.last, SeedFailure):
             self._bar.console.print(text.line(_of_seed(at.last)), highlight=False, markup=False)
         elif at.last:
-            shown["description"] = _of_seed(at.last)
+            shown["description"] = text.line(_of_seed(at.last))
         self._bar.update(self._task, total=at.total, completed=at.done, **shown)  # type: ignore[arg-type]
 
 

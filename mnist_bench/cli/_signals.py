@@ -30,6 +30,14 @@ def came() -> int | None:
     return next((one.came for one in handlers if isinstance(one, Raising) and one.came), None)
 
 
+def heed() -> None:
+    """Raise once more for a signal whose error was swallowed."""
+    for number in SIGNALS:
+        handler = signal.getsignal(number)
+        if isinstance(handler, Raising) and handler.came:
+            handler(number, None)
+
+
 @contextlib.contextmanager
 def stop_on_signal() -> Iterator[Callable[[], int | None]]:
     """While active, the first signal is noted and a second one ends the program at once.
@@ -41,10 +49,7 @@ def stop_on_signal() -> Iterator[Callable[[], int | None]]:
         KeyboardInterrupt: one came before, and was swallowed; SystemExit for SIGTERM.
     """
     noted: list[int] = []
-    for number in SIGNALS:
-        handler = signal.getsignal(number)
-        if isinstance(handler, Raising) and handler.came:
-            handler(number, None)
+    heed()
 
     def note(number: int, _frame: FrameType | None) -> None:
         noted.append(number)

@@ -90,8 +90,10 @@ def _export(
 ) -> "Artifact | Skipped | MnistBenchError":
     from mnist_bench import formats
     from mnist_bench.cli._screen import complain
+    from mnist_bench.cli._signals import heed
     from mnist_bench.core.errors import MnistBenchError
 
+    heed()
     if not asked.quiet:
         complain(f"exporting {name} {precision} …")
     try:

@@ -74,7 +74,7 @@ def command(
         complain(line)
     tables = report.all_tables(material, options, only)
     if renderer == "markdown" and not only:
-        say(report.summary(material, options, tables))
+        say(report.summary(material, options, tables), rendered=True)
     else:
         print_tables(renderer, tables)
 

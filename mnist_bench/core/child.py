@@ -30,6 +30,14 @@ class ChildFailed(MnistBenchError):
         self.exit_code = exit_code
 
 
+OF_THE_SYSTEM = {
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EACCES", "EPERM", "EROFS", "EIO", "EMFILE", "ENFILE", "ENOMEM")
+    if hasattr(errno, name)
+}
+"""What a system refuses and no bug of ours asks for: a file that is not there may well be one."""
+
+
 class Answer(msgspec.Struct, frozen=True):
     """What comes back from a call: a result, or an error and its exit code."""
 
@@ -151,10 +159,10 @@ def _answer(name: str, question: bytes) -> Answer:
 
 def _unexpected(error: Exception) -> Answer:
     """Tell what the system refused, at the bottom of whatever a library made of it, from what is a bug."""
-    below: BaseException | None = error
-    while below and not isinstance(below, OSError):
-        below = below.__cause__ or below.__context__
-    if isinstance(below, OSError) and below.errno:
+    if text.is_out_of_memory(error):
+        return Answer(error="it ran out of the memory it may use", exit_code=ENVIRONMENT)
+    below = next((one for one in text.causes(error) if isinstance(one, OSError) and one.errno in OF_THE_SYSTEM), None)
+    if isinstance(below, OSError):
         words = f"{below.filename}: {below.strerror}" if below.filename else str(below.strerror)
         words += _remedy(below)
         return Answer(error=text.clean(words), exit_code=ENVIRONMENT)

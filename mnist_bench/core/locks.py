@@ -4,6 +4,7 @@ A lock of the kernel's, flock, and no process id: two containers that share a fo
 """
 
 import contextlib
+import errno
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +12,8 @@ from pathlib import Path
 
 ABANDONED_S = 24 * 3600.0
 """Where the system has no such locks, what nobody has touched for so long is taken for nobody's."""
+
+TRIES = 100
 
 NOTHING = -1
 """The descriptor of what cannot be opened: a folder, on systems other than POSIX."""
@@ -24,15 +27,26 @@ def held(create: Callable[[], tuple[Path, int]]) -> Iterator[tuple[Path, int]]:
         create: makes a file, or a folder, of a new name, and opens it. Who sweeps may find it before it is held, and
             take it for nobody's: then another one is made.
     """
-    path, descriptor = create()
-    while not _taken(descriptor):
-        os.close(descriptor)
-        path, descriptor = create()
+    path, descriptor = _held(create)
     try:
         yield path, descriptor
     finally:
         if descriptor != NOTHING:
             os.close(descriptor)
+
+
+def _held(create: Callable[[], tuple[Path, int]]) -> tuple[Path, int]:
+    for _ in range(TRIES):
+        with contextlib.suppress(_Swept):
+            path, descriptor = create()
+            if _taken(descriptor):
+                return path, descriptor
+            os.close(descriptor)
+    raise OSError(errno.EBUSY, "others remove what is made there at once")
+
+
+class _Swept(Exception):
+    """A folder was gone before it was open."""
 
 
 def _taken(descriptor: int) -> bool:
@@ -47,24 +61,42 @@ def _taken(descriptor: int) -> bool:
 
 
 def opened_folder(path: Path) -> int:
-    """Open a folder, to hold it, where the system can do that."""
-    return os.open(path, os.O_RDONLY) if os.name == "posix" else NOTHING
+    """Open a new folder, to hold it, where the system can do that."""
+    if os.name != "posix":
+        return NOTHING
+    try:
+        return os.open(path, os.O_RDONLY)
+    except FileNotFoundError as error:
+        raise _Swept from error
 
 
-def is_held(path: Path) -> bool:
-    """Tell whether a living process holds a file or a folder; links are nobody's."""
+def remove_abandoned(path: Path, remove: Callable[[Path], object]) -> None:
+    """Remove a file, or a folder, that no living process holds; while it is removed nobody else can take it.
+
+    What cannot be opened is left, but for links and what is no longer there: it may be another user's.
+    """
+    if path.is_symlink():
+        remove(path)
+        return
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
     except OSError:
-        return False
+        return
+    try:
+        if _free(descriptor, path):
+            remove(path)
+    finally:
+        os.close(descriptor)
+
+
+def _free(descriptor: int, path: Path) -> bool:
+    """Lock what is open, unless somebody holds it."""
     try:
         import fcntl
 
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
+        return False
     except (ImportError, OSError):
-        return time.time() - path.lstat().st_mtime < ABANDONED_S
-    finally:
-        os.close(descriptor)
-    return False
+        return time.time() - path.lstat().st_mtime > ABANDONED_S
+    return True

@@ -39,6 +39,19 @@ def read_regular(path: Path, limit_bytes: int, *, links: bool = True) -> bytes:
     return found
 
 
+def is_there(path: Path) -> bool:
+    """Tell whether there is something at a path, be it a link to nowhere.
+
+    Raises:
+        OSError: that cannot be told: on a failing disk what is there must not be taken for what never was.
+    """
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def unpacked(packed: bytes, limit_bytes: int) -> bytes:
     """Unpack gzip, as far as is allowed: a few megabytes can unpack to any number.
 

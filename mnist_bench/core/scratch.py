@@ -100,14 +100,8 @@ def sweep(place: Path) -> None:
     for left in place.glob(f"{PREFIX}*"):
         with contextlib.suppress(OSError):
             own = os.name != "posix" or left.lstat().st_uid == os.getuid()
-            if (
-                own
-                and OURS.fullmatch(left.name)
-                and left.is_dir()
-                and not left.is_symlink()
-                and not locks.is_held(left)
-            ):
-                shutil.rmtree(left, ignore_errors=True)
+            if own and OURS.fullmatch(left.name) and left.is_dir() and not left.is_symlink():
+                locks.remove_abandoned(left, lambda path: shutil.rmtree(path, ignore_errors=True))
 
 
 def _no_place(place: Path, reason: str) -> str:

@@ -6,6 +6,7 @@ as U+FFFD. Standard library alone: workers start with this.
 
 import json
 import re
+from collections.abc import Iterator
 
 STEERING = re.compile(
     "["
@@ -45,6 +46,22 @@ def reason(text: str) -> str:
         return whole
     head = LONGEST_REASON // 3
     return f"{whole[:head]} … {whole[head - LONGEST_REASON :]}"
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, what it was raised from or in the midst of, and so on; as Python shows them."""
+    seen: set[int] = set()
+    below: BaseException | None = error
+    while below is not None and id(below) not in seen:
+        seen.add(id(below))
+        yield below
+        below = below.__cause__ or (None if below.__suppress_context__ else below.__context__)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error is of memory, which not every library says by a MemoryError."""
+    named = type(error).__name__ == "OutOfMemoryError"
+    return named or isinstance(error, MemoryError) or "can't allocate memory" in str(error)
 
 
 def of_error(error: BaseException) -> str:

@@ -302,6 +302,12 @@ class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     run: str
     artifacts: tuple[Artifact, ...] = ()
 
+    def __post_init__(self) -> None:
+        inner = [[file.name for file in one.files] for one in self.artifacts]
+        for names in ([one.name for one in self.artifacts], *inner):
+            if len(set(names)) < len(names):
+                raise ValueError("a file that is named twice")
+
 
 class Deviation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An image on which a runtime's prediction is not the reference's."""

@@ -1,6 +1,7 @@
 """Files from elsewhere: looked at before they are opened, and opened in workers with limits."""
 
 import io
+import struct
 import zipfile
 from pathlib import Path
 
@@ -119,7 +120,7 @@ def _archive_kind(path: Path, content: bytes) -> str:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError, OverflowError, struct.error) as error:
         raise ModelRefused(f"{path} is a damaged archive ({error}): make it anew") from error
     for kind, mark in (("aotinductor", "/data/aotinductor/"), ("torch-export", "/models/"), ("torchscript", "/code/")):
         if any(mark in name for name in names):

@@ -141,4 +141,12 @@ def matching_images(records: Sequence[Record], load: Callable[[], Dataset]) -> D
         return Skipped("images", str(error), NO_IMAGES.remedy)
     if dataset.sha256 != records[0].dataset.sha256:
         return Skipped("images", f"this is not the {dataset.name} that was trained on", "give the same --data-dir")
+    if any(_counted_otherwise(record, dataset) for record in records):
+        return Skipped("images", f"a record counts those of {dataset.name} otherwise", "restore its run.json")
     return dataset
+
+
+def _counted_otherwise(record: Record, dataset: Dataset) -> bool:
+    """Tell whether a record's images or classes are not those of the dataset: they could not be shown."""
+    said = record.dataset
+    return said.test_images != len(dataset.test) or len(said.classes) != len(dataset.classes)

@@ -33,6 +33,8 @@ def load_weights(folder: Path, saved: SavedFile) -> dict[str, NDArray[Any]]:
     """
     arrays = load_arrays(folder, saved)
     check_arrays(arrays, SHAPES, folder / saved.name)
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise RecordDamaged(f"{folder / saved.name} holds weights that are no numbers: train anew with --overwrite")
     return arrays
 
 

@@ -5,12 +5,12 @@ what the manifest on the disk names is there, in its place or waiting for it, an
 """
 
 import contextlib
-import os
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from mnist_bench.core.errors import RecordDamaged
+from mnist_bench.core.reading import is_there
 from mnist_bench.core.types import Artifact, Manifest, Record
 from mnist_bench.store._files import contents_at, explained, remove, sync_all, sync_folder
 from mnist_bench.store._records import load, save
@@ -56,12 +56,11 @@ def contents(folder: Path, artifact: Artifact) -> dict[str, bytes]:
     Raises:
         RecordDamaged: a file is missing, or differs from what the manifest says.
     """
-    try:
-        return contents_at(folder / artifact.name, artifact)
-    except RecordDamaged:
-        with contextlib.suppress(RecordDamaged):  # what stopped it from taking its place is not the reader's trouble
-            return contents_at(_waiting(folder, artifact), artifact)
-        raise
+    place = folder / artifact.name
+    for path in (place, _waiting(folder, artifact)):  # what stopped it from taking its place is no reader's trouble
+        with contextlib.suppress(RecordDamaged):
+            return contents_at(path, artifact)
+    return contents_at(place, artifact)  # where it may have come from there just now
 
 
 def settle(folder: Path) -> None:
@@ -74,7 +73,7 @@ def settle(folder: Path) -> None:
     except RecordDamaged:
         return
     for artifact in manifest.artifacts if manifest else ():
-        if os.path.lexists(_waiting(folder, artifact)):
+        if is_there(_waiting(folder, artifact)):
             _put_in_place(folder, artifact)
     for left in folder.glob(f"{WAITING}*"):
         remove(left)

@@ -1,13 +1,12 @@
 """What is made from a run or a study: it goes when that is replaced, since it is no longer true then."""
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from mnist_bench.core import limits
 from mnist_bench.core.errors import RecordDamaged
-from mnist_bench.core.reading import read_regular
+from mnist_bench.core.reading import is_there, read_regular
 from mnist_bench.core.types import Manifest
 from mnist_bench.store._files import explained, remove, write_atomically
 from mnist_bench.store._layout import FOLDERS, NAMES, UNFINISHED
@@ -40,21 +39,22 @@ def remove_declared(folder: Path) -> None:
 
 def remove_all(folder: Path) -> None:
     """Remove what was exported, compared, measured and drawn from a run that has been replaced."""
+    manifest = None
     with contextlib.suppress(RecordDamaged):
         manifest = load(folder, Manifest)
-        for artifact in manifest.artifacts if manifest else ():
-            if _removable(folder / artifact.name):
-                remove(folder / artifact.name)
-    for name in DOCUMENTS:
+    for name in DOCUMENTS:  # the manifest first: it must never name what is not there
         (folder / name).unlink(missing_ok=True)
+    for artifact in manifest.artifacts if manifest else ():
+        if _removable(folder / artifact.name):
+            remove(folder / artifact.name)
     remove_declared(folder)
 
 
 def _declared(folder: Path) -> set[str]:
     path = folder / LIST
-    if not os.path.lexists(path):
-        return set(UNDECLARED)
     with explained(path):
+        if not is_there(path):
+            return set(UNDECLARED)
         return set(read_regular(path, limits.LIST_BYTES, links=False).decode("utf-8", "replace").splitlines())
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import glob
 import os
 import re
 import secrets
@@ -29,6 +30,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         OutputUnwritable: no room, no permission; a file that was there before is as it was, unless it was the folder
             that could not be synced: then the new one has its place, but a power cut might still take it back.
     """
+    sweep(path.parent, path.name)
     with explained(path), locks.held(lambda: _created(path)) as (temporary, descriptor):
         try:
             with open(descriptor, "wb", closefd=False) as file:
@@ -70,13 +72,18 @@ def _made(folder: Path) -> tuple[Path, int]:
         return made, locks.opened_folder(made)
 
 
-def sweep(folder: Path) -> None:
-    """Remove the temporary files of processes that died, as far as that can be done; those of the living stay."""
+def sweep(folder: Path, name: str = "") -> None:
+    """Remove the temporary files of processes that died, as far as that can be done; those of the living stay.
+
+    Args:
+        folder: where; not what is below it.
+        name: only those that were to become this file: elsewhere than in a folder of ours.
+    """
     with contextlib.suppress(OSError):
-        for left in folder.iterdir():
-            if TEMPORARY.fullmatch(left.name) and not locks.is_held(left):
+        for left in folder.glob(f".{glob.escape(name)}.*.tmp") if name else folder.iterdir():
+            if TEMPORARY.fullmatch(left.name):
                 with contextlib.suppress(OSError):
-                    remove(left)
+                    locks.remove_abandoned(left, remove)
 
 
 def remove(path: Path) -> None:
@@ -122,6 +129,7 @@ def subfolder(folder: Path, *names: str) -> Path:
             path.mkdir(exist_ok=True)
             if path.is_symlink():
                 raise OSError(errno.ELOOP, "it is a link to another place", str(path))
+        sweep(path)
     return path
 
 
@@ -154,7 +162,10 @@ def contents_at(path: Path, artifact: Artifact) -> dict[str, bytes]:
         raise RecordDamaged(f"the manifest contradicts itself on {artifact.name} (SHA-256): export it anew")
     if path.is_symlink():
         raise RecordDamaged(f"{path} cannot be read (it is a link): restore it, or export it anew")
-    return {one.name: content(path, one, limits.MODEL_BYTES) for one in artifact.files}
+    found: dict[str, bytes] = {}
+    for one in artifact.files:
+        found[one.name] = content(path, one, limits.MODEL_BYTES - sum(map(len, found.values())))
+    return found
 
 
 def saved_files(folder: Path) -> tuple[SavedFile, ...]:

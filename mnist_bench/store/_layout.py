@@ -1,6 +1,5 @@
 """Where things are: one folder a run, one a study, below one folder of all."""
 
-import os
 import re
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from mnist_bench.core.bench_types import (
     TrainingBenchRecord,
 )
 from mnist_bench.core.errors import BadInput, RunExists
+from mnist_bench.core.reading import is_there
 from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import Manifest, ParityRecord, Record
 
@@ -79,7 +79,10 @@ def names_of(out: Path, kind: type[Saved]) -> tuple[str, ...]:
 
 def exists(folder: Path, kind: type[Saved] = Record) -> bool:
     """Tell whether a folder holds a run, or a study, be it damaged or not."""
-    return os.path.lexists(folder / NAMES[kind])
+    try:
+        return is_there(folder / NAMES[kind])
+    except OSError:  # it cannot be told: what may be there is not to be replaced
+        return True
 
 
 def check_new(folder: Path, kind: type[Saved] = Record) -> None:

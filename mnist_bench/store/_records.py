@@ -1,7 +1,6 @@
 """Documents: versioned, saved under their names, and read back as what they mean now."""
 
 import gzip
-import os
 import re
 import time
 import zlib
@@ -15,7 +14,7 @@ from mnist_bench.core import limits, text
 from mnist_bench.core.bench_types import BenchRecord
 from mnist_bench.core.digest import sha256
 from mnist_bench.core.errors import RecordDamaged, RunNotFound
-from mnist_bench.core.reading import read_regular, unpacked
+from mnist_bench.core.reading import is_there, read_regular, unpacked
 from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import READABLE_VERSIONS, SCHEMA_VERSION, Manifest, Record
 from mnist_bench.store._files import explained, sweep, write_atomically
@@ -74,7 +73,11 @@ def load(folder: Path, kind: type[T]) -> T | None:
 
 
 def _of_folder(path: Path, kind: type[T]) -> T | None:
-    return _read(path, kind, links=False) if os.path.lexists(path) else None
+    try:
+        there = is_there(path)
+    except OSError as error:
+        raise RecordDamaged(f"{path} cannot be read: {error.strerror}") from error
+    return _read(path, kind, links=False) if there else None
 
 
 def load_if_sound(folder: Path, kind: type[T]) -> T | None:

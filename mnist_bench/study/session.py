@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from mnist_bench import data, environment, store, training
 from mnist_bench.core import child
 from mnist_bench.core.commands import on_study
-from mnist_bench.core.errors import BadInput, EnvironmentProblem, Interrupted
+from mnist_bench.core.errors import BadInput, EnvironmentProblem, Interrupted, RecordDamaged
 from mnist_bench.core.events import OnEvent, SeedsDone, Stop
 from mnist_bench.core.kinds import Activation
 from mnist_bench.core.study_types import BATCHED, SeedFailure, SeedResult, StudyRecord
@@ -143,6 +143,10 @@ def _check_data(record: StudyRecord, dataset: data.Dataset) -> None:
     if dataset.sha256 != record.dataset.sha256:
         raise BadInput(
             f"study {record.name!r} was begun with other data than this {dataset.name}: give the same --data-dir"
+        )
+    if record.dataset != training.dataset_info(dataset, record.config.validation):
+        raise RecordDamaged(
+            f"study {record.name!r} counts the images or the classes of {dataset.name} otherwise: restore its record"
         )
 
 

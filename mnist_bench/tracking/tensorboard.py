@@ -58,6 +58,7 @@ class TensorBoard:
         from torch.utils.tensorboard import SummaryWriter
 
         store.declare(self._folder, f"{FOLDER}/{EVENTS}")
+        store.subfolder(self._folder, FOLDER)  # no link to another place
         for old in self._own.glob(EVENTS):
             old.unlink()
         self._writer = SummaryWriter(str(self._own))

@@ -147,10 +147,9 @@ def _check_consistent(record: Record, dataset: data.Dataset) -> None:
         )
     if record.epochs and record.checkpoint is None:
         raise RecordDamaged(f"run {record.name!r} has epochs but no checkpoint: restore its run.json, or train anew")
-    kept, _ = data.training_and_validation(dataset, record.config.validation)
-    if record.dataset.train_images != len(kept):
+    if record.dataset != dataset_info(dataset, record.config.validation):
         raise RecordDamaged(
-            f"run {record.name!r} names {record.dataset.train_images} training images: restore its run.json"
+            f"run {record.name!r} counts the images or the classes of {dataset.name} otherwise: restore its run.json"
         )
 
 

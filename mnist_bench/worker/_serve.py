@@ -25,7 +25,6 @@ MOST_BYTES = 2**32
 KINDS: tuple[tuple[type[Exception], str], ...] = (
     (ModelRefused, "refused"),
     (DeviceUnavailable, "unavailable"),
-    (MemoryError, "memory"),
 )
 """What becomes of an error; all others are the runtime's: `failed`, or `environment`, see `_kind`."""
 
@@ -180,11 +179,11 @@ def _kind(error: BaseException) -> str:
     """Tell an answer of the runtime from what keeps it from running here: a library, a compiler, a full disk."""
     if known := next((kind for of, kind in KINDS if isinstance(error, of)), None):
         return known
-    below: BaseException | None = error
-    while below:
+    if text.is_out_of_memory(error):
+        return "memory"
+    for below in text.causes(error):
         if isinstance(below, (ImportError, OSError)) or type(below).__module__.startswith(OF_COMPILERS):
             return "environment"
-        below = below.__cause__ or below.__context__
     return "failed"
 
 

@@ -10,9 +10,7 @@ from mnist_bench import data, formats, store
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import Artifact
 from tests.conftest import train_digits
-from tests.torture.harness import Commands, compiled_shim, sized, started
-
-pytestmark = pytest.mark.timeout(sized(300, 7200))
+from tests.torture.harness import Commands, compiled_shim, started
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from mnist_bench import store
+from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import Manifest, Record
 
 FULL = os.environ.get("MNIST_BENCH_TORTURE") == "full"
@@ -155,15 +156,13 @@ OF_A_RUN = re.compile(
 )
 
 
-def assert_sound(folder: Path, *, swept: bool = True) -> Record | None:
+def assert_sound(folder: Path, *, swept: bool = True) -> Record:
     """Assert that a run's folder holds one whole state: its record, its checkpoint, all that its manifest names.
 
     Args:
         folder: the run's.
         swept: also assert that nothing else lies there; a run that was opened has been swept.
     """
-    if not store.exists(folder):
-        return None
     record = store.load_record(folder)
     if record.checkpoint:
         store.load_weights(folder, record.checkpoint.weights)
@@ -177,6 +176,16 @@ def assert_sound(folder: Path, *, swept: bool = True) -> Record | None:
         left = [path.name for path in folder.iterdir() if not OF_A_RUN.fullmatch(path.name)]
         assert not left, left
     return record
+
+
+def assert_study_sound(folder: Path) -> None:
+    """Assert that a study's folder, if there is one yet, holds one whole record and nothing else."""
+    if folder.exists():
+        if store.exists(folder, StudyRecord):
+            store.load_study(folder)
+        with store.locked(folder, StudyRecord):
+            pass
+        assert {path.name for path in folder.iterdir()} <= {"study.json", ".lock", ".derived"}
 
 
 def assert_no_orphans(folder: Path, within_s: float = 10.0) -> None:

@@ -106,6 +106,21 @@ int unlink(const char *path) {
     REAL(int, "unlink", const char *);
     return fails("unlink", path) ? -1 : real(path);
 }
+int unlinkat(int at, const char *path, int flags) {
+    REAL(int, "unlinkat", int, const char *, int);
+    char whole[8192];
+    if (path[0] != '/' && at != AT_FDCWD) {
+        char link[64];
+        snprintf(link, sizeof link, "/proc/self/fd/%d", at);
+        ssize_t size = syscall(SYS_readlinkat, AT_FDCWD, link, whole, 4096);
+        if (size <= 0) return real(at, path, flags);
+        whole[size] = '/';
+        whole[size + 1] = 0;
+        strncat(whole, path, 4000);
+        return fails("unlink", whole) ? -1 : real(at, path, flags);
+    }
+    return fails("unlink", path) ? -1 : real(at, path, flags);
+}
 int open(const char *path, int flags, ...) {
     REAL(int, "open", const char *, int, ...);
     va_list rest;

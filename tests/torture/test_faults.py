@@ -8,7 +8,16 @@ import pytest
 
 from mnist_bench import store
 from tests.torture.conftest import BENCH, EXPORT, PAGE, RESUME, STUDY, VERIFY, fresh
-from tests.torture.harness import Commands, Ended, assert_no_orphans, assert_sound, note, sized, spread
+from tests.torture.harness import (
+    Commands,
+    Ended,
+    assert_no_orphans,
+    assert_sound,
+    assert_study_sound,
+    note,
+    sized,
+    spread,
+)
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EACCES)
 DIES = 0
@@ -55,6 +64,7 @@ def test_a_run_survives_every_fault_of_what_is_done_to_it(
 def test_what_is_made_of_a_run_survives_every_fault(name: str, commands: Commands, begun: Path) -> None:
     def after(_ended: Ended, exports: Path) -> None:
         assert_sound(exports / "d")
+        assert_study_sound(exports / "study-digits")
         assert_no_orphans(commands.folder)
         if name == "export":  # whichever state the manifest names can be verified
             commands.run(*VERIFY).assert_one_line(0)

@@ -12,17 +12,20 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from msgspec.structs import replace
 from onnx import TensorProto, helper
 
 from mnist_bench import store
 from mnist_bench.core import text
 from mnist_bench.core.digest import sha256
 from mnist_bench.core.types import Manifest
+from tests.bench import made
 from tests.conftest import Run
 from tests.documents import edit
 from tests.torture.test_mutants import small_model
@@ -115,6 +118,28 @@ def test_a_program_swapped_in_after_the_check_is_not_the_one_that_is_opened(
     assert not pwned.exists()
 
 
+def test_an_archive_with_an_impossible_name_is_refused(
+    own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = bytearray(archive(("m/code/\u00e9", b"")))
+    place = content.rfind("\u00e9".encode())
+    content[place : place + 2] = b"\xff\xff"
+    Path("odd.ts").write_bytes(content)
+    assert run("verify", "--model", "odd.ts", *QUICK) == 2
+    assert "damaged archive" in capsys.readouterr().err
+    assert own_copy.is_dir()
+
+
+def test_a_log_is_not_written_through_a_link(own_copy: Path, tmp_path: Path, run: Run) -> None:
+    pytest.importorskip("tensorboard")
+    outside = tmp_path / "logs"
+    outside.mkdir()
+    (outside / "events.out.tfevents.1").write_text("precious")
+    (own_copy / "tensorboard").symlink_to(outside)
+    run("train", "--resume", "--run", own_copy.name, "--epochs", "6", "--track", "tensorboard", "-q")
+    assert [path.read_text() for path in outside.iterdir()] == ["precious"]
+
+
 def external(location: str) -> bytes:
     """A model whose weights are said to lie in another file."""
     model = onnx.load_model_from_string(small_model())
@@ -158,7 +183,6 @@ VERIFY = ("verify", "--runtime", "onnxruntime", *QUICK)
 OPENED_BY: dict[str, tuple[str, ...]] = {
     "run.json": ("report", "--run", "digits-relu"),
     "manifest.json": ("report", "--run", "digits-relu"),
-    "bench.json": ("report", "--run", "digits-relu"),
     "model.onnx": VERIFY,
     "weights": VERIFY,
     ".lock": ("export", "--format", "torch-export", "-q"),
@@ -172,7 +196,10 @@ def test_what_is_no_regular_file_is_refused_at_once(
 ) -> None:
     victim = next(own_copy.glob("weights-*")) if name == "weights" else own_copy / name
     kept = tmp_path / "elsewhere"
-    if victim.exists():
+    if name == ".lock":
+        kept.write_text("kept")
+        victim.unlink(missing_ok=True)
+    else:
         shutil.move(victim, kept)
     made: dict[str, Callable[[], object]] = {
         "link": lambda: victim.symlink_to(kept),
@@ -185,6 +212,7 @@ def test_what_is_no_regular_file_is_refused_at_once(
     err = capsys.readouterr().err
     if name == ".lock":  # nothing is read from it or written to it
         assert status in (0, 3)
+        assert kept.read_text() == "kept"
     else:
         assert status == 2
         assert victim.name in err
@@ -230,6 +258,7 @@ OUTPUTS = [
     ("report",),
     *(("report", "--format", kind) for kind in ("markdown", "csv", "json")),
     ("report", "--html"),
+    ("report", "--figures"),
 ]
 
 
@@ -238,15 +267,23 @@ def test_hostile_words_in_every_field_reach_no_terminal(
     output: tuple[str, ...], own_copy: Path, run: Run, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run("verify", "--runtime", "onnxruntime", *QUICK) == 0
-    for name in ("run.json", "parity.json"):
+    checkpoint = store.load_record(own_copy).checkpoint
+    assert checkpoint
+    measured = made.record([made.row([1e-5] * 6), made.row([2e-5] * 6, made.configuration("torch-eager"))])
+    store.save(own_copy, replace(measured, weights_sha256=checkpoint.weights.sha256))
+    for name in ("run.json", "parity.json", "bench.json"):
         edit(own_copy / name, poisoned)
     status = run(*output, "--run", own_copy.name)
     shown = capfd.readouterr()
     page = (own_copy / "report.html").read_text() if "--html" in output else ""
-    for words in (shown.out, shown.err, page):
+    drawn = [path.read_text() for path in own_copy.glob("figures/*.svg")]
+    for picture in drawn:
+        ElementTree.fromstring(picture)
+    assert bool(drawn) is ("--figures" in output)
+    for words in (shown.out, shown.err, page, *drawn):
         assert text.clean(words) == words
         assert "<script>alert" not in words or output[-1] in ("json", "csv", "report")
-    assert status in (0, 2)
+    assert status == 0
     if output[-1] == "csv":
         cells = [cell for line in shown.out.splitlines() for cell in line.split(",")]
         assert not [cell for cell in cells if cell.startswith(("=cmd", "@all"))]
@@ -259,8 +296,9 @@ def poisoned(document: dict[str, Any]) -> None:
     document.update(changed)
     document.update({key: value for key, value in kept.items() if value is not None})
     document["name"] = HOSTILE
-    for classes in [document] if "classes" in document else [document["dataset"]]:
-        classes["classes"] = [name + HOSTILE for name in "0123456789"]
+    for classes in (document, document.get("dataset")):
+        if isinstance(classes, dict) and "classes" in classes:
+            classes["classes"] = [name + HOSTILE for name in "0123456789"]
 
 
 def test_names_in_a_model_reach_no_terminal(own_copy: Path, run: Run, capfd: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,7 @@ from tests.torture.harness import (
     Commands,
     assert_no_orphans,
     assert_sound,
+    assert_study_sound,
     note,
     sized,
 )
@@ -40,9 +41,8 @@ def lasted(commands: Commands, begun: Path, arguments: Sequence[str]) -> float:
 def clean(commands: Commands, exports: Path) -> None:
     """Assert that nothing is left of a command that ended, in the runs or among the processes."""
     assert_no_orphans(commands.folder)
-    for folder in (exports / "d", exports / "study-digits"):
-        if (folder / "run.json").exists():
-            assert_sound(folder)
+    assert_sound(exports / "d")
+    assert_study_sound(exports / "study-digits")
 
 
 @pytest.mark.parametrize("name", LONG)

@@ -39,6 +39,8 @@ ODD: dict[str, Any] = {
     "final.predictions.margins": [[], [0.0]],
     "final.predictions.labels": [[10**15] * 360],
     "final.train.images": [1],
+    "dataset.test_images": [1],
+    "dataset.validation_images": [1],
     "parameters": [1, 2**62],
 }
 CASES = [(path, value) for path, values in ODD.items() for value in values]
@@ -55,7 +57,7 @@ def put(document: Any, path: str, value: Any) -> None:
 def test_a_record_that_is_wrong_in_one_field(path: str, value: Any, commands: Commands, begun: Path) -> None:
     folder = fresh(commands, begun) / "d"
     edit(folder / "run.json", lambda document: put(document, path, value))
-    for arguments in (RESUME, ("report", "--run", "d")):
+    for arguments in (RESUME, ("report", "--run", "d"), ("report", "--run", "d", "--html")):
         ended = commands.run(*arguments, limit_s=30)
         ended.assert_one_line(0, 1, 2, 3)
 

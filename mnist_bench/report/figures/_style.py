@@ -8,8 +8,10 @@ from typing import Any, Literal
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
+from mnist_bench.core import text
 from mnist_bench.core.types import Tally
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#D55E00", "#009E73", "#CC79A7"
@@ -51,6 +53,9 @@ class Picture:
 def saved(figure: Figure, form: Literal["png", "svg"], **options: Any) -> bytes:
     """Return a figure as a file's bytes: of equal figures, equal ones."""
     content = io.BytesIO()
+    for words in figure.findobj(Text):  # names of anybody's
+        if isinstance(words, Text):
+            words.set_text(text.clean(words.get_text()))
     with mpl.rc_context(STYLE):  # some settings count when it is written, not when it is drawn
         figure.savefig(content, format=form, metadata={"Date": None} if form == "svg" else None, **options)
     return content.getvalue()

@@ -26,7 +26,7 @@ def _section(content: Table) -> str:
 
 
 def _heading(column: Column) -> str:
-    return (
+    return _inert(
         column.name if column.unit in (Unit.TEXT, Unit.COUNT, Unit.ORDINAL) else f"{column.name} [{column.unit.value}]"
     )
 
@@ -38,5 +38,9 @@ def _row_unit(row: Sequence[Cell]) -> str:
 
 def _value(cell: Cell) -> str | float | None:
     value = raw(cell)
-    # A spreadsheet would run text that starts like a formula.
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@" and value else value
+    return _inert(value) if isinstance(value, str) else value
+
+
+def _inert(words: str) -> str:
+    """Return words that a spreadsheet does not run: it would, if they began like a formula."""
+    return f"'{words}" if words.lstrip()[:1] in tuple("=+-@") else words

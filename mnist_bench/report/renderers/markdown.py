@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from mnist_bench.core import text as words
 from mnist_bench.report._table import Table, Unit
 from mnist_bench.report.renderers._format import text
 
@@ -27,4 +28,4 @@ def _section(content: Table) -> str:
 
 def escaped(value: str) -> str:
     """Return text in which nothing is markup, and nobody is mentioned."""
-    return SPECIAL.sub(r"\\\1", value).replace("\n", " ").replace("@", "@\u200b")
+    return SPECIAL.sub(r"\\\1", words.clean(value)).replace("\n", " ").replace("@", "@\u200b")

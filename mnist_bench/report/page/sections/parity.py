@@ -62,7 +62,7 @@ def _uncovered(record: ParityRecord, dataset: Dataset | Skipped) -> Iterator[Fac
     shown = [
         (image_of(f"test-{entry.image}", dataset.test.pixels[entry.image]), _caption(record, entry))
         for entry in record.certificate.uncertified
-        if entry.label is not None
+        if entry.label is not None and entry.image < len(dataset.test)
     ]
     if shown:
         yield Faces(f"Test images of {record.name} that the certificate does not cover", shown)

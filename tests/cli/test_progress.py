@@ -1,0 +1,32 @@
+"""What is shown while work goes on."""
+
+import signal
+
+import pytest
+
+from mnist_bench.cli import _progress, _signals
+from mnist_bench.core.events import Measuring, Verifying
+from tests.bench import made
+
+FOREIGN = "[/x] [link=https://example.org]\x1b[2J"
+
+
+def test_foreign_words_are_no_markup(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(_progress, "_on_a_terminal", lambda: True)
+    with _progress.configurations_display(quiet=False) as on_event:
+        on_event(Verifying(made.configuration(FOREIGN, provider=FOREIGN)))
+    with _progress.processes_display(quiet=False) as on_event:
+        on_event(Measuring(0, 1, 0, 1, FOREIGN))
+    assert "\x1b[2J" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_a_ctrl_c_that_an_import_swallowed_is_heeded(quiet: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = _signals.Raising(lambda _: KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        handler(2, None)
+    monkeypatch.setattr(signal, "getsignal", lambda _: handler)
+    assert _signals.came() == 2
+    for display in (_progress.configurations_display, _progress.processes_display):
+        with display(quiet) as on_event, pytest.raises(KeyboardInterrupt):
+            on_event(Measuring(0, 1, 0, 1, "onnxruntime"))
