@@ -53,7 +53,7 @@ def known(trained: tuple[Path, Record]) -> Record:
         trained[1],
         name="known",
         environment=machine,
-        dataset=replace(trained[1].dataset, test_images=6),
+        dataset=replace(trained[1].dataset, train_images=1000, validation_images=1000, test_images=6),
         epochs=epochs,
         final=final,
         config=replace(trained[1].config, epochs=3, engine="eager"),
@@ -107,7 +107,7 @@ def test_no_verdict_before_the_end(known: Record) -> None:
 
 
 def test_convergence_of_two_runs_stands_side_by_side(known: Record) -> None:
-    slow = replace(known, name="slow", epochs=known.epochs[:1])
+    slow = replace(known, name="slow", epochs=known.epochs[:1], final=None)
     found = facts([known, slow], "convergence")
     assert found["First epoch at 97%"] == [2, None, None]
     assert found["Accuracy after epoch 1"] == [0.9, 0.9, 0.0]
@@ -142,7 +142,7 @@ def test_an_unfinished_run_says_so_and_shows_what_it_has(known: Record) -> None:
     made = list(report.tables([begun], report.ViewOptions()))
     assert [content.title for content in made] == ["Run", "Epochs of known", "Overfitting", "Convergence"]
     assert "mnist-bench train --run known --resume goes on" in " ".join(made[0].notes)
-    assert list(report.tables([replace(known, epochs=(), final=None)], report.ViewOptions()))
+    assert list(report.tables([replace(known, epochs=(), checkpoint=None, final=None)], report.ViewOptions()))
 
 
 @pytest.mark.parametrize("renderer", ["rich", "markdown", "csv", "json"])
@@ -187,7 +187,7 @@ def test_unlike_runs_are_compared_with_a_warning(known: Record) -> None:
 
 
 def test_a_view_with_nothing_to_show_says_so(known: Record) -> None:
-    begun = replace(known, epochs=(), final=None)
+    begun = replace(known, epochs=(), checkpoint=None, final=None)
     for view in ("overfitting", "classes", "confusions", "misclassified"):
         assert table([begun], view)["notes"] == ["There is nothing to show, or not yet."]
 

@@ -35,10 +35,10 @@ def sized(sample: int, full: int) -> int:
 
 
 def spread(total: int, most: int) -> list[int]:
-    """Return numbers from 1 to `total`, at most so many, evenly spread, the first and the last among them."""
+    """Return numbers from 1 to `total`, at most so many, evenly spread; the last among them, and mostly the first."""
     count = min(total, most)
     if count <= 1:
-        return [1] * min(count, total)
+        return [total] * count
     return sorted({1 + round(place * (total - 1) / (count - 1)) for place in range(count)})
 
 

@@ -28,6 +28,7 @@ from mnist_bench.core.types import Manifest
 from tests.bench import made
 from tests.conftest import Run
 from tests.documents import edit
+from tests.torture.harness import FULL
 from tests.torture.test_mutants import small_model
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202eevil\u2066\r\n\u2028=cmd|' /C calc'!A1<script>alert(1)</script>|`@all"
@@ -327,12 +328,12 @@ def test_modules_in_the_user_s_folder_are_not_imported(own_copy: Path, tmp_path:
         (tmp_path / f"{name}.py").write_text("import os\nopen(os.environ['PWNED'], 'w').close()\nraise SystemExit(9)\n")
     program = Path(sys.executable).with_name("mnist-bench")
     start = [str(program)] if program.exists() else [sys.executable, "-P", "-m", "mnist_bench"]
-    for arguments in (
-        ("export", "--format", "onnx", "--precision", "int8", "-q"),
-        ("verify", "--runtime", "onnxruntime", *QUICK),
+    few = [("export", "--format", "onnx", "-q"), ("verify", "--runtime", "onnxruntime", *QUICK)]
+    more = (
         ("bench", "--runtime", "null", "--quick", "--batch-size", "1", "--threads", "1", "--allow-busy", "-q"),
         ("study", "--dataset", "digits", "--seeds", "1", "--epochs", "1", "--activation", "relu", "-q"),
-    ):
+    )
+    for arguments in (*few, *(more if FULL else ())):
         done = subprocess.run(
             [*start, *arguments], capture_output=True, text=True, check=False, timeout=200, cwd=tmp_path
         )

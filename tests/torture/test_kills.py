@@ -9,6 +9,7 @@ import pytest
 
 from tests.torture.conftest import BENCH, EXPORT, PAGE, RESUME, STUDY, VERIFY, fresh
 from tests.torture.harness import (
+    FULL,
     SIGNALS,
     Commands,
     assert_no_orphans,
@@ -28,6 +29,7 @@ LONG = {
     "run": ("run", "--quick", "--dataset", "digits", "--epochs", "2", "--run", "d", "--allow-busy", "-q"),
     "report": PAGE,
 }
+SAMPLE = ["train", "report", "export"]
 SEED = 0
 
 
@@ -45,7 +47,7 @@ def clean(commands: Commands, exports: Path) -> None:
     assert_study_sound(exports / "study-digits")
 
 
-@pytest.mark.parametrize("name", LONG)
+@pytest.mark.parametrize("name", LONG if FULL else SAMPLE)
 def test_kills(name: str, commands: Commands, begun: Path, uninterrupted: str) -> None:
     took_s, drawn = lasted(commands, begun, LONG[name]), random.Random(SEED)
     kills = sized(8 if name in ("train", "report") else 1, 45)
@@ -69,7 +71,7 @@ def scratch_is_swept(commands: Commands, begun: Path) -> None:
     assert not left
 
 
-@pytest.mark.parametrize("name", LONG)
+@pytest.mark.parametrize("name", LONG if FULL else SAMPLE)
 def test_signals(name: str, commands: Commands, begun: Path) -> None:
     took_s, drawn = lasted(commands, begun, LONG[name]), random.Random(SEED)
     times = sized(5 if name in ("train", "report") else 1, 100)

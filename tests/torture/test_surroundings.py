@@ -35,7 +35,7 @@ def assert_line(done: "subprocess.CompletedProcess[str]", status: int, *words: s
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-@pytest.mark.parametrize("command", ["--version", "--help", "report --run digits-relu", "env", "report --html", "bad"])
+@pytest.mark.parametrize("command", ["--version", "--help", "report --run digits-relu", "report --html", "bad"])
 def test_a_full_stdout_is_a_line_and_exit_3(command: str, own_copy: Path, tmp_path: Path) -> None:
     line = f"{' '.join(START)} {command} > /dev/full"
     done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=100)
@@ -54,7 +54,7 @@ def test_a_reader_that_has_read_enough_is_no_error(command: str, own_copy: Path,
     assert own_copy.is_dir()
 
 
-@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"])
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&-", ">&- 2>&- <&-"][0 if FULL else 3 :])
 def test_what_is_closed_is_not_written_to(closed: str, own_copy: Path, tmp_path: Path) -> None:
     line = f"{' '.join([*START, *VERIFY])} {closed} && {' '.join(START)} report --html {closed}"
     done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=200)
@@ -87,7 +87,7 @@ def test_a_user_without_a_home_can_do_all_that_needs_none(own_copy: Path, tmp_pa
     for arguments in (
         ("train", "--dataset", "digits", "--epochs", "1", "--run", "d", "-q"),
         ("export", "--run", "d", "--format", "onnx", "-q"),
-        ("verify", "--run", "d", "--runtime", "torch-compile", *QUICK),
+        ("verify", "--run", "d", "--runtime", "torch-compile" if FULL else "onnxruntime", *QUICK),
     ):
         done = ended(tmp_path, *arguments, PYTHONPATH=path)
         assert (done.returncode, done.stderr) == (0, ""), done
@@ -166,7 +166,7 @@ def test_a_folder_whose_name_is_not_utf_8(own_copy: Path, tmp_path: Path) -> Non
     Path(odd).mkdir()
     (tmp_path / "exports").rename(Path(odd) / "exports")
     for arguments in (
-        ("export", "--format", "onnx", "--precision", "int8", "--out", f"{odd}/exports", "-q"),
+        *([("export", "--format", "onnx", "--precision", "int8", "--out", f"{odd}/exports", "-q")] if FULL else []),
         (*VERIFY, "--out", f"{odd}/exports"),
         ("report", "--html", "--out", f"{odd}/exports"),
         ("report", "--out", f"{odd}/exports"),
@@ -206,18 +206,24 @@ def test_a_child_that_is_killed_is_said_with_the_path(own_copy: Path, tmp_path: 
 OURS = "mnist_bench"
 
 
+def _heeds_ctrl_c() -> None:
+    """Where the tests run in the background of a script, Ctrl-C is ignored, and what they start ignores it too."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_from_the_first_moment_on(tmp_path: Path) -> None:
     """Python itself may still be starting: what it says then is its own, and names none of our files.
 
     Libraries swallow what is raised while they are imported; a training that did not hear of it would run to its end.
     """
-    times, early = sized(20, 200), 0
+    times, early = sized(10, 200), 0
     for number in range(times):
         started = subprocess.Popen(
             [*START, "train", "--dataset", "digits", "--epochs", "200", "--overwrite", "-q"],
             cwd=tmp_path,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_heeds_ctrl_c,  # noqa: PLW1509 nothing else runs between fork and exec
         )
         time.sleep(0.02 + 0.8 * number / times)
         started.send_signal(signal.SIGINT)

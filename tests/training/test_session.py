@@ -95,7 +95,7 @@ def test_stopped_at_every_single_step_it_still_ends_the_same(tmp_path: Path, dig
 def test_more_epochs_later_are_as_good_as_at_once(tmp_path: Path, digits: data.Dataset) -> None:
     train_digits(tmp_path / "run", digits, epochs=1)
     saved = store.load_record(tmp_path / "run")
-    longer = replace(saved, config=replace(saved.config, epochs=3))
+    longer = replace(saved, config=replace(saved.config, epochs=3), final=None)
     longer = training.train(longer, digits, tmp_path / "run", ignore, StopAfter())
     assert weights_sha256(longer) == weights_sha256(train_digits(tmp_path / "whole", digits, epochs=3))
     assert len(longer.epochs) == 3
@@ -114,7 +114,7 @@ def test_a_copied_folder_is_a_run_of_its_own_name(trained: tuple[Path, Record], 
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("epochs", ()), ("dataset", {"train_images": 10})],
+    [("epochs", ()), ("dataset", {"test_images": 10})],
 )
 def test_a_record_that_does_not_fit_itself_is_refused(
     field: str, value: Any, trained: tuple[Path, Record], digits: data.Dataset
@@ -123,7 +123,7 @@ def test_a_record_that_does_not_fit_itself_is_refused(
     if field == "epochs":
         broken = replace(record, checkpoint=None, final=None)
     else:
-        broken = replace(record, dataset=replace(record.dataset, **value))
+        broken = replace(record, dataset=replace(record.dataset, **value), final=None)
     with pytest.raises(RecordDamaged):
         training.train(broken, digits, folder, ignore, StopAfter())
 
@@ -139,7 +139,7 @@ def test_a_diverged_training_loses_nothing(tmp_path: Path, digits: data.Dataset)
     folder = tmp_path / "run"
     train_digits(folder, digits, epochs=1)
     saved = store.load_record(folder)
-    hot = replace(saved, config=replace(saved.config, epochs=3, learning_rate=1e30))
+    hot = replace(saved, config=replace(saved.config, epochs=3, learning_rate=1e30), final=None)
     with pytest.raises(TrainingDiverged, match=r"loss became (nan|inf) in epoch \d of run 'run': use a smaller --lr"):
         training.train(hot, digits, folder, ignore, StopAfter())
     after = store.load_record(folder)
@@ -160,7 +160,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path, digits: data
     store.save_checkpoint(
         folder, saved, {"fc1.weight": np.zeros((3, 3), np.float32)}, {"step": np.zeros((), np.float32)}
     )
-    longer = replace(store.load_record(folder), config=replace(saved.config, epochs=2))
+    longer = replace(store.load_record(folder), config=replace(saved.config, epochs=2), final=None)
     with pytest.raises(RecordDamaged, match="of another network"):
         training.train(longer, digits, folder, ignore, StopAfter())
 
