@@ -9,7 +9,14 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
+from matplotlib.ticker import (
+    FuncFormatter,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    PercentFormatter,
+    StrMethodFormatter,
+)
 
 from mnist_bench.core import text
 from mnist_bench.core.types import Tally
@@ -53,12 +60,26 @@ class Picture:
 def saved(figure: Figure, form: Literal["png", "svg"], **options: Any) -> bytes:
     """Return a figure as a file's bytes: of equal figures, equal ones."""
     content = io.BytesIO()
-    for words in figure.findobj(Text):  # names of anybody's
-        if isinstance(words, Text):
-            words.set_text(text.clean(words.get_text()))
+    _clean(figure)
     with mpl.rc_context(STYLE):  # some settings count when it is written, not when it is drawn
         figure.savefig(content, format=form, metadata={"Date": None} if form == "svg" else None, **options)
     return content.getvalue()
+
+
+def _clean(figure: Figure) -> None:
+    """Clean all words of a figure: they may be names of anybody's, and an SVG with control characters is none."""
+    for found in figure.findobj(Text):
+        assert isinstance(found, Text)
+        found.set_text(text.clean(found.get_text()))
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            labels = axis.get_major_formatter()
+            if isinstance(labels, FuncFormatter):  # what matplotlib makes of a list of names; asked when it draws
+                labels.func = _cleaned(labels.func)
+
+
+def _cleaned(label_of: Callable[..., str]) -> Callable[..., str]:
+    return lambda *place: text.clean(label_of(*place))
 
 
 def panel(title: str, width_inches: float = 5.2, height_inches: float = 3.7) -> tuple[Figure, Axes]:
