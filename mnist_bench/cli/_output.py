@@ -57,4 +57,6 @@ def write_text(document: str, path: Path) -> None:
         with store.explained(path):
             path.write_text(document, encoding="utf-8")
     else:
-        store.write_atomically(path.resolve(), document.encode())
+        path = path.resolve()
+        store.sweep(path.parent, path.name)  # no folder of ours, which is swept as a whole
+        store.write_atomically(path, document.encode())

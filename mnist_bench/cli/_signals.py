@@ -32,10 +32,10 @@ def came() -> int | None:
 
 def heed() -> None:
     """Raise once more for a signal whose error was swallowed."""
-    for number in SIGNALS:
-        handler = signal.getsignal(number)
-        if isinstance(handler, Raising) and handler.came:
-            handler(number, None)
+    number = came()
+    handler = signal.getsignal(number) if number else None
+    if isinstance(handler, Raising) and number:
+        handler(number, None)
 
 
 @contextlib.contextmanager

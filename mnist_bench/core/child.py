@@ -151,8 +151,6 @@ def _answer(name: str, question: bytes) -> Answer:
         return Answer(result=msgspec.Raw(msgspec.json.encode(result)))
     except MnistBenchError as error:
         return Answer(error=text.clean(str(error)), exit_code=error.exit_code)
-    except MemoryError:
-        return Answer(error="it ran out of the memory it may use", exit_code=ENVIRONMENT)
     except Exception as error:  # noqa: BLE001 the last door of this process
         return _unexpected(error)
 

@@ -6,9 +6,13 @@ A lock of the kernel's, flock, and no process id: two containers that share a fo
 import contextlib
 import errno
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+from mnist_bench.core.reading import NO_LINK
 
 ABANDONED_S = 24 * 3600.0
 """Where the system has no such locks, what nobody has touched for so long is taken for nobody's."""
@@ -33,6 +37,25 @@ def held(create: Callable[[], tuple[Path, int]]) -> Iterator[tuple[Path, int]]:
     finally:
         if descriptor != NOTHING:
             os.close(descriptor)
+
+
+@contextlib.contextmanager
+def held_folder(place: Path, prefix: str, suffix: str = "") -> Iterator[Path]:
+    """Make a private folder of an unpredictable name, hold it while this lasts, and remove it with all that is in it.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+
+    def create() -> tuple[Path, int]:
+        made = Path(tempfile.mkdtemp(prefix=prefix, suffix=suffix, dir=place))
+        return made, _opened_folder(made)
+
+    with held(create) as (made, _):
+        try:
+            yield made
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
 
 
 def _held(create: Callable[[], tuple[Path, int]]) -> tuple[Path, int]:
@@ -60,7 +83,7 @@ def _taken(descriptor: int) -> bool:
     return os.fstat(descriptor).st_nlink > 0
 
 
-def opened_folder(path: Path) -> int:
+def _opened_folder(path: Path) -> int:
     """Open a new folder, to hold it, where the system can do that."""
     if os.name != "posix":
         return NOTHING
@@ -79,7 +102,7 @@ def remove_abandoned(path: Path, remove: Callable[[Path], object]) -> None:
         remove(path)
         return
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        descriptor = os.open(path, os.O_RDONLY | NO_LINK | getattr(os, "O_NONBLOCK", 0))
     except OSError:
         return
     try:

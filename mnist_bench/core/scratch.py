@@ -29,19 +29,12 @@ def folder() -> Iterator[Path]:
     """
     place = root()
     sweep(place)
-    with locks.held(lambda: _made(place)) as (made, _):
+    with contextlib.ExitStack() as stack:
         try:
-            yield made
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
-
-
-def _made(place: Path) -> tuple[Path, int]:
-    try:
-        made = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
-    except OSError as error:
-        raise EnvironmentProblem(_no_place(place, error.strerror or str(error))) from error
-    return made, locks.opened_folder(made)
+            made = stack.enter_context(locks.held_folder(place, PREFIX))
+        except OSError as error:
+            raise EnvironmentProblem(_no_place(place, error.strerror or str(error))) from error
+        yield made
 
 
 def root() -> Path:

@@ -15,6 +15,7 @@ from mnist_bench.store._files import (
     making,
     saved_files,
     subfolder,
+    sweep,
     write_atomically,
 )
 from mnist_bench.store._layout import (
@@ -81,6 +82,7 @@ __all__ = [
     "study_folder",
     "study_names",
     "subfolder",
+    "sweep",
     "to_arrays",
     "to_json",
     "to_safetensors",

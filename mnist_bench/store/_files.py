@@ -7,7 +7,6 @@ import os
 import re
 import secrets
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -30,7 +29,6 @@ def write_atomically(path: Path, content: bytes) -> None:
         OutputUnwritable: no room, no permission; a file that was there before is as it was, unless it was the folder
             that could not be synced: then the new one has its place, but a power cut might still take it back.
     """
-    sweep(path.parent, path.name)
     with explained(path), locks.held(lambda: _created(path)) as (temporary, descriptor):
         try:
             with open(descriptor, "wb", closefd=False) as file:
@@ -59,17 +57,10 @@ def making(folder: Path) -> Iterator[Path]:
     Raises:
         OutputUnwritable: the folder cannot be written.
     """
-    with locks.held(lambda: _made(folder)) as (made, _):
-        try:
-            yield made
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
-
-
-def _made(folder: Path) -> tuple[Path, int]:
-    with explained(folder):
-        made = Path(tempfile.mkdtemp(prefix=".making-", suffix=".tmp", dir=folder))
-        return made, locks.opened_folder(made)
+    with contextlib.ExitStack() as stack:
+        with explained(folder):
+            made = stack.enter_context(locks.held_folder(folder, ".making-", ".tmp"))
+        yield made
 
 
 def sweep(folder: Path, name: str = "") -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from mnist_bench import data, formats, store
+from mnist_bench import data, formats
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import Artifact
 from tests.conftest import train_digits
-from tests.torture.harness import Commands, compiled_shim, started
+from tests.torture.harness import Commands, compiled_shim, reached, started
 
 
 @pytest.fixture(scope="session")
@@ -44,12 +44,6 @@ def begun(commands: Commands) -> Path:
     return kept
 
 
-@pytest.fixture
-def exports(commands: Commands, begun: Path) -> Path:
-    """A fresh copy of these runs, where commands find it."""
-    return fresh(commands, begun)
-
-
 def fresh(commands: Commands, begun: Path) -> Path:
     """Put a copy of the runs where commands find it, in place of what they did to the last one."""
     exports = commands.folder / "exports"
@@ -62,9 +56,7 @@ def uninterrupted(commands: Commands, begun: Path) -> str:
     """The SHA-256 of the weights that the run has after its fourth epoch, when nothing happens."""
     exports = fresh(commands, begun)
     commands.run(*RESUME).assert_one_line(0)
-    checkpoint = store.load_record(exports / "d").checkpoint
-    assert checkpoint
-    return checkpoint.weights.sha256
+    return reached(exports / "d")
 
 
 RESUME = ("train", "--resume", "--run", "d", "--epochs", "4", "-q")

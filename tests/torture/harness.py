@@ -23,8 +23,7 @@ FULL = os.environ.get("MNIST_BENCH_TORTURE") == "full"
 RESULTS = os.environ.get("MNIST_BENCH_TORTURE_RESULTS")
 HERE = Path(__file__).parent
 LIMIT_S = 120.0
-OVERDUE = 1000
-"""What a command that had to be stopped is said to have ended with."""
+START = [sys.executable, "-P", "-m", "mnist_bench"]
 MARK = "MNIST_BENCH_TORTURED"
 """The environment variable by which processes are recognised that a command has started."""
 
@@ -72,7 +71,6 @@ class Commands:
     folder: Path
     process: "subprocess.Popen[str]"
     counter: Path
-    runs: int = 0
 
     def run(
         self,
@@ -82,7 +80,6 @@ class Commands:
         variables: Mapping[str, str] | None = None,
     ) -> Ended:
         """Run a command; `kill` are signals, each so many seconds after the one before."""
-        self.runs += 1
         out, err = self.folder.parent / "out.txt", self.folder.parent / "err.txt"
         request = {
             "arguments": arguments,
@@ -176,6 +173,13 @@ def assert_sound(folder: Path, *, swept: bool = True) -> Record:
         left = [path.name for path in folder.iterdir() if not OF_A_RUN.fullmatch(path.name)]
         assert not left, left
     return record
+
+
+def reached(folder: Path) -> str:
+    """Return the SHA-256 of the weights that a run has reached."""
+    checkpoint = store.load_record(folder).checkpoint
+    assert checkpoint
+    return checkpoint.weights.sha256
 
 
 def assert_study_sound(folder: Path) -> None:

@@ -15,9 +15,8 @@ import pytest
 from mnist_bench import store
 from mnist_bench.core.types import Manifest, ParityRecord
 from tests.torture import small_data
-from tests.torture.harness import assert_sound, note, sized
+from tests.torture.harness import START, assert_sound, note, sized
 
-START = [sys.executable, "-P", "-m", "mnist_bench"]
 QUICK = ("--batch-size", "128", "--threads", "1", "-q")
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from mnist_bench import store
 from tests.torture.conftest import BENCH, EXPORT, PAGE, RESUME, STUDY, VERIFY, fresh
 from tests.torture.harness import (
     FULL,
@@ -16,6 +15,7 @@ from tests.torture.harness import (
     assert_sound,
     assert_study_sound,
     note,
+    reached,
     sized,
     spread,
 )
@@ -84,9 +84,3 @@ def test_a_folder_that_cannot_be_synced_loses_nothing(commands: Commands, begun:
         assert_sound(exports / "d")
         commands.run(*RESUME).assert_one_line(0)
         assert reached(exports / "d") == uninterrupted
-
-
-def reached(folder: Path) -> str:
-    checkpoint = store.load_record(folder).checkpoint
-    assert checkpoint
-    return checkpoint.weights.sha256

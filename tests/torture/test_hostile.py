@@ -28,7 +28,7 @@ from mnist_bench.core.types import Manifest
 from tests.bench import made
 from tests.conftest import Run
 from tests.documents import edit
-from tests.torture.harness import FULL
+from tests.torture.harness import FULL, START
 from tests.torture.test_mutants import small_model
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\x9b31m\u202eevil\u2066\r\n\u2028=cmd|' /C calc'!A1<script>alert(1)</script>|`@all"
@@ -329,7 +329,7 @@ def test_modules_in_the_user_s_folder_are_not_imported(own_copy: Path, tmp_path:
     for name in LIBRARIES:
         (tmp_path / f"{name}.py").write_text("import os\nopen(os.environ['PWNED'], 'w').close()\nraise SystemExit(9)\n")
     program = Path(sys.executable).with_name("mnist-bench")
-    start = [str(program)] if program.exists() else [sys.executable, "-P", "-m", "mnist_bench"]
+    start = [str(program)] if program.exists() else START
     few = [("export", "--format", "onnx", "-q"), ("verify", "--runtime", "onnxruntime", *QUICK)]
     more = (
         ("bench", "--runtime", "null", "--quick", "--batch-size", "1", "--threads", "1", "--allow-busy", "-q"),

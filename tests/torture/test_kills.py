@@ -16,9 +16,9 @@ from tests.torture.harness import (
     assert_sound,
     assert_study_sound,
     note,
+    reached,
     sized,
 )
-from tests.torture.test_faults import reached
 
 LONG = {
     "train": RESUME,
@@ -67,8 +67,7 @@ def scratch_is_swept(commands: Commands, begun: Path) -> None:
     """Assert that the next command removes the temporary folders of those that were killed."""
     fresh(commands, begun)
     commands.run(*VERIFY).assert_one_line(0)
-    left = [path.name for path in (commands.folder.parent / "tmp").glob("mnist-bench-scratch-*")]
-    assert not left
+    assert_nothing_in_scratch(commands)
 
 
 @pytest.mark.parametrize("name", LONG if FULL else SAMPLE)

@@ -12,11 +12,10 @@ from mnist_bench import store
 from mnist_bench.core.types import Record
 from tests.bench import made
 from tests.study.made import record as study
-from tests.torture.harness import note, sized
+from tests.torture.harness import START, note, sized
 
 ROWS, PLACES, STUDIES = 10_000, 40, 200  # 250 engines in 8 batch sizes with 5 numbers of threads
 MOST_BYTES = 2**30
-START = [sys.executable, "-P", "-m", "mnist_bench"]
 GROWN = 1.01
 
 MEASURED = """

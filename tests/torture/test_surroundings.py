@@ -1,5 +1,6 @@
 """Machines that lack something: a full disk, a closed stdout, a home, a folder for temporary files that is of use."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from mnist_bench.core import scratch
-from tests.torture.harness import FULL, note, sized
+from tests.torture.harness import FULL, START, note, sized
 
-START = [sys.executable, "-P", "-m", "mnist_bench"]
 QUICK = ("--batch-size", "128", "--threads", "1", "-q")
 VERIFY = ("verify", "--runtime", "onnxruntime", *QUICK)
 
@@ -99,29 +99,29 @@ def test_a_user_without_a_home_can_do_all_that_needs_none(own_copy: Path, tmp_pa
     assert not (tmp_path / "~").exists()
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 200 KiB; skipped where none may be mounted."""
-    place = tmp_path / "small"
+@contextlib.contextmanager
+def mounted(place: Path, options: str) -> Iterator[Path]:
+    """Mount a disk in memory at a new folder while this lasts; skip where none may be mounted."""
     place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(place)]
-    mounted = subprocess.run(command, capture_output=True, check=False)
-    if mounted.returncode:
+    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
         pytest.skip("nothing may be mounted here")
     yield place
     subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 200 KiB."""
+    with mounted(tmp_path / "small", "size=200k") as place:
+        yield place
 
 
 @pytest.fixture
 def noexec(tmp_path: Path) -> Iterator[Path]:
-    place = tmp_path / "noexec"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "noexec", "tmpfs", str(place)]
-    mounted = subprocess.run(command, capture_output=True, check=False)
-    if mounted.returncode:
-        pytest.skip("nothing may be mounted here")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    """A disk on which nothing may be executed."""
+    with mounted(tmp_path / "noexec", "noexec") as place:
+        yield place
 
 
 OF_NO_USE = ["noexec", "a space", "small_disk"]
