@@ -91,8 +91,11 @@ def _quantise(exported: Any, request: "Request") -> Any:
     last = [node.name for node in exported.graph.node if node.op_type == "Gemm"][-1]
     with tempfile.TemporaryDirectory() as folder:
         plain, prepared, quantised = (Path(folder, name) for name in ("plain.onnx", "prepared.onnx", "quantised.onnx"))
+        # Shapes are inferred anew: of weights, which the quantiser transposes in place, the exporter's would be wrong.
+        del exported.graph.value_info[:]
         onnx.save(exported, plain)
-        quant_pre_process(plain, prepared)
+        # ONNX itself infers every shape of this graph; the symbolic inference of onnxruntime 1.24 gives up on it.
+        quant_pre_process(plain, prepared, skip_symbolic_shape=True)
         # Weights of 7 bits: two products of 255 and 64 fit into the 16 bits in which processors without VNNI add
         # them, whichever two a kernel pairs. docs/processors.md has what was weighed against it.
         common = {"per_channel": True, "weight_type": quantization.QuantType.QInt8, "reduce_range": True}
