@@ -27,6 +27,15 @@ def flipped_edges(record: ParityRecord, results: Sequence[ParityResult]) -> list
     return [record.edges[image - len(record.labels)] for image in sorted(images) if image >= len(record.labels)]
 
 
+def open_to_processors(record: ParityRecord, results: Sequence[ParityResult]) -> frozenset[int] | None:
+    """Return the test images on which processors may differ about a quantised file; None where nothing is proved."""
+    configuration = results[0].configuration
+    for found in record.quantised:
+        if (found.format, found.precision) == (configuration.format, configuration.precision):
+            return frozenset(one.image for one in found.uncertified)
+    return None
+
+
 def silent(record: ParityRecord) -> list[str]:
     """Return the targets that gave no logits that could be compared, in at least one configuration."""
     return [name for name, found in by_target(record).items() if any(r.largest_difference is None for r in found)]

@@ -11,17 +11,17 @@ from msgspec import Meta, Struct
 from mnist_bench.core.errors import BadInput
 from mnist_bench.core.kinds import LARGEST_INT16, PROTOCOL_BATCH, Activation, Precision, Validation
 
-SchemaVersion = Literal[1, 2, 3, 4]
-SCHEMA_VERSION: SchemaVersion = 4
+SchemaVersion = Literal[1, 2, 3, 4, 5]
+SCHEMA_VERSION: SchemaVersion = 5
 """Version of the saved documents.
 
 History: 1, the first; 2, `TrainConfig.processes` (1 where it is not there); 3, `Artifact.saturation`
 and `files`, `ParityRecord.saturation` and `unreachable`, `Environment.instructions`, `Configuration.host` (this
 machine), `BenchPlan.hosts`, `command_format` and `command_precision`, and `Row.kind` (before, `Configuration.format`
 was `null` or `training` where a row was neither of a file nor of weights); 4, the checksum at the end of every
-document, and `ParityRecord.blind`.
+document, and `ParityRecord.blind`; 5, `ParityRecord.quantised`.
 """
-READABLE_VERSIONS: tuple[SchemaVersion, ...] = (1, 2, 3, 4)
+READABLE_VERSIONS: tuple[SchemaVersion, ...] = (1, 2, 3, 4, 5)
 
 LARGEST = 2**63 - 1  # JSON readers take no larger integers
 LARGEST_BATCH = 1_000_000
@@ -404,6 +404,62 @@ class Certificate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     median_margin_bound: float
 
 
+class PairReached(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Two neighbouring weights of a unit whose products, on some image, do not fit in 16 bits together.
+
+    `layer` counts the products of integers from 0; the weights are those of the inputs 2 · `pair` and 2 · `pair` + 1.
+    """
+
+    layer: Count
+    unit: Count
+    pair: Count
+
+
+class QuantisedCertificate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """On which test images no conforming runtime can predict anything else of a quantised file, and what it predicts.
+
+    `certified` are covered in any batch of test images, `certified_alone` when they are asked one at a time: the same
+    for files that quantise statically. Of the covered images `agreeing` are proved to be predicted as by the float
+    reference, and `differing` not to be: quantisation alone changes them, on every processor. `uncertified` are test
+    images without a certificate, with the middle of what may be answered; `saturating` are those of them on which
+    kernels that add two products in 16 bits may answer anything, and `pairs_reached` how many pairs of weights any of
+    the images brings there, of which `pairs` are the first. Bounds are of images that do not saturate.
+    """
+
+    format: str
+    precision: Precision
+    sha256: Sha256
+    images: Positive
+    certified: Count
+    certified_alone: Count
+    agreeing: Count
+    differing: tuple[Deviation, ...] = ()
+    uncertified: tuple[Uncertified, ...] = ()
+    saturating: tuple[Count, ...] = ()
+    pairs_reached: Count = 0
+    pairs: tuple[PairReached, ...] = ()
+    largest_logit_bound: float | None = None
+    median_margin_bound: float | None = None
+    median_undecided: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.certified + len(self.uncertified) != self.images:
+            raise ValueError("certified images and those without a certificate are not all test images")
+        if self.agreeing + len(self.differing) > self.certified or not self.certified <= self.certified_alone:
+            raise ValueError("numbers of certified images that contradict each other")
+        if not {*self.saturating} <= {one.image for one in self.uncertified}:
+            raise ValueError("an image that may saturate and has a certificate")
+        if bool(self.pairs_reached) is not bool(self.saturating) or len(self.pairs) > self.pairs_reached:
+            raise ValueError("pairs of weights that saturate on no image")
+
+    def check(self, images: int, classes: int) -> None:
+        """Raise ValueError where it is not one for so many images and classes."""
+        named = [(one.image, one.prediction) for one in self.differing]
+        named += [(one.image, max(one.prediction, one.rival, one.label or 0)) for one in self.uncertified]
+        if self.images != images or any(image >= images or label >= classes for image, label in named):
+            raise ValueError("a certificate of a quantised file for other images or classes")
+
+
 class Absent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A target that was not compared, and what would make it possible: a saved `Skipped`."""
 
@@ -434,7 +490,8 @@ class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     `reference_predictions` and `reference_margins` (best logit minus the second) are the reference's, per image.
     `saturation` is of the targets that compute with int8, by name. `unreachable` are targets whose worker could not be
     asked: they hang, died, or do not speak the protocol; that is neither a wrong answer nor a target that is not here.
-    `blind` is what fp32 comparisons would not see; None in records of before schema version 4.
+    `blind` is what fp32 comparisons would not see; None in records of before schema version 4. `quantised` are the
+    certificates of the int8 files that were compared.
     """
 
     schema_version: SchemaVersion = SCHEMA_VERSION
@@ -455,6 +512,7 @@ class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     saturation: dict[str, Saturation] = {}
     unreachable: tuple[Absent, ...] = ()
     blind: Blind | None = None
+    quantised: tuple[QuantisedCertificate, ...] = ()
 
     def __post_init__(self) -> None:
         images, classes = len(self.labels) + len(self.edges), len(self.classes)
@@ -465,6 +523,8 @@ class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         self._check_certificate(images, classes)
         for result in self.results:
             self._check(result, images, classes)
+        for one in self.quantised:
+            one.check(len(self.labels), classes)
 
     def _check_certificate(self, images: int, classes: int) -> None:
         found, tests = self.certificate, len(self.labels)

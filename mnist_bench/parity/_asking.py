@@ -1,7 +1,7 @@
 """Asking targets, one after the other, in every configuration."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -112,9 +112,11 @@ class Workers:
 
 
 def ask_all(
-    target: Target, workers: Workers, images: NDArray[np.float32], plan: Plan, on_event: OnEvent
+    target: Target, workers: Workers, groups: Sequence[NDArray[np.float32]], plan: Plan, on_event: OnEvent
 ) -> Iterator[Answer]:
     """Ask a target about all images with every number of threads and every batch size; a failure is an answer too.
+
+    No batch holds images of two groups: what quantises by range answers an image as its batch has it.
 
     Raises:
         Unreachable: it cannot be asked.
@@ -133,10 +135,10 @@ def ask_all(
             try:
                 opened, effective = worker.open(target.model, spec), worker.inspect()
                 saturation = _saturation(effective.pair_sums)
-                for batch_size in _batch_sizes(target.model.batch or opened.batch, plan, len(images)):
+                for batch_size in _batch_sizes(target.model.batch or opened.batch, plan, groups):
                     asked = configuration(target, hello, spec, batch_size, effective.provider)
                     on_event(Verifying(asked))
-                    logits = worker.run(images, batch_size)
+                    logits = _joined([worker.run(group, batch_size) for group in groups])
                     yield Answer(asked, logits, effective.precision, saturation=saturation)
             except RuntimeFailed as error:
                 yield Answer(asked, None, target.precision, str(error))
@@ -156,8 +158,15 @@ def unasked(target: Target, plan: Plan) -> Configuration:
     return configuration(target, nobody, spec, plan.batch_sizes[0], "none")
 
 
-def _batch_sizes(fixed: int | None, plan: Plan, images: int) -> tuple[int, ...]:
-    return (fixed,) if fixed else tuple(dict.fromkeys(min(size, images) for size in plan.batch_sizes))
+def _batch_sizes(fixed: int | None, plan: Plan, groups: Sequence[NDArray[np.float32]]) -> tuple[int, ...]:
+    most = max(len(group) for group in groups)
+    return (fixed,) if fixed else tuple(dict.fromkeys(min(size, most) for size in plan.batch_sizes))
+
+
+def _joined(answers: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Put the answers to groups together; where their shapes do not fit, the first is wrong enough to be told."""
+    shapes = {(answer.dtype, answer.shape[1:]) for answer in answers}
+    return np.concatenate(answers) if len(shapes) == 1 and answers[0].ndim else answers[0]
 
 
 def memory_limit(device: str) -> int | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_bench.core.kinds import Activation
 from mnist_bench.parity._reference import Array, Weights, activate
 
 U32, U64 = 2.0**-24, 2.0**-53
@@ -51,6 +52,11 @@ class Bounds:
         """Return those of the first so many images."""
         return Bounds(**{field.name: getattr(self, field.name)[:count] for field in fields(self)})
 
+    def then(self, other: "Bounds") -> "Bounds":
+        """Return these and those of other images behind them."""
+        pairs = ((field.name, getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
+        return Bounds(**{name: np.concatenate([first, second]) for name, first, second in pairs})
+
 
 def gamma(operations: int, unit: float) -> float:
     """Return γₙ = n·u / (1 - n·u): the relative error of n roundings (Higham 2002, lemma 3.1).
@@ -76,10 +82,10 @@ def certify(weights: Weights, images: NDArray[np.float32]) -> Bounds:
     finite = []
     for weight, bias in hidden:
         finite.append(_cannot_overflow(values, errors, weight, bias))
-        values, errors = _dense(values, errors, weight, bias)
-        values, errors = _activation(values, errors, weights)
+        values, errors = dense(values, errors, weight, bias)
+        values, errors = activated(values, errors, weights.activation)
     finite.append(_cannot_overflow(values, errors, *last))
-    return _decide(values, errors, *last, np.logical_and.reduce(finite))
+    return decide(values, errors, *last, np.logical_and.reduce(finite))
 
 
 def _magnitude(values: Array, errors: Array, weight: Array, bias: Array) -> Array:
@@ -93,29 +99,37 @@ def _cannot_overflow(values: Array, errors: Array, weight: Array, bias: Array) -
     return np.asarray(_magnitude(values, errors, weight, bias).max(1) < LARGEST, np.bool_)
 
 
-def _rounding(values: Array, errors: Array, weight: Array, bias: Array) -> Array:
+def _rounding(values: Array, errors: Array, weight: Array, bias: Array, further: int = 0) -> Array:
     """Bound the rounding of dense layers (n, outputs): a runtime's own, and the reference's.
 
     n products and n additions of n + 1 terms: no term passes through more than n + 1 roundings, with fused
-    multiply-add through fewer (Higham 2002, §3.1).
+    multiply-add through fewer (Higham 2002, §3.1). `further` are roundings of float32 besides.
     """
-    terms = weight.shape[1] + 1
+    terms = weight.shape[1] + 1 + further
     magnitude = _magnitude(values, errors, weight, bias)
     largest = 4 + np.abs(weight).max(initial=0) + np.abs(bias).max(initial=0) + (np.abs(values) + errors).max(initial=0)
     bounds: Array = (gamma(terms, U32) + gamma(terms, U64)) * magnitude + terms * TINY * largest
     return bounds
 
 
-def _dense(values: Array, errors: Array, weight: Array, bias: Array) -> tuple[Array, Array]:
-    """Return the pre-activations of a layer and the bounds of their errors."""
+def dense(values: Array, errors: Array, weight: Array, bias: Array, further: int = 0) -> tuple[Array, Array]:
+    """Return the pre-activations of a layer (n, outputs), and the bounds of their errors.
+
+    Args:
+        values: the reference's values before it, float64 (n, inputs).
+        errors: how far a runtime's may be from them.
+        weight: (outputs, inputs).
+        bias: (outputs,).
+        further: how many roundings of float32 a term may pass through besides those of the products and sums.
+    """
     passed_on = errors @ np.abs(weight).T
-    bounds = (_rounding(values, errors, weight, bias) + passed_on) * OUTWARD
+    bounds = (_rounding(values, errors, weight, bias, further) + passed_on) * OUTWARD
     return values @ weight.T + bias, bounds
 
 
-def _activation(values: Array, errors: Array, weights: Weights) -> tuple[Array, Array]:
+def activated(values: Array, errors: Array, function: Activation) -> tuple[Array, Array]:
     """Return the activations and the bounds of their errors."""
-    if weights.activation == "relu":
+    if function == "relu":
         # Positive: the error passes. Negative: only what reaches beyond zero, mostly nothing.
         return activate(values, "relu"), np.where(values >= 0, errors, np.maximum(values + errors, 0.0)) * OUTWARD
     from scipy.special import expit
@@ -127,10 +141,12 @@ def _activation(values: Array, errors: Array, weights: Weights) -> tuple[Array, 
     return activate(values, "sigmoid"), (steepest * errors + evaluation) * OUTWARD
 
 
-def _decide(values: Array, errors: Array, weight: Array, bias: Array, finite: NDArray[np.bool_]) -> Bounds:
-    """Bound the last layer and compare each prediction with every other class."""
+def decide(
+    values: Array, errors: Array, weight: Array, bias: Array, finite: NDArray[np.bool_], further: int = 0
+) -> Bounds:
+    """Bound the last layer and compare each prediction with every other class; only `finite` images are certified."""
     logits = values @ weight.T + bias
-    rounding = _rounding(values, errors, weight, bias)
+    rounding = _rounding(values, errors, weight, bias, further)
     predictions = logits.argmax(1)
     margins, bounds = np.empty_like(logits), np.empty_like(logits)
     for winner in np.unique(predictions):

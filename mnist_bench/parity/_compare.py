@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from mnist_bench.core.kinds import Precision
 from mnist_bench.core.types import Configuration, Deviation, ParityResult
 from mnist_bench.parity._certificate import Bounds
+from mnist_bench.parity._int8 import Int8Bounds
 
 TOLERANCE_EPS = 32
 """The fp32 tolerance in units of float32 eps (2^-23) times the reference's largest |logit|."""
@@ -65,6 +66,12 @@ class Inputs:
         return Inputs(self.images[:count], self.labels[:count], edges, bounds, self.largest_logit, probes)
 
     @property
+    def groups(self) -> tuple[NDArray[np.float32], ...]:
+        """What is asked apart from each other: the test images, and all others."""
+        tests = len(self.labels)
+        return tuple(group for group in (self.images[:tests], self.images[tests:]) if len(group))
+
+    @property
     def largest_logit(self) -> float:
         """The reference's largest |logit| over the test images: edge images must not widen the tolerance."""
         return self.of_all or float(np.abs(self.bounds.logits[: len(self.labels)]).max())
@@ -84,8 +91,16 @@ class Inputs:
         return np.maximum(own, 1.0)
 
 
-def compare(inputs: Inputs, answer: NDArray[np.float32], configuration: Configuration) -> ParityResult:
-    """Compare a runtime's logits, float32 (n + e, 10), with the reference's.
+def compare(
+    inputs: Inputs, answer: NDArray[np.float32], configuration: Configuration, quantised: Int8Bounds | None = None
+) -> ParityResult:
+    """Compare a runtime's logits, float32 (n + e + p, 10), with the reference's.
+
+    Args:
+        inputs: what it was asked.
+        answer: what it said.
+        configuration: what it claims to be.
+        quantised: the certificate of a quantised file, for the same images.
 
     Raises:
         ValueError: there is nothing to compare.
@@ -98,8 +113,10 @@ def compare(inputs: Inputs, answer: NDArray[np.float32], configuration: Configur
         return ParityResult(configuration=configuration, rung=0, correct=0, failures=(found,))
     if inputs.probes:
         asked = len(inputs.images) - inputs.probes
-        result = compare(inputs.first(asked), answer[:asked], configuration)
-        return _with(result, (*result.failures, *_on_probes(inputs, answer, configuration.precision)))
+        result = compare(
+            inputs.first(asked), answer[:asked], configuration, quantised.first(asked) if quantised else None
+        )
+        return _with(result, (*result.failures, *_on_probes(inputs, answer, configuration.precision, quantised)))
     predictions = answer.argmax(1)
     correct = int((predictions[: len(inputs.labels)] == inputs.labels).sum())
     if not np.isfinite(answer).all():
@@ -110,7 +127,22 @@ def compare(inputs: Inputs, answer: NDArray[np.float32], configuration: Configur
             correct=correct,
             failures=(f"{rows} images have logits that are not finite",),
         )
-    return _measured(inputs, answer, predictions, correct, configuration)
+    measured = _measured(inputs, answer, predictions, correct, configuration)
+    return _held_to(measured, answer, quantised.bounds) if quantised else measured
+
+
+def _held_to(result: ParityResult, answer: NDArray[np.float32], bounds: Bounds) -> ParityResult:
+    """Hold a runtime of a quantised file to what any that conforms computes."""
+    from msgspec.structs import replace
+
+    flipped = int(((answer.argmax(1) != bounds.predictions) & bounds.certified).sum())
+    beyond = int((np.abs(answer.astype(np.float64) - bounds.logits) > bounds.logit_bounds).sum())
+    failures = list(result.failures)
+    if flipped:
+        failures.append(f"{flipped} images that the int8 certificate covers are predicted differently")
+    if beyond:
+        failures.append(f"{beyond} logits lie outside of what integers of this file come to, whichever way")
+    return replace(result, beyond_bound=beyond, failures=tuple(failures))
 
 
 def _measured(
@@ -144,11 +176,13 @@ def _measured(
     return _with(result, _tier_failures(inputs, result, TIERS[configuration.precision]))
 
 
-def _on_probes(inputs: Inputs, answer: NDArray[np.float32], precision: Precision) -> tuple[str, ...]:
+def _on_probes(
+    inputs: Inputs, answer: NDArray[np.float32], precision: Precision, quantised: Int8Bounds | None
+) -> tuple[str, ...]:
     """Say whether the answers to the probes, the last of all images, are as far off as a changed weight would be."""
-    bounds, asked = inputs.bounds, len(inputs.images) - inputs.probes
-    exact = precision == "fp32"
-    allowed = inputs.tolerance if exact else TIERS[precision].largest_difference
+    bounds, asked = quantised.bounds if quantised else inputs.bounds, len(inputs.images) - inputs.probes
+    exact = precision == "fp32" or quantised is not None
+    allowed = inputs.tolerance if precision == "fp32" else TIERS[precision].largest_difference
     difference = np.abs(answer[asked:].astype(np.float64) - bounds.logits[asked:]).max(1)
     wrong = ~(difference <= allowed * inputs.scales[asked:])  # also what is no number
     if exact:

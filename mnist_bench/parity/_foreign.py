@@ -48,19 +48,19 @@ def verify_file(
     record, weights = store.steady(folder, lambda record: weights_of(folder, record))
     content = _content(path)
     targets = _targets(path, content, _kind(path, content, folder, trusted), record, plan)
-    inputs, found = build_inputs(dataset, weights, probing=True), Findings()
+    found = Findings(build_inputs(dataset, weights, probing=True))
     workers = Workers(plan.foreign_limits, shared=False)
     for target in targets:
         try:
-            answers = list(ask_all(target, workers, inputs.images, plan, on_event))
+            answers = list(ask_all(target, workers, found.inputs.groups, plan, on_event))
         except (Unreachable, ModelRefused) as error:
             ours = isinstance(error, (OutOfMemory, CannotRun))
             code = EnvironmentProblem.exit_code if ours else ModelRefused.exit_code
             raise ChildFailed(f"{path} in {target.name(plan.device)}: {error}", code) from error
         if failed := [answer.failure for answer in answers if answer.failure]:
             raise ModelRefused(f"{path} in {target.name(plan.device)}: {failed[0]}")
-        found.add(inputs, answers)
-    return parity_record(record, dataset, inputs, found, weights)
+        found.add(target, answers)
+    return parity_record(record, dataset, found, weights)
 
 
 def _content(path: Path) -> bytes:

@@ -24,6 +24,7 @@ from mnist_bench.parity._asking import Answer, Plan, Workers, ask_all, unasked
 from mnist_bench.parity._compare import Inputs, compare
 from mnist_bench.parity._inputs import build_inputs
 from mnist_bench.parity._probes import TRIALS, unseen
+from mnist_bench.parity._quantised import Certificates, Covered
 from mnist_bench.parity._reference import Weights
 from mnist_bench.parity._targets import Target, find_targets
 
@@ -47,21 +48,20 @@ def verify(folder: Path, dataset: data.Dataset, plan: Plan, on_event: OnEvent) -
     record, (weights, targets) = store.steady(
         folder, lambda record: (weights_of(folder, record), find_targets(folder, record, plan.wanted))
     )
-    inputs = build_inputs(dataset, weights, probing=True)
-    found = Findings(skipped=targets.skipped)
+    found = Findings(build_inputs(dataset, weights, probing=True), skipped=targets.skipped)
     with Workers(plan.limits) as workers:
         for target in targets.ready:
             try:
-                found.add(inputs, ask_all(target, workers, inputs.images, plan, on_event))
+                found.add(target, ask_all(target, workers, found.inputs.groups, plan, on_event))
             except ModelRefused as error:
                 refusal = f"it refused the file: {error}"
-                found.add(inputs, [Answer(unasked(target, plan), None, target.precision, refusal)])
+                found.add(target, [Answer(unasked(target, plan), None, target.precision, refusal)])
             except TargetUnavailable as error:
                 found.skipped.append(_absent(target, plan, error))
             except Unreachable as error:
                 remedy = "see what it says when it is run alone"
                 found.unreachable.append(Absent(target=target.name(plan.device), reason=str(error), remedy=remedy))
-    return parity_record(record, dataset, inputs, found, weights)
+    return parity_record(record, dataset, found, weights)
 
 
 def _absent(target: Target, plan: Plan, error: TargetUnavailable) -> Absent:
@@ -87,25 +87,32 @@ def weights_of(folder: Path, record: Record) -> Weights:
 class Findings:
     """What came of asking: results, and what cannot be asked here or did not answer."""
 
+    inputs: Inputs
     results: list[ParityResult] = field(default_factory=list)
     saturation: dict[str, Saturation] = field(default_factory=dict)
     skipped: list[Absent] = field(default_factory=list)
     unreachable: list[Absent] = field(default_factory=list)
 
-    def add(self, inputs: Inputs, answers: Iterable[Answer]) -> None:
-        """Compare answers with the reference, one after the other, as they come."""
+    def __post_init__(self) -> None:
+        self.certificates = Certificates(self.inputs)
+
+    def add(self, target: Target, answers: Iterable[Answer]) -> None:
+        """Compare a target's answers with the reference, one after the other, as they come."""
         for answer in answers:
-            self.results.append(result(inputs, answer))
+            # Only now that a worker with limits has opened it is a file read here.
+            covered = self.certificates.of(target) if answer.logits is not None else None
+            self.results.append(result(self.inputs, answer, covered))
             if answer.saturation:
                 self.saturation[answer.configuration.target] = answer.saturation
 
 
-def result(inputs: Inputs, answer: Answer) -> ParityResult:
-    """Compare an answer with the reference."""
+def result(inputs: Inputs, answer: Answer, covered: Covered | None = None) -> ParityResult:
+    """Compare an answer with the reference, and with what is proved of a quantised file."""
     if answer.logits is None:
         failure = f"it failed: {answer.failure}"
         return ParityResult(configuration=answer.configuration, rung=0, correct=0, failures=(failure,))
-    compared = compare(inputs, answer.logits, answer.configuration)
+    quantised = covered.of(answer.configuration.batch_size) if covered else None
+    compared = compare(inputs, answer.logits, answer.configuration, quantised)
     claimed = answer.configuration.precision
     if answer.precision == claimed:
         return compared
@@ -114,11 +121,10 @@ def result(inputs: Inputs, answer: Answer) -> ParityResult:
     )
 
 
-def parity_record(
-    record: Record, dataset: data.Dataset, inputs: Inputs, found: Findings, weights: Weights
-) -> ParityRecord:
+def parity_record(record: Record, dataset: data.Dataset, found: Findings, weights: Weights) -> ParityRecord:
     """Put together what is saved."""
     assert record.checkpoint
+    inputs = found.inputs
     blind = Blind(
         probes=inputs.probes,
         unseen=unseen(weights, inputs.images, inputs.tolerance * inputs.scales, TRIALS),
@@ -140,10 +146,11 @@ def parity_record(
         tolerance=inputs.tolerance,
         certificate=certificate(inputs),
         results=tuple(found.results),
-        skipped=tuple(found.skipped),
+        skipped=(*found.skipped, *found.certificates.absent),
         saturation=found.saturation,
         unreachable=tuple(found.unreachable),
         blind=blind,
+        quantised=found.certificates.saved(),
     )
 
 

@@ -4,6 +4,7 @@ import pytest
 from mnist_bench.core.kinds import Precision
 from mnist_bench.core.types import RUNGS, Configuration, ParityResult
 from mnist_bench.parity import Inputs, Weights, certify, compare
+from mnist_bench.parity._int8 import Int8Bounds
 from tests.parity.float32 import F32
 from tests.parity.test_certificate import random_images, random_weights
 
@@ -97,6 +98,33 @@ def test_a_flip_on_a_certified_image_fails(inputs: Inputs) -> None:
     assert "1 certified images are predicted differently" in result.failures
     assert [deviation.image for deviation in result.deviations] == [4]
     assert result.correct == TESTS - 1
+
+
+def proved(inputs: Inputs) -> Int8Bounds:
+    """A certificate of a quantised file that answers as the reference does."""
+    images = len(inputs.images)
+    return Int8Bounds(inputs.bounds, np.zeros(images, np.bool_), (), np.zeros(images, np.int64))
+
+
+def test_a_quantised_file_is_held_to_its_own_certificate(inputs: Inputs) -> None:
+    held = compare(inputs, answer(inputs), configuration("int8"), proved(inputs))
+    assert (held.failures, held.beyond_bound) == ((), 0)
+    flipped = compare(inputs, flip(inputs, answer(inputs), 4), configuration("int8"), proved(inputs))
+    assert "1 images that the int8 certificate covers are predicted differently" in flipped.failures
+    assert flipped.beyond_bound == 1
+    assert "1 logits lie outside" in flipped.failures[-1]
+    without = compare(inputs, flip(inputs, answer(inputs), 4), configuration("int8"))
+    assert without.failures == ()  # one flip is allowed where nothing is proved
+
+
+def test_probes_show_other_weights_in_a_quantised_file_with_a_certificate(inputs: Inputs) -> None:
+    probing = Inputs(inputs.images, inputs.labels, inputs.edges[:2], inputs.bounds, probes=2)
+    assert compare(probing, answer(inputs), configuration("int8"), proved(inputs)).failures == ()
+    changed = answer(inputs)
+    changed[-1] += np.float32(0.01)
+    (failure,) = compare(probing, changed, configuration("int8"), proved(inputs)).failures
+    assert "1 of 2 probes" in failure
+    assert compare(probing, changed, configuration("int8")).failures == ()
 
 
 def test_a_flip_on_an_edge_image_fails_too(inputs: Inputs) -> None:

@@ -61,6 +61,23 @@ def test_the_certificate_covers_nearly_all_digits(exported: Path, digits: data.D
         assert entry.margin <= entry.bound
 
 
+@pytest.mark.processors
+def test_quantised_files_have_a_certificate_of_their_own(exported: Path, digits: data.Dataset) -> None:
+    record = verify(exported, digits, "onnxruntime", batch_sizes=(1, 128))
+    assert {found.precision for found in record.quantised} == {"int8", "int8-dynamic"}
+    for found in record.quantised:
+        assert found.images == 360
+        assert found.certified_alone >= 345
+        assert found.certified >= (345 if found.precision == "int8" else 250)
+        assert found.agreeing + len(found.differing) <= found.certified
+        assert (found.saturating, found.pairs_reached) == ((), 0)
+        for entry in found.uncertified:
+            assert entry.margin <= entry.bound
+    quantised = [one for one in record.results if one.configuration.precision.startswith("int8")]
+    assert quantised
+    assert not [one for one in quantised if one.failures or one.beyond_bound]
+
+
 def test_a_copied_run_verifies_on_another_path(own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     elsewhere = Path("elsewhere/renamed")
     shutil.copytree(own_copy, elsewhere)
@@ -345,10 +362,46 @@ def test_a_foreign_file_that_can_saturate_is_told_with_its_pairs(
     found = json.loads(capsys.readouterr().out)["saturation"]["onnxruntime int8"]
     pairs = (784 * 512 + 512 * 256) // 2
     assert found == {"largest_sum": 255 * 129, "fits_16_bits": False, "pairs_beyond": 1, "pairs": pairs}
-    run(*QUICK, *arguments, "saturates.onnx")
+    run(*QUICK, *arguments, "saturates.onnx", "--batch-size", "1")
     told = capsys.readouterr().out
     assert "CAN SATURATE" in told
     assert "without VNNI" in told
+
+
+def test_images_that_reach_a_pair_that_saturates_have_no_certificate(
+    own_copy: Path, digits: data.Dataset, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = onnx.load(own_copy / "model-int8.onnx")
+    weight = next(one for one in model.graph.initializer if one.name == "fc1.weight_quantized")
+    values = onnx.numpy_helper.to_array(weight).copy()
+    values[3, 406:408] = 127
+    weight.CopyFrom(onnx.numpy_helper.from_array(values, weight.name))
+    onnx.save(model, "saturates.onnx")
+    run(*QUICK, "--precision", "int8", "--runtime", "onnxruntime", "--model", "saturates.onnx", "--json", "-")
+    (found,) = json.loads(capsys.readouterr().out)["quantised"]
+    pixels = digits.test.pixels.reshape(len(digits.test.pixels), -1).astype(int)
+    beyond = np.flatnonzero(127 * (pixels[:, 406] + pixels[:, 407]) > 2**15 - 1)
+    assert 0 < len(beyond) < len(pixels)
+    assert found["saturating"] == beyond.tolist()
+    assert {*beyond.tolist()} <= {entry["image"] for entry in found["uncertified"]}
+    assert (found["pairs_reached"], found["pairs"]) == (1, [{"layer": 0, "unit": 3, "pair": 203}])
+
+
+def test_a_quantised_file_of_another_kind_is_compared_without_a_certificate(
+    own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = onnx.load(own_copy / "model-int8.onnx")
+    model.graph.node[-1].output[0] = "before"
+    model.graph.node.append(onnx.helper.make_node("Identity", ["before"], ["also"]))
+    model.graph.node.append(onnx.helper.make_node("Add", ["also", "also"], ["twice"]))
+    model.graph.node.append(onnx.helper.make_node("Sub", ["twice", "also"], ["logits"]))
+    onnx.save(model, "other.onnx")
+    arguments = ("--precision", "int8", "--runtime", "onnxruntime", "--model", "other.onnx")
+    assert run(*QUICK, *arguments, "--json", "-") == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["quantised"] == []
+    (absent,) = [entry for entry in record["skipped"] if entry["target"] == "certificate of onnx int8"]
+    assert "is read by" in absent["reason"]
 
 
 def test_a_runtime_that_cannot_read_a_foreign_file_is_told(

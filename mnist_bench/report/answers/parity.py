@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from mnist_bench.analysis.parity import by_target, flipped, flipped_edges
-from mnist_bench.core.types import ParityRecord, ParityResult
+from mnist_bench.core.types import ParityRecord, ParityResult, QuantisedCertificate
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.answers import Answer
@@ -40,10 +40,21 @@ def _sentences(record: ParityRecord) -> Iterator[str]:
             yield from _flips(record, kind, of_kind)
     if can := [name for name, found in record.saturation.items() if not found.fits_16_bits]:
         yield f"On {WHERE}, {', '.join(can)} can saturate, and answer otherwise than here."
+    for found in record.quantised:
+        yield _quantised(found)
     covered = record.certificate
     yield (
         f"On {covered.certified:,} of {covered.images:,} test images no IEEE float32 runtime, in whatever order it "
         f"sums, can predict anything else: proved, for runtimes too that nobody has run."
+    )
+
+
+def _quantised(found: QuantisedCertificate) -> str:
+    """Say what is proved of a quantised file."""
+    return (
+        f"Of the {found.precision} file {found.certified:,} of {found.images:,} test images are answered alike on "
+        f"every processor that computes its integers correctly; quantisation itself is proved to leave "
+        f"{found.agreeing:,} predictions as they were and to change {len(found.differing):,}."
     )
 
 

@@ -14,6 +14,7 @@ from mnist_bench.report.views.parity import (
     certificate,
     flips,
     low_precision,
+    quantised,
     runtimes,
     saturation,
     skipped,
@@ -51,6 +52,7 @@ def _compared(record: ParityRecord, options: ViewOptions) -> Iterator[Block]:
     yield from low_precision.build(record, options)
     yield from saturation.build(record, options)
     yield from certificate.build(record, options)
+    yield from quantised.build(record, options)
     yield Folded("Differences of logits", [differences])
     yield from skipped.build(record, options)
 

@@ -1,0 +1,290 @@
+"""What a quantised network can answer, whichever way its integers are computed: a certificate for int8.
+
+The derivation, with every assumption, stands in `docs/certificate.md`; the symbols here are its symbols. As in the
+certificate for float32, an interval is kept of every value that holds what any conforming runtime computes.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mnist_bench.core.kinds import LARGEST_INT16
+from mnist_bench.parity._certificate import LARGEST, OUTWARD, U32, Bounds, activated, decide, dense
+from mnist_bench.parity._reference import Array
+from mnist_bench.parity._steps import Activate, NotCovered, Product, Quantise, Shift, Step
+
+ROUNDINGS = 16
+"""More than the roundings of float32 between a sum of products and the integer that it becomes: of both operands as
+they are dequantised, of the scales' product and its quotient with the third, of the bias's scale, of the sum as a
+float32, of the multiplication, of the half that is added."""
+
+FIXED_POINT = 2.0**-31
+"""Relative error of a multiplier that is an integer of 31 bits and a power of two."""
+
+LARGEST_INT32 = 2.0**31
+BYTE = 255
+
+
+@dataclass(frozen=True)
+class Integers:
+    """Unsigned bytes of n images, each between `low` and `high`, float64 (n, units); `unit` is what 1 stands for.
+
+    `unit` is 0 where that depends on the image.
+    """
+
+    low: Array
+    high: Array
+    unit: float
+
+
+@dataclass(frozen=True)
+class Values:
+    """Where the values of n images are: `middle` ± `radius`, float64 (n, units).
+
+    `integers` is what they are made of where they have just been quantised, `multiplier` (units,) what a unit of the
+    sum stands for where they are sums of integer products.
+    """
+
+    middle: Array
+    radius: Array
+    integers: Integers | None = None
+    multiplier: Array | None = None
+    not_negative: bool = False
+
+
+@dataclass(frozen=True)
+class Int8Bounds:
+    """The certificate of a quantised file for n images.
+
+    `bounds` are around the middle of what conforming runtimes may answer. `saturates` bool (n,): images on which a
+    kernel that adds neighbouring products in 16 bits may do something else; they have no certificate. `pairs_reached`
+    are the (product, unit, pair) that any image brings there. `undecided` int (n,): how many values of an image may
+    become either of several integers.
+    """
+
+    bounds: Bounds
+    saturates: NDArray[np.bool_]
+    pairs_reached: tuple[tuple[int, int, int], ...]
+    undecided: NDArray[np.int64]
+
+    def first(self, count: int) -> "Int8Bounds":
+        """Return those of the first so many images, with the pairs of all."""
+        bounds, undecided = self.bounds.first(count), self.undecided[:count]
+        return Int8Bounds(bounds, self.saturates[:count], self.pairs_reached, undecided)
+
+    def then(self, other: "Int8Bounds") -> "Int8Bounds":
+        """Return these and those of other images behind them, with the pairs that these reach."""
+        return Int8Bounds(
+            self.bounds.then(other.bounds),
+            np.concatenate([self.saturates, other.saturates]),
+            self.pairs_reached,
+            np.concatenate([self.undecided, other.undecided]),
+        )
+
+
+def certify_steps(steps: Sequence[Step], images: NDArray[np.float32], *, batches: bool = False) -> Int8Bounds:
+    """Bound every logit and every difference of logits of some images.
+
+    Args:
+        steps: the quantised network; see `steps_of`.
+        images: float32 (n, 1, 28, 28) in [0, 1].
+        batches: of a network that quantises by range, whether an image may be in a batch with others of these.
+
+    Raises:
+        NotCovered: the steps are no network of this kind.
+    """
+    flat = images.reshape(len(images), -1).astype(np.float64)
+    passage = _Passage(Values(flat, np.zeros_like(flat), not_negative=True), batches)
+    before, last = _ending_with_product(steps)
+    with np.errstate(all="ignore"):
+        for step in before:
+            passage.take(step)
+        found = passage.decided(last)
+    if not (np.isfinite(found.bounds.margins) & np.isfinite(found.bounds.margin_bounds)).all():
+        raise NotCovered("its values leave the range of float32")
+    return found
+
+
+def _ending_with_product(steps: Sequence[Step]) -> tuple[list[Step], Product]:
+    """Return the steps before the last product, and that: with the bias that a node of its own adds.
+
+    Where logits are quantised too, they are multiplied by 1 for it.
+    """
+    before = list(steps)
+    last = before.pop() if before else None
+    if isinstance(last, Shift) and before and isinstance(before[-1], Product) and not before[-1].bias.any():
+        product = before.pop()
+        assert isinstance(product, Product)
+        return before, replace(product, bias=np.broadcast_to(last.bias, len(product.weight)))
+    outputs = next((len(step.weight) for step in reversed(before) if isinstance(step, Product)), 0)
+    if isinstance(last, Quantise) and outputs:
+        return [*before, last], Product(np.eye(outputs), np.zeros(outputs))
+    if not isinstance(last, Product):
+        raise NotCovered("it does not end with a dense layer")
+    return before, last
+
+
+class _Passage:
+    """Images on their way through a network, and what is noticed on it."""
+
+    def __init__(self, values: Values, batches: bool) -> None:
+        self.values, self.batches = values, batches
+        images = len(values.middle)
+        self.finite, self.saturates = np.ones(images, np.bool_), np.zeros(images, np.bool_)
+        self.undecided = np.zeros(images, np.int64)
+        self.pairs: list[tuple[int, int, int]] = []
+        self.products = 0
+
+    def take(self, step: Step) -> None:
+        """Go through a step."""
+        values = self.values
+        if isinstance(step, Product):
+            self.check(step)
+            middle, radius = dense(values.middle, values.radius, step.weight, step.bias, ROUNDINGS)
+            self.values = Values(middle, radius, multiplier=_multiplier(values.integers, step))
+        elif isinstance(step, Shift):
+            rounding = U32 * (np.abs(values.middle) + values.radius + np.abs(step.bias))
+            self.values = Values(values.middle + step.bias, (values.radius + rounding) * OUTWARD)
+        elif isinstance(step, Activate):
+            self.values = Values(*activated(values.middle, values.radius, step.function), not_negative=True)
+        else:
+            self.values = _quantised(values, step) if isinstance(step, Quantise) else _by_range(values, self.batches)
+            assert self.values.integers
+            self.undecided += (self.values.integers.low < self.values.integers.high).sum(1)
+
+    def check(self, step: Product) -> None:
+        """Note on which images a product may overflow, or saturate; raise NotCovered where it makes no sense."""
+        values = self.values
+        if step.weight.shape[1] != values.middle.shape[1]:
+            raise NotCovered("a layer does not fit the one before")
+        magnitude = (np.abs(values.middle) + values.radius) @ np.abs(step.weight).T + np.abs(step.bias)
+        self.finite &= magnitude.max(1) < LARGEST
+        integers = values.integers
+        if step.integers is not None and integers is not None:
+            self.finite &= _largest_sum(step, integers) < LARGEST_INT32
+            for unit, pair, reached in beyond_16_bits(step.integers, integers):
+                self.pairs.append((self.products, unit, pair))
+                self.saturates |= reached
+        self.products += 1
+
+    def decided(self, last: Product) -> Int8Bounds:
+        """Compare each prediction with every other class."""
+        self.check(last)
+        covered = self.finite & ~self.saturates
+        bounds = decide(self.values.middle, self.values.radius, last.weight, last.bias, covered, ROUNDINGS)
+        return Int8Bounds(bounds, self.saturates, tuple(self.pairs), self.undecided)
+
+
+def _multiplier(integers: Integers | None, step: Product) -> Array | None:
+    """Return what a unit of a sum of integer products stands for: (units,); None where the products are of floats."""
+    if integers is None or step.unit is None or not integers.unit:
+        return None
+    multiplier = integers.unit * step.unit
+    if step.bias_unit is not None and (np.abs(step.bias_unit - multiplier) > 4 * U32 * multiplier).any():
+        raise NotCovered("a bias has another scale than the products that it is added to")
+    return multiplier
+
+
+def _largest_sum(step: Product, integers: Integers) -> float:
+    """Return what no sum of integers exceeds, in magnitude, whatever the image."""
+    assert step.integers is not None
+    products = 2 * BYTE * np.abs(step.integers).sum(1)  # twice: what a zero point takes off is summed too
+    multiplier = _multiplier(integers, step)
+    bias = np.abs(step.bias) / multiplier if multiplier is not None else 0.0
+    return float((products + bias).max(initial=0))
+
+
+def _quantised(values: Values, step: Quantise) -> Values:
+    """Return the integers that each value may become, and what they stand for."""
+    real, error = values.middle / step.scale, values.radius / step.scale
+    magnitude = np.abs(real) + error
+    error = error + ROUNDINGS * U32 * (magnitude + 1)
+    if values.multiplier is not None:
+        error = error + FIXED_POINT * magnitude + _first_half(values.multiplier / step.scale)
+    error = error * OUTWARD
+    # Closed at both ends: a half may be rounded to even, away from zero, or up.
+    low = np.clip(np.ceil(real - error - 0.5) + step.zero, step.low, step.high)
+    high = np.clip(np.floor(real + error + 0.5) + step.zero, step.low, step.high)
+    middle = ((low + high) / 2 - step.zero) * step.scale
+    radius = (high - low) / 2 * step.scale
+    radius = (radius + 2 * U32 * (np.abs(middle) + radius)) * OUTWARD
+    integers = Integers(low - step.low, high - step.low, step.scale)
+    return Values(middle, radius, integers, not_negative=step.low >= step.zero)
+
+
+def _first_half(multiplier: Array) -> Array:
+    """Bound the first of two roundings: a multiplier of m · 2^-n, m in [½, 1), leaves half of 2^-n.
+
+    gemmlowp and TFLite round a sum times m to an integer, and that again when they shift it by n.
+    """
+    _, exponent = np.frexp(multiplier)
+    return np.asarray(np.where(exponent < 0, 0.5 * np.exp2(exponent), 0.0), np.float64)
+
+
+def _by_range(values: Values, batches: bool) -> Values:
+    """Bound what DynamicQuantizeLinear makes of values: bytes with a scale of a 255th of the largest.
+
+    Alone, an image has the scale of its own range, which is known but for rounding. In a batch with others it may have
+    any up to the largest of them, and each value is off by up to half of that; but zero stays zero.
+    """
+    if not values.not_negative:
+        raise NotCovered("what is quantised by its range may be negative: its zero point depends on the image")
+    low = np.maximum(values.middle - values.radius, 0.0)
+    high = np.maximum(values.middle + values.radius, 0.0)
+    least = low.max(1, keepdims=True) / BYTE * (1 - 4 * U32)
+    own = high.max(1, keepdims=True) / BYTE * (1 + 4 * U32)
+    most = np.full_like(own, own.max()) if batches else own
+    integers = _between(low, high, least, most)
+    from_integers = integers.low * least, integers.high * most
+    from_values = np.where(high > 0, np.maximum(low - most / 2, 0.0), 0.0), np.where(high > 0, high + most / 2, 0.0)
+    alone = own >= most
+    bottom, top = (np.where(alone, a, b) for a, b in zip(from_integers, from_values, strict=True))
+    middle, radius = (bottom + top) / 2, (top - bottom) / 2
+    return Values(middle, (radius + ROUNDINGS * U32 * top) * OUTWARD, integers, not_negative=True)
+
+
+def _between(low: Array, high: Array, least: Array, most: Array) -> Integers:
+    """Return which bytes values of [`low`, `high`] become with some scale of [`least`, `most`]."""
+    bottom = np.divide(low, most, out=np.zeros_like(low), where=most > 0)
+    top = np.divide(high, least, out=np.where(high > 0, float(BYTE), 0.0), where=least > 0)
+    error = ROUNDINGS * U32 * (BYTE + 1)
+    return Integers(
+        np.clip(np.ceil(bottom - error - 0.5), 0, BYTE),
+        np.where(high > 0, np.clip(np.floor(top + error + 0.5), 0, BYTE), 0.0),
+        0.0,
+    )
+
+
+def beyond_16_bits(weights: NDArray[np.int64], integers: Integers) -> Iterator[tuple[int, int, NDArray[np.bool_]]]:
+    """Yield the pairs of neighbouring products whose sum can leave 16 bits, and on which images.
+
+    Args:
+        weights: signed bytes (units, inputs).
+        integers: the unsigned bytes that they are multiplied by.
+
+    Yields:
+        The unit, the pair (inputs 2·pair and 2·pair + 1), and bool (n,).
+    """
+    low, high = integers.low, integers.high
+    for at in range(0, weights.shape[1] - 1, 2):
+        first, second = weights[:, at], weights[:, at + 1]
+        worst = BYTE * np.maximum(
+            np.maximum(first, 0) + np.maximum(second, 0), -np.minimum(first, 0) - np.minimum(second, 0)
+        )
+        units = np.flatnonzero(worst > LARGEST_INT16)
+        strongest = np.abs(first).max() * high[:, at] + np.abs(second).max() * high[:, at + 1]
+        images = np.flatnonzero(strongest > LARGEST_INT16)
+        if not (len(units) and len(images)):
+            continue
+        ends = [
+            (w[units] * end[images, place, None]) for place, w in ((at, first), (at + 1, second)) for end in (low, high)
+        ]
+        largest = np.maximum(ends[0], ends[1]) + np.maximum(ends[2], ends[3])
+        smallest = np.minimum(ends[0], ends[1]) + np.minimum(ends[2], ends[3])
+        over = (largest > LARGEST_INT16) | (smallest < -LARGEST_INT16 - 1)
+        for column in np.flatnonzero(over.any(0)):
+            reached = np.zeros(len(low), np.bool_)
+            reached[images[over[:, column]]] = True
+            yield int(units[column]), at // 2, reached

@@ -1,0 +1,123 @@
+"""The certificates of the quantised files that are verified, each made once."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mnist_bench.core.types import Absent, Deviation, PairReached, QuantisedCertificate, Uncertified
+from mnist_bench.parity._certificate import Bounds
+from mnist_bench.parity._compare import Inputs
+from mnist_bench.parity._int8 import Int8Bounds, certify_steps
+from mnist_bench.parity._steps import NotCovered, Product, QuantiseByRange, steps_of
+from mnist_bench.parity._targets import Target
+
+PAIRS_NAMED = 20
+
+
+@dataclass(frozen=True)
+class Covered:
+    """What is proved of a quantised file: of images that are asked `alone`, and `in_batches` with others."""
+
+    target: Target
+    alone: Int8Bounds
+    in_batches: Int8Bounds
+
+    def of(self, batch_size: int) -> Int8Bounds:
+        """Return what holds for a batch size."""
+        return self.alone if batch_size == 1 else self.in_batches
+
+
+class Certificates:
+    """The certificate of each quantised file, made when it is first asked for."""
+
+    def __init__(self, inputs: Inputs) -> None:
+        self._inputs = inputs
+        self._found: dict[str, Covered | None] = {}
+        self.absent: list[Absent] = []
+
+    def of(self, target: Target) -> Covered | None:
+        """Return what is proved of a target's file; None where it is not quantised, or nothing can be proved."""
+        if not target.precision.startswith("int8") or target.sha256 is None:
+            return None
+        if target.sha256 not in self._found:
+            try:
+                self._found[target.sha256] = covered(self._inputs, target)
+            except NotCovered as reason:
+                self._found[target.sha256] = None
+                name = f"certificate of {target.model.format} {target.precision}"
+                remedy = "quantise it with onnxruntime's tools, or rely on what is measured"
+                self.absent.append(Absent(target=name, reason=str(reason), remedy=remedy))
+        return self._found[target.sha256]
+
+    def saved(self) -> tuple[QuantisedCertificate, ...]:
+        """Return what is kept of them."""
+        return tuple(_summary(self._inputs, found) for found in self._found.values() if found)
+
+
+def covered(inputs: Inputs, target: Target) -> Covered:
+    """Certify a quantised file.
+
+    Raises:
+        NotCovered: it is no graph that the certificate knows; the message is the reason.
+    """
+    if target.model.format != "onnx":
+        raise NotCovered("only ONNX files have one")
+    steps = steps_of(target.model.content)
+    if not any(isinstance(step, Product) and step.integers is not None for step in steps):
+        raise NotCovered("nothing that it multiplies is quantised")
+
+    def certified(*, batches: bool) -> Int8Bounds:
+        first, *others = (certify_steps(steps, group, batches=batches) for group in inputs.groups)
+        for other in others:
+            first = first.then(other)
+        return first
+
+    alone = certified(batches=False)
+    by_range = any(isinstance(step, QuantiseByRange) for step in steps)
+    return Covered(target, alone, certified(batches=True) if by_range else alone)
+
+
+def _summary(inputs: Inputs, found: Covered) -> QuantisedCertificate:
+    images = len(inputs.labels)
+    proved, reference = found.in_batches, inputs.bounds.first(images)
+    bounds = proved.bounds.first(images)
+    both = bounds.certified & reference.certified
+    differing = np.flatnonzero(both & (bounds.predictions != reference.predictions))
+    calm = np.isfinite(bounds.logit_bounds).all(1)
+    return QuantisedCertificate(
+        format=found.target.model.format,
+        precision=found.target.precision,
+        sha256=found.target.sha256 or "",
+        images=images,
+        certified=int(bounds.certified.sum()),
+        certified_alone=int(found.alone.bounds.certified[:images].sum()),
+        agreeing=int((both & (bounds.predictions == reference.predictions)).sum()),
+        differing=tuple(Deviation(image=int(i), prediction=int(bounds.predictions[i])) for i in differing),
+        uncertified=_uncertified(inputs, bounds),
+        saturating=tuple(np.flatnonzero(proved.saturates[:images]).tolist()),
+        pairs_reached=len(proved.pairs_reached),
+        pairs=_pairs(proved),
+        largest_logit_bound=float(bounds.logit_bounds[calm].max()) if calm.any() else None,
+        median_margin_bound=float(np.median(bounds.margin_bounds[calm])) if calm.any() else None,
+        median_undecided=float(np.median(proved.undecided[:images])),
+    )
+
+
+def _pairs(proved: Int8Bounds) -> tuple[PairReached, ...]:
+    return tuple(
+        PairReached(layer=layer, unit=unit, pair=pair) for layer, unit, pair in proved.pairs_reached[:PAIRS_NAMED]
+    )
+
+
+def _uncertified(inputs: Inputs, bounds: Bounds) -> tuple[Uncertified, ...]:
+    return tuple(
+        Uncertified(
+            image=int(i),
+            label=int(inputs.labels[i]),
+            prediction=int(bounds.predictions[i]),
+            rival=int(bounds.rivals[i]),
+            margin=float(bounds.margins[i]),
+            bound=float(bounds.margin_bounds[i]),
+        )
+        for i in np.flatnonzero(~bounds.certified)
+    )

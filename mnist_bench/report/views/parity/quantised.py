@@ -1,0 +1,91 @@
+"""What is proved about quantised files on every processor, and which flips are the quantisation's."""
+
+from collections.abc import Iterator
+
+from mnist_bench.analysis.parity import by_target, open_to_processors
+from mnist_bench.core.types import ParityRecord, ParityResult, QuantisedCertificate
+from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
+
+ORDER = 6
+PREVIEW = 10
+
+
+def build(record: ParityRecord, _options: ViewOptions) -> Iterator[Table]:
+    """A row a quantised file, a row a target that opened one, and the pairs of weights that saturate."""
+    if not record.quantised:
+        return
+    yield _files(record)
+    yield _flips(record)
+    for found in record.quantised:
+        if found.saturating:
+            yield _pairs(found)
+
+
+def _files(record: ParityRecord) -> Table:
+    columns = [
+        Column("Quantised file"),
+        Column("Certified", Unit.COUNT),
+        Column("asked alone", Unit.COUNT),
+        Column("Agree", Unit.COUNT),
+        Column("Differ", Unit.COUNT),
+        Column("Open", Unit.COUNT),
+        Column("Saturate", Unit.COUNT),
+    ]
+    notes = [
+        "Certified: test images on which every processor answers alike that computes this file's integers exactly, or "
+        "the graph in float32 in any order, however it scales and rounds them (docs/certificate.md); asked alone: one "
+        "at a time, which matters where a batch decides on the scale.",
+        "Agree, differ: images that are proved to be predicted as by the float reference, or not: the rest is open. "
+        "Saturate: images on which kernels that add two products in 16 bits may answer anything.",
+    ]
+    return Table("Quantised files on every processor", columns, [_file(one) for one in record.quantised], notes=notes)
+
+
+def _file(found: QuantisedCertificate) -> list[Cell]:
+    proved = found.agreeing + len(found.differing)
+    return [
+        f"{found.format} {found.precision}",
+        found.certified,
+        found.certified_alone,
+        found.agreeing,
+        len(found.differing),
+        found.images - proved,
+        len(found.saturating),
+    ]
+
+
+def _flips(record: ParityRecord) -> Table:
+    columns = [
+        Column("Target"),
+        Column("Flips", Unit.COUNT),
+        Column("the same everywhere", Unit.COUNT),
+        Column("may differ by processor", Unit.COUNT),
+    ]
+    rows = [_target(record, name, results) for name, results in by_target(record).items()]
+    note = (
+        "Flips: test images that are not predicted as by the float reference, in any configuration. On a certified "
+        "image the quantisation flips it, on every processor alike."
+    )
+    return Table("Whose the flips are", columns, [row for row in rows if row], notes=[note])
+
+
+def _target(record: ParityRecord, name: str, results: list[ParityResult]) -> list[Cell]:
+    open_images = open_to_processors(record, results)
+    if open_images is None:
+        return []
+    tests = len(record.labels)
+    images = {one.image for result in results for one in result.deviations if one.image < tests}
+    return [name, len(images), len(images - open_images), len(images & open_images)]
+
+
+def _pairs(found: QuantisedCertificate) -> Table:
+    columns = [Column("Layer", Unit.COUNT), Column("Unit", Unit.COUNT), Column("Inputs", Unit.TEXT)]
+    rows: list[list[Cell]] = [
+        [one.layer + 1, one.unit, f"{2 * one.pair} and {2 * one.pair + 1}"] for one in found.pairs
+    ]
+    note = (
+        f"{len(found.saturating):,} test images bring {found.pairs_reached:,} pairs of neighbouring weights beyond 16 "
+        f"bits; the first of them."
+    )
+    title = f"Pairs of weights of {found.format} {found.precision} that saturate"
+    return Table(title, columns, rows, notes=[note], preview=PREVIEW)
