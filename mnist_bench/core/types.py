@@ -418,23 +418,22 @@ class PairReached(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class QuantisedCertificate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """On which test images no conforming runtime can predict anything else of a quantised file, and what it predicts.
 
-    `certified` are covered in any batch of test images, `certified_alone` when they are asked one at a time: the same
-    for files that quantise statically. Of the covered images `agreeing` are proved to be predicted as by the float
-    reference, and `differing` not to be: quantisation alone changes them, on every processor. `uncertified` are test
-    images without a certificate, with the middle of what may be answered; `saturating` are those of them on which
-    kernels that add two products in 16 bits may answer anything, and `pairs_reached` how many pairs of weights any of
-    the images brings there, of which `pairs` are the first. Bounds are of images that do not saturate.
+    `uncertified` are the test images on which they may differ, with the middle of what they may answer. Of all others
+    `agreeing` are proved to be predicted as by the float reference, and `differing` not to be: quantisation alone
+    changes them, on every processor. `uncertified_alone` counts those that are open when images are asked one at a
+    time: as many for files that quantise statically. `saturating` are test images on which kernels that add two
+    products in 16 bits compute other sums, certified or not, and `pairs_reached` how many pairs of weights any of the
+    images brings there, of which `pairs` are the first.
     """
 
     format: str
     precision: Precision
     sha256: Sha256
     images: Positive
-    certified: Count
-    certified_alone: Count
     agreeing: Count
     differing: tuple[Deviation, ...] = ()
     uncertified: tuple[Uncertified, ...] = ()
+    uncertified_alone: Count
     saturating: tuple[Count, ...] = ()
     pairs_reached: Count = 0
     pairs: tuple[PairReached, ...] = ()
@@ -443,19 +442,21 @@ class QuantisedCertificate(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     median_undecided: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.certified + len(self.uncertified) != self.images:
-            raise ValueError("certified images and those without a certificate are not all test images")
-        if self.agreeing + len(self.differing) > self.certified or not self.certified <= self.certified_alone:
+        if self.agreeing + len(self.differing) > self.certified or self.uncertified_alone > len(self.uncertified):
             raise ValueError("numbers of certified images that contradict each other")
-        if not {*self.saturating} <= {one.image for one in self.uncertified}:
-            raise ValueError("an image that may saturate and has a certificate")
         if bool(self.pairs_reached) is not bool(self.saturating) or len(self.pairs) > self.pairs_reached:
             raise ValueError("pairs of weights that saturate on no image")
+
+    @property
+    def certified(self) -> int:
+        """On how many test images every processor answers alike, whether its kernels saturate or not."""
+        return self.images - len(self.uncertified)
 
     def check(self, images: int, classes: int) -> None:
         """Raise ValueError where it is not one for so many images and classes."""
         named = [(one.image, one.prediction) for one in self.differing]
         named += [(one.image, max(one.prediction, one.rival, one.label or 0)) for one in self.uncertified]
+        named += [(image, 0) for image in self.saturating]
         if self.images != images or any(image >= images or label >= classes for image, label in named):
             raise ValueError("a certificate of a quantised file for other images or classes")
 

@@ -142,11 +142,20 @@ def activated(values: Array, errors: Array, function: Activation) -> tuple[Array
 
 
 def decide(
-    values: Array, errors: Array, weight: Array, bias: Array, finite: NDArray[np.bool_], further: int = 0
+    values: Array,
+    errors: Array,
+    weight: Array,
+    bias: Array,
+    finite: NDArray[np.bool_],
+    further: int = 0,
+    slack: Array | float = 0.0,
 ) -> Bounds:
-    """Bound the last layer and compare each prediction with every other class; only `finite` images are certified."""
+    """Bound the last layer and compare each prediction with every other class; only `finite` images are certified.
+
+    `slack` (n, classes) is by how much a logit may be off besides.
+    """
     logits = values @ weight.T + bias
-    rounding = _rounding(values, errors, weight, bias, further)
+    rounding = _rounding(values, errors, weight, bias, further) + slack
     predictions = logits.argmax(1)
     margins, bounds = np.empty_like(logits), np.empty_like(logits)
     for winner in np.unique(predictions):

@@ -29,14 +29,15 @@ BYTE = 255
 
 @dataclass(frozen=True)
 class Integers:
-    """Unsigned bytes of n images, each between `low` and `high`, float64 (n, units); `unit` is what 1 stands for.
+    """Unsigned bytes of n images, each between `low` and `high`, float64 (n, units).
 
-    `unit` is 0 where that depends on the image.
+    `unit` float64, (1, 1) or (n, 1), is what 1 stands for, at most; `fixed` where that is known and the same for all.
     """
 
     low: Array
     high: Array
-    unit: float
+    unit: Array
+    fixed: bool
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Int8Bounds:
     """The certificate of a quantised file for n images.
 
     `bounds` are around the middle of what conforming runtimes may answer. `saturates` bool (n,): images on which a
-    kernel that adds neighbouring products in 16 bits may do something else; they have no certificate. `pairs_reached`
+    kernel that adds neighbouring products in 16 bits computes other sums, which the bounds hold too. `pairs_reached`
     are the (product, unit, pair) that any image brings there. `undecided` int (n,): how many values of an image may
     become either of several integers.
     """
@@ -141,8 +142,9 @@ class _Passage:
         """Go through a step."""
         values = self.values
         if isinstance(step, Product):
-            self.check(step)
+            below, above = self.check(step)
             middle, radius = dense(values.middle, values.radius, step.weight, step.bias, ROUNDINGS)
+            middle, radius = middle + (above - below) / 2, (radius + (above + below) / 2) * OUTWARD
             self.values = Values(middle, radius, multiplier=_multiplier(values.integers, step))
         elif isinstance(step, Shift):
             rounding = U32 * (np.abs(values.middle) + values.radius + np.abs(step.bias))
@@ -154,34 +156,43 @@ class _Passage:
             assert self.values.integers
             self.undecided += (self.values.integers.low < self.values.integers.high).sum(1)
 
-    def check(self, step: Product) -> None:
-        """Note on which images a product may overflow, or saturate; raise NotCovered where it makes no sense."""
+    def check(self, step: Product) -> tuple[Array, Array]:
+        """Note on which images a product may overflow, or saturate; raise NotCovered where it makes no sense.
+
+        Returns:
+            By how much a kernel that adds neighbouring products in 16 bits may come out too small, and too large.
+        """
         values = self.values
         if step.weight.shape[1] != values.middle.shape[1]:
             raise NotCovered("a layer does not fit the one before")
         magnitude = (np.abs(values.middle) + values.radius) @ np.abs(step.weight).T + np.abs(step.bias)
         self.finite &= magnitude.max(1) < LARGEST
-        integers = values.integers
-        if step.integers is not None and integers is not None:
+        below, above = np.zeros_like(magnitude), np.zeros_like(magnitude)
+        if step.integers is not None and (integers := values.integers) is not None:
             self.finite &= _largest_sum(step, integers) < LARGEST_INT32
-            for unit, pair, reached in beyond_16_bits(step.integers, integers):
-                self.pairs.append((self.products, unit, pair))
-                self.saturates |= reached
+            for found in beyond_16_bits(step.integers, integers):
+                self.pairs.append((self.products, found.unit, found.pair))
+                self.saturates[found.images] = True
+                below[found.images, found.unit] += found.above
+                above[found.images, found.unit] += found.below
+            assert step.unit is not None
+            below, above = (off * integers.unit * step.unit for off in (below, above))
         self.products += 1
+        return below, above
 
     def decided(self, last: Product) -> Int8Bounds:
         """Compare each prediction with every other class."""
-        self.check(last)
-        covered = self.finite & ~self.saturates
-        bounds = decide(self.values.middle, self.values.radius, last.weight, last.bias, covered, ROUNDINGS)
+        below, above = self.check(last)
+        values, slack = self.values, np.maximum(below, above)
+        bounds = decide(values.middle, values.radius, last.weight, last.bias, self.finite, ROUNDINGS, slack)
         return Int8Bounds(bounds, self.saturates, tuple(self.pairs), self.undecided)
 
 
 def _multiplier(integers: Integers | None, step: Product) -> Array | None:
     """Return what a unit of a sum of integer products stands for: (units,); None where the products are of floats."""
-    if integers is None or step.unit is None or not integers.unit:
+    if integers is None or step.unit is None or not integers.fixed:
         return None
-    multiplier = integers.unit * step.unit
+    multiplier: Array = integers.unit[0, 0] * step.unit
     if step.bias_unit is not None and (np.abs(step.bias_unit - multiplier) > 4 * U32 * multiplier).any():
         raise NotCovered("a bias has another scale than the products that it is added to")
     return multiplier
@@ -210,7 +221,7 @@ def _quantised(values: Values, step: Quantise) -> Values:
     middle = ((low + high) / 2 - step.zero) * step.scale
     radius = (high - low) / 2 * step.scale
     radius = (radius + 2 * U32 * (np.abs(middle) + radius)) * OUTWARD
-    integers = Integers(low - step.low, high - step.low, step.scale)
+    integers = Integers(low - step.low, high - step.low, np.full((1, 1), step.scale), fixed=True)
     return Values(middle, radius, integers, not_negative=step.low >= step.zero)
 
 
@@ -253,38 +264,45 @@ def _between(low: Array, high: Array, least: Array, most: Array) -> Integers:
     return Integers(
         np.clip(np.ceil(bottom - error - 0.5), 0, BYTE),
         np.where(high > 0, np.clip(np.floor(top + error + 0.5), 0, BYTE), 0.0),
-        0.0,
+        most,
+        fixed=False,
     )
 
 
-def beyond_16_bits(weights: NDArray[np.int64], integers: Integers) -> Iterator[tuple[int, int, NDArray[np.bool_]]]:
-    """Yield the pairs of neighbouring products whose sum can leave 16 bits, and on which images.
+@dataclass(frozen=True)
+class Beyond:
+    """A pair of neighbouring products of a unit whose sum can leave 16 bits.
+
+    The pair is of the inputs 2 · `pair` and 2 · `pair` + 1; `images` int (k,) are those that bring it there, `above`
+    and `below` float64 (k,) by how much at most.
+    """
+
+    unit: int
+    pair: int
+    images: NDArray[np.intp]
+    above: Array
+    below: Array
+
+
+def beyond_16_bits(weights: NDArray[np.int64], integers: Integers) -> Iterator[Beyond]:
+    """Find the pairs of neighbouring products whose sum leaves 16 bits on any image.
 
     Args:
         weights: signed bytes (units, inputs).
         integers: the unsigned bytes that they are multiplied by.
-
-    Yields:
-        The unit, the pair (inputs 2·pair and 2·pair + 1), and bool (n,).
     """
-    low, high = integers.low, integers.high
     for at in range(0, weights.shape[1] - 1, 2):
-        first, second = weights[:, at], weights[:, at + 1]
-        worst = BYTE * np.maximum(
-            np.maximum(first, 0) + np.maximum(second, 0), -np.minimum(first, 0) - np.minimum(second, 0)
-        )
+        pair = weights[:, at : at + 2]
+        worst = BYTE * np.maximum(np.maximum(pair, 0).sum(1), -np.minimum(pair, 0).sum(1))
         units = np.flatnonzero(worst > LARGEST_INT16)
-        strongest = np.abs(first).max() * high[:, at] + np.abs(second).max() * high[:, at + 1]
+        strongest = integers.high[:, at : at + 2] @ np.abs(pair).max(0)
         images = np.flatnonzero(strongest > LARGEST_INT16)
         if not (len(units) and len(images)):
             continue
-        ends = [
-            (w[units] * end[images, place, None]) for place, w in ((at, first), (at + 1, second)) for end in (low, high)
-        ]
-        largest = np.maximum(ends[0], ends[1]) + np.maximum(ends[2], ends[3])
-        smallest = np.minimum(ends[0], ends[1]) + np.minimum(ends[2], ends[3])
-        over = (largest > LARGEST_INT16) | (smallest < -LARGEST_INT16 - 1)
-        for column in np.flatnonzero(over.any(0)):
-            reached = np.zeros(len(low), np.bool_)
-            reached[images[over[:, column]]] = True
-            yield int(units[column]), at // 2, reached
+        ends = np.stack([integers.low[images, at : at + 2], integers.high[images, at : at + 2]])
+        products = ends[:, :, None, :] * pair[units]  # (ends, images, units, 2)
+        above = np.maximum(products.max(0).sum(-1) - LARGEST_INT16, 0)
+        below = np.maximum(-LARGEST_INT16 - 1 - products.min(0).sum(-1), 0)
+        for column in np.flatnonzero((above + below).any(0)):
+            rows = np.flatnonzero(above[:, column] + below[:, column])
+            yield Beyond(int(units[column]), at // 2, images[rows], above[rows, column], below[rows, column])

@@ -51,10 +51,11 @@ def _sentences(record: ParityRecord) -> Iterator[str]:
 
 def _quantised(found: QuantisedCertificate) -> str:
     """Say what is proved of a quantised file."""
+    saturates = f", although {len(found.saturating):,} saturate on some" if found.saturating else ""
     return (
-        f"Of the {found.precision} file {found.certified:,} of {found.images:,} test images are answered alike on "
-        f"every processor that computes its integers correctly; quantisation itself is proved to leave "
-        f"{found.agreeing:,} predictions as they were and to change {len(found.differing):,}."
+        f"Of the {found.precision} file {found.certified:,} of {found.images:,} test images are proved to be answered "
+        f"alike on every processor{saturates}; quantisation itself is proved to leave {found.agreeing:,} predictions "
+        f"as they were and to change {len(found.differing):,}."
     )
 
 

@@ -25,18 +25,18 @@ def _files(record: ParityRecord) -> Table:
     columns = [
         Column("Quantised file"),
         Column("Certified", Unit.COUNT),
-        Column("asked alone", Unit.COUNT),
+        Column("alone", Unit.COUNT),
         Column("Agree", Unit.COUNT),
         Column("Differ", Unit.COUNT),
         Column("Open", Unit.COUNT),
         Column("Saturate", Unit.COUNT),
     ]
     notes = [
-        "Certified: test images on which every processor answers alike that computes this file's integers exactly, or "
-        "the graph in float32 in any order, however it scales and rounds them (docs/certificate.md); asked alone: one "
-        "at a time, which matters where a batch decides on the scale.",
+        "Certified: test images on which every processor answers alike, whether it sums this file's integers exactly, "
+        "with pairs that saturate, or in float32 in any order, however it scales and rounds (docs/certificate.md); "
+        "alone: asked one at a time, which matters where a batch decides on the scale.",
         "Agree, differ: images that are proved to be predicted as by the float reference, or not: the rest is open. "
-        "Saturate: images on which kernels that add two products in 16 bits may answer anything.",
+        "Saturate: images on which kernels that add two products in 16 bits compute other sums.",
     ]
     return Table("Quantised files on every processor", columns, [_file(one) for one in record.quantised], notes=notes)
 
@@ -46,7 +46,7 @@ def _file(found: QuantisedCertificate) -> list[Cell]:
     return [
         f"{found.format} {found.precision}",
         found.certified,
-        found.certified_alone,
+        found.images - found.uncertified_alone,
         found.agreeing,
         len(found.differing),
         found.images - proved,
