@@ -477,3 +477,12 @@ def test_a_folder_with_odd_names_can_be_written(name: str, folder: Path) -> None
     with store.locked(folder):
         pass
     assert (folder / name).exists()
+
+
+def test_what_could_not_be_read_again_is_not_written(folder: Path, record: Record) -> None:
+    store.save(folder, record)
+    before = (folder / "run.json").read_bytes()
+    wrong = replace(record, parameters=2**63)
+    with pytest.raises(msgspec.ValidationError):
+        store.save(folder, wrong)
+    assert (folder / "run.json").read_bytes() == before

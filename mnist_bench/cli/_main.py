@@ -134,14 +134,20 @@ def _explain(error: BaseException) -> tuple[str, int]:
             found = "", 0
         case OSError():
             found = _of_system(error), ENVIRONMENT
-        case MemoryError():
-            found = "the memory does not suffice for it: close other programs, or give it less", ENVIRONMENT
         case SystemExit():
             found = "stopped", error.code if isinstance(error.code, int) else BUG
         case _:
-            words = text.of_error(error)
-            found = f"bug: {words} (MNIST_BENCH_DEBUG=1 shows where; please report it)", BUG
+            found = _unexpected(error)
     return found
+
+
+def _unexpected(error: BaseException) -> tuple[str, int]:
+    """Tell memory that is used up, and a library that cannot be loaded, from what is a bug."""
+    if text.is_out_of_memory(error):
+        return "the memory does not suffice for it: close other programs, or give it less", ENVIRONMENT
+    if text.is_of_a_library(error):
+        return f"a library cannot be loaded: {text.reason(str(error))}", ENVIRONMENT
+    return f"bug: {text.of_error(error)} (MNIST_BENCH_DEBUG=1 shows where; please report it)", BUG
 
 
 def _of_system(error: OSError) -> str:

@@ -9,7 +9,7 @@ import click
 
 import mnist_bench
 from mnist_bench.core import plugins
-from mnist_bench.core.kinds import DEFAULT_CONVERGENCE_AT, DEFAULT_OUT, Precision
+from mnist_bench.core.kinds import DEFAULT_CONVERGENCE_AT, DEFAULT_OUT, LARGEST_BATCH, Precision
 
 # torch takes seeds below 2^63; a day is longer than any worker that is not stuck.
 MOST_SEEDS, LARGEST_SEED, LONGEST_S = 10_000, 2**63, 86_400
@@ -41,6 +41,13 @@ def _existing_if_typed(context: click.Context, parameter: click.Parameter, value
     return value
 
 
+def _not_empty(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Refuse an empty name, as of a script's variable that was never set: it does not mean the newest."""
+    if value == "":
+        raise click.BadParameter("it is empty", context, parameter)
+    return value
+
+
 def numbers(_context: click.Context, parameter: click.Parameter, text: str | None) -> tuple[int, ...]:
     """Parse `1,7,128`; `all` stands for every core of this machine; nothing, for what the command chooses."""
     if text is None:
@@ -57,6 +64,8 @@ def numbers(_context: click.Context, parameter: click.Parameter, text: str | Non
         raise click.BadParameter(f"{min(found)} is not positive")
     if words and max(found) > cores:
         raise click.BadParameter(f"{max(found)} is more than the {cores} cores that this process may use")
+    if max(found) > LARGEST_BATCH:
+        raise click.BadParameter(f"{max(found)} is more than {LARGEST_BATCH:,}")
     return tuple(dict.fromkeys(found))
 
 
@@ -86,7 +95,7 @@ out = click.option(
     show_default=True,
     help="Folder of the run folders.",
 )
-run_name = click.option("--run", "name", metavar="NAME", help="The run.  [default: the newest]")
+run_name = click.option("--run", "name", metavar="NAME", callback=_not_empty, help="The run.  [default: the newest]")
 data_dir = click.option(
     "--data-dir",
     type=click.Path(path_type=Path),
@@ -110,7 +119,7 @@ training_device = click.option(
 )
 engine = click.option("--engine", metavar="NAME", help="How steps are executed.  [default: the fastest on the device]")
 epochs = click.option("--epochs", type=click.IntRange(1, 100_000), default=15, show_default=True)
-batch_size = click.option("--batch-size", type=click.IntRange(1, 1_000_000), default=128, show_default=True)
+batch_size = click.option("--batch-size", type=click.IntRange(1, LARGEST_BATCH), default=128, show_default=True)
 learning_rate = click.option(
     "--lr", "learning_rate", type=Finite(min=0, min_open=True), default=1e-3, show_default=True
 )

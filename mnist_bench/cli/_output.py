@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mnist_bench import report, store
 from mnist_bench.cli._screen import say
-from mnist_bench.core.errors import OutputUnwritable, RunNotFound
+from mnist_bench.core.errors import BadInput, OutputUnwritable, RunNotFound
 
 
 def print_tables(renderer: str, tables: Iterable[report.Table]) -> None:
@@ -29,15 +29,35 @@ def newest_run(out: Path) -> str:
 
 
 def check_json_path(path: Path | None) -> None:
-    """Raise OutputUnwritable where a file cannot be there, before hours of work are spent on it."""
+    """Raise OutputUnwritable where a file cannot be there, before hours of work are spent on it.
+
+    Raises:
+        BadInput: it is a file of a run, or a study.
+    """
     if path is None or path == Path("-"):
         return
-    if not path.parent.is_dir():
-        raise OutputUnwritable(f"{path} cannot be written: there is no folder {path.parent}; make it first")
-    if path.is_dir():
+    place = _followed(path)
+    if not place.parent.is_dir():
+        raise OutputUnwritable(f"{path} cannot be written: there is no folder {place.parent}; make it first")
+    if place.is_dir():
         raise OutputUnwritable(f"{path} cannot be written: it is a folder; name a file in it")
-    if not os.access(path.parent if not path.exists() or path.is_file() else path, os.W_OK):
-        raise OutputUnwritable(f"{path} cannot be written: you may not; mend the permissions, or name another place")
+    if place.exists() and not place.is_file():
+        if not os.access(place, os.W_OK):
+            raise OutputUnwritable(f"{path} cannot be written: you may not; mend the permissions, or name another")
+        return
+    if store.is_of_a_run(place):
+        raise BadInput(f"{path} is a file of a run: what is in there would be lost; name another place")
+    store.check_writable(place)
+
+
+def _followed(path: Path) -> Path:
+    """Return where a path leads."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError) as error:  # RuntimeError is what Python 3.11 and 3.12 raise for links in a circle
+        raise OutputUnwritable(
+            f"{path} cannot be written: it is a link that leads nowhere; name another place"
+        ) from error
 
 
 def write_json(records: "Sequence[store.Saved]", path: Path) -> None:
@@ -57,6 +77,6 @@ def write_text(document: str, path: Path) -> None:
         with store.explained(path):
             path.write_text(document, encoding="utf-8")
     else:
-        path = path.resolve()
+        path = _followed(path)
         store.sweep(path.parent, path.name)  # no folder of ours, which is swept as a whole
         store.write_atomically(path, document.encode())

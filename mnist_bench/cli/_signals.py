@@ -56,7 +56,9 @@ def stop_on_signal() -> Iterator[Callable[[], int | None]]:
         for name, handler in before.items():
             signal.signal(name, handler)
 
-    before = {number: signal.signal(number, note) for number in SIGNALS}
+    # What a script starts in the background is told to ignore Ctrl-C: that goes to what is in the foreground.
+    heeded = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, note) for number in heeded}
     try:
         yield lambda: noted[0] if noted else None
     finally:

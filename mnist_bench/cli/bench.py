@@ -59,7 +59,13 @@ Examples:
 )
 @click.option("--threads", callback=_options.numbers, metavar="N,…", help="[default: 1,all; training: all]")
 @click.option("--quick", is_flag=True, help="6 blocks instead of 12; 20 for a gate and a self-test, always.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the order within the blocks.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, _options.LARGEST_SEED - 1),
+    default=0,
+    show_default=True,
+    help="Of the order within the blocks.",
+)
 @_options.time_limit(180)
 @click.option(
     "--rate",

@@ -74,6 +74,9 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 QUICK_BLOCKS = 6
 """How many blocks `bench --quick` measures: the fewest that give a 95% interval."""
 
+MOST_BLOCKS = 1000
+"""In a saved benchmark: the exact statistics of that many take a second a row, and grow with the cube."""
+
 
 class BenchPlan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What to measure, fixed before it begins.
@@ -83,7 +86,7 @@ class BenchPlan(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     `hosts` are where, by name; a command among them reads the run's file of `command_format` and `command_precision`.
     """
 
-    blocks: Positive
+    blocks: Annotated[int, Meta(gt=0, le=MOST_BLOCKS)]
     targets: tuple[str, ...] = ()
     batch_sizes: Annotated[tuple[Positive, ...], Meta(min_length=1)]
     threads: Annotated[tuple[Positive, ...], Meta(min_length=1)]

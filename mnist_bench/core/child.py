@@ -32,7 +32,7 @@ class ChildFailed(MnistBenchError):
 
 OF_THE_SYSTEM = {
     getattr(errno, name)
-    for name in ("ENOSPC", "EDQUOT", "EACCES", "EPERM", "EROFS", "EIO", "EMFILE", "ENFILE", "ENOMEM")
+    for name in ("ENOSPC", "EDQUOT", "EACCES", "EPERM", "EROFS", "EIO", "EMFILE", "ENFILE", "ENOMEM", "EFBIG")
     if hasattr(errno, name)
 }
 """What a system refuses and no bug of ours asks for: a file that is not there may well be one."""
@@ -165,7 +165,8 @@ def _unexpected(error: Exception) -> Answer:
         words += _remedy(below)
         return Answer(error=text.clean(words), exit_code=ENVIRONMENT)
     full = os.strerror(errno.ENOSPC) in str(error)  # of a compiler, perhaps
-    return Answer(error=text.reason(text.of_error(error)), exit_code=ENVIRONMENT if full else BUG)
+    refused = full or text.is_of_a_library(error)
+    return Answer(error=text.reason(text.of_error(error)), exit_code=ENVIRONMENT if refused else BUG)
 
 
 def _remedy(error: OSError) -> str:

@@ -49,6 +49,7 @@ def held_folder(place: Path, prefix: str, suffix: str = "") -> Iterator[Path]:
 
     def create() -> tuple[Path, int]:
         made = Path(tempfile.mkdtemp(prefix=prefix, suffix=suffix, dir=place))
+        made.chmod(0o700)  # whatever the umask
         return made, _opened_folder(made)
 
     with held(create) as (made, _):

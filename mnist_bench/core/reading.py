@@ -48,7 +48,7 @@ def is_there(path: Path) -> bool:
     try:
         path.lstat()
     except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP):
             return False
         raise
     return True

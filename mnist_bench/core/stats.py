@@ -163,9 +163,10 @@ def _rank_sums(ranks: tuple[int, ...]) -> NDArray[np.float64]:
     """Return the probabilities of the sums 0, 1, 2 … of ranks that are each taken with probability 1/2."""
     chances = np.ones(1)
     for rank in ranks:
-        taken = np.zeros(rank + 1)
-        taken[0] = taken[rank] = 0.5
-        chances = np.convolve(chances, taken)
+        taken = np.zeros(len(chances) + rank)
+        taken[: len(chances)] += chances
+        taken[rank:] += chances
+        chances = taken / 2
     return chances
 
 

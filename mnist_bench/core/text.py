@@ -61,7 +61,13 @@ def causes(error: BaseException) -> Iterator[BaseException]:
 def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether an error is of memory, which not every library says by a MemoryError."""
     named = type(error).__name__ == "OutOfMemoryError"
-    return named or isinstance(error, MemoryError) or "can't allocate memory" in str(error)
+    said = ("can't allocate memory", "failed to map segment")  # of PyTorch; of the loader of libraries
+    return named or isinstance(error, MemoryError) or any(words in str(error) for words in said)
+
+
+def is_of_a_library(error: BaseException) -> bool:
+    """Tell whether an error says that a library is not there, or that the system refuses to load it."""
+    return isinstance(error, ImportError) and not (error.name or "").startswith("mnist_bench")
 
 
 def of_error(error: BaseException) -> str:

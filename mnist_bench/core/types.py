@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from mnist_bench.core.errors import BadInput
-from mnist_bench.core.kinds import LARGEST_INT16, PROTOCOL_BATCH, Activation, Precision, Validation
+from mnist_bench.core.kinds import LARGEST_BATCH, LARGEST_INT16, PROTOCOL_BATCH, Activation, Precision, Validation
 
 SchemaVersion = Literal[1, 2, 3, 4, 5]
 SCHEMA_VERSION: SchemaVersion = 5
@@ -24,7 +24,6 @@ document, and `ParityRecord.blind`; 5, `ParityRecord.quantised`.
 READABLE_VERSIONS: tuple[SchemaVersion, ...] = (1, 2, 3, 4, 5)
 
 LARGEST = 2**63 - 1  # JSON readers take no larger integers
-LARGEST_BATCH = 1_000_000
 Count = Annotated[int, Meta(ge=0, le=LARGEST)]
 Positive = Annotated[int, Meta(gt=0, le=LARGEST)]
 Seconds = Annotated[float, Meta(ge=0)]

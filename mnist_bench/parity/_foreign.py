@@ -19,6 +19,8 @@ from mnist_bench.parity._targets import Target, absence, check_host
 from mnist_bench.parity._verify import Findings, parity_record, weights_of
 
 PROGRAMS = ("torchscript", "torch-export", "aotinductor")
+ENTRY, MOST_ENTRIES = b"PK\x01\x02", 10_000
+"""What an entry of an archive's directory begins with; the directory is read here, outside of any worker's limits."""
 
 
 def verify_file(
@@ -117,6 +119,8 @@ def _kind(path: Path, content: bytes, folder: Path, trusted: bool) -> str:
 
 
 def _archive_kind(path: Path, content: bytes) -> str:
+    if (entries := content.count(ENTRY)) > MOST_ENTRIES:
+        raise ModelRefused(f"{path} is an archive of {entries:,} files: no model has more than {MOST_ENTRIES:,}")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             names = archive.namelist()

@@ -17,13 +17,11 @@ FOLDER = "figures"
 
 def pictures(material: Material, *names: str) -> "Iterator[Picture | Skipped]":
     """Draw the figures of these modules, or of all; or say what could not be drawn."""
-    import matplotlib as mpl
-
     from mnist_bench.report import figures
-    from mnist_bench.report.figures._style import STYLE
+    from mnist_bench.report.figures._style import styled
 
     for module in [plugins.load(figures, name) for name in names] or plugins.load_all(figures):
-        with mpl.rc_context(STYLE):
+        with styled():
             found = list(module.build(material))
         yield from found
 

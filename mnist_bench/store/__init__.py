@@ -9,6 +9,7 @@ from mnist_bench.store._arrays import Arrays, check_arrays, load_arrays, load_we
 from mnist_bench.store._artifacts import contents, enter
 from mnist_bench.store._derived import declare
 from mnist_bench.store._files import (
+    check_writable,
     content,
     digest_of_list,
     explained,
@@ -25,6 +26,7 @@ from mnist_bench.store._layout import (
     Saved,
     check_new,
     exists,
+    is_of_a_run,
     run_folder,
     run_names,
     study_folder,
@@ -53,6 +55,7 @@ __all__ = [
     "Saved",
     "check_arrays",
     "check_new",
+    "check_writable",
     "content",
     "contents",
     "declare",
@@ -60,6 +63,7 @@ __all__ = [
     "enter",
     "exists",
     "explained",
+    "is_of_a_run",
     "load",
     "load_arrays",
     "load_if_sound",

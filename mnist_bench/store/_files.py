@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -43,11 +44,20 @@ def write_atomically(path: Path, content: bytes) -> None:
         sync_folder(path.parent)
 
 
+def check_writable(path: Path) -> None:
+    """Raise OutputUnwritable where a file could not be written: by making a temporary one beside it."""
+    with explained(path), locks.held(lambda: _created(path)) as (temporary, _):
+        temporary.unlink()
+
+
 def _created(path: Path) -> tuple[Path, int]:
     """Create a temporary file beside a path under a name that nobody can foresee, and open it."""
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_LINK | getattr(os, "O_BINARY", 0)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    return temporary, os.open(temporary, flags, 0o666)
+    descriptor = os.open(temporary, flags, 0o666)
+    if hasattr(os, "fchmod"):  # whatever the umask: what we write we must be able to read again
+        os.fchmod(descriptor, stat.S_IMODE(os.fstat(descriptor).st_mode) | stat.S_IRUSR | stat.S_IWUSR)
+    return temporary, descriptor
 
 
 @contextlib.contextmanager

@@ -85,6 +85,13 @@ def exists(folder: Path, kind: type[Saved] = Record) -> bool:
         return True
 
 
+def is_of_a_run(path: Path) -> bool:
+    """Tell whether a file is one of those that a run's, or a study's, folder consists of."""
+    ours = {".lock", *NAMES.values(), *UNFINISHED.values()}
+    named = path.name in ours or path.suffix == ".safetensors" or path.name.startswith("model")
+    return named and any(exists(path.parent, kind) for kind in FOLDERS)
+
+
 def check_new(folder: Path, kind: type[Saved] = Record) -> None:
     """Raise RunExists where a folder holds a run, or a study."""
     if exists(folder, kind):

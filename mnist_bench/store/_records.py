@@ -37,6 +37,7 @@ def to_json(record: Saved) -> bytes:
         f"{msgspec.json.encode(key).decode()}: {msgspec.json.encode(value).decode()}" for key, value in fields.items()
     )
     content = text.json_escaped("{\n" + ",\n".join(lines)).encode()
+    msgspec.json.decode(content + b"\n}", type=type(record))  # what could not be read again is never written
     return content + f',\n"checksum": "{sha256(content)}"\n}}\n'.encode()
 
 

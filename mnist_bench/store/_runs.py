@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,7 +35,10 @@ def locked(folder: Path, kind: type[Saved] = Record) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(folder / ".lock", timeout=0)
         try:
-            lock.acquire()
+            with warnings.catch_warnings():
+                # Where the system has no such locks, it makes do with the file's existence, and says so at length.
+                warnings.simplefilter("ignore")
+                lock.acquire()
         except filelock.Timeout as error:
             what = FOLDERS[kind]
             raise RunExists(

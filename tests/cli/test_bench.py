@@ -350,6 +350,9 @@ def test_even_kill_9_leaves_no_process(tmp_path: Path) -> None:
     ("options", "code", "words"),
     [
         (["--batch-size", "0"], 2, "0 is not positive"),
+        (["--batch-size", "9" * 30], 2, "is more than 1,000,000"),
+        (["--seed", str(2**63)], 2, "not in the range"),
+        (["--run", ""], 2, "it is empty"),
         (["--batch-size", "one"], 2, "not a list of numbers"),
         (["--threads", "4096"], 2, "more than the"),
         (["--runtime", "abacus"], 2, "no 'abacus' among the runtimes"),

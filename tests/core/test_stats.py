@@ -110,6 +110,15 @@ def test_swapping_the_sides_turns_everything_round(logs: list[float]) -> None:
     assert there.p_slower == pytest.approx(back.p_faster)
 
 
+def test_many_blocks_have_an_exact_answer_too() -> None:
+    """As many as a record may have."""
+    logs = np.random.default_rng(0).normal(0.001, 0.1, 1000)
+    found = stats.paired_ratio(np.exp(logs).tolist(), [1.0] * 1000)
+    assert found.interval
+    assert found.interval.low < found.ratio < found.interval.high
+    assert found.p_slower == pytest.approx(wilcoxon(logs, alternative="greater", method="approx").pvalue, abs=1e-3)
+
+
 def test_the_hodges_lehmann_estimate_is_the_median_of_the_walsh_averages() -> None:
     found = stats.paired_ratio(np.exp([0.1, 0.3, 0.5, 0.2, 0.9, 0.4]), np.ones(6))
     averages = sorted(

@@ -506,6 +506,9 @@ def test_a_damaged_archive_and_a_pipe_are_refused(own_copy: Path, run: Run, caps
     Path("damaged.pt2").write_bytes(content)
     assert run(*QUICK, "-q", "--model", "damaged.pt2") == 2
     one_line(capsys)
+    Path("long.zip").write_bytes(b"PK\x01\x02" * 20_000 + content)
+    assert run(*QUICK, "-q", "--model", "long.zip") == 2
+    assert "an archive of 20," in one_line(capsys)
     os.mkfifo("pipe")
     assert run(*QUICK, "-q", "--model", "pipe") == 2
     assert "pipe is no file" in one_line(capsys)

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -234,3 +235,68 @@ def test_ctrl_c_from_the_first_moment_on(tmp_path: Path) -> None:
         assert started.returncode in (130, -signal.SIGINT), (number, err)
     assert early < times // 2
     note("ctrl-c at the start", times=times, before_our_first_line=early)
+
+
+MATPLOTLIBRC = {"tex": b"text.usetex: True\n", "not UTF-8": b"\xff\xfe", "a pipe": None}
+
+
+@pytest.mark.parametrize("what", MATPLOTLIBRC)
+def test_settings_of_matplotlib_in_the_user_s_folder_are_not_obeyed(what: str, own_copy: Path, tmp_path: Path) -> None:
+    content = MATPLOTLIBRC[what]
+    if content is None:
+        os.mkfifo(tmp_path / "matplotlibrc")
+    else:
+        (tmp_path / "matplotlibrc").write_bytes(content)
+    done = ended(tmp_path, "report", "--figures", MPLBACKEND="nothing")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert list((own_copy / "figures").glob("*.svg"))
+
+
+@pytest.mark.parametrize(("limit", "words"), [("-f 200", "too large"), ("-v 1500000", "memory")])
+def test_what_the_system_limits_is_no_bug(limit: str, words: str, own_copy: Path, tmp_path: Path) -> None:
+    command = f"ulimit {limit}; {' '.join(START)} export --run {own_copy.name} --format onnx -q"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    if words == "memory" and done.returncode == 0:
+        pytest.skip("the libraries of this machine need no more address space")
+    assert_line(done, 3, words)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["a circle", "nowhere", "a long name", "of a run"])
+def test_json_is_refused_before_the_work_where_it_would_be_refused_after_it(
+    kind: str, own_copy: Path, tmp_path: Path
+) -> None:
+    weights = next(own_copy.glob("weights-*"))
+    path = {"a circle": "loop", "nowhere": "dangling", "a long name": "x" * 250, "of a run": str(weights)}[kind]
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "dangling").symlink_to("no-folder/x")
+    before = weights.read_bytes()
+    arguments = ("train", "--dataset", "digits", "--epochs", "1", "--run", "new", "--json", path, "-q")
+    assert_line(ended(tmp_path, *arguments), 2 if kind == "of a run" else 3)
+    assert not (tmp_path / "exports" / "new").exists()
+    assert weights.read_bytes() == before
+
+
+def test_what_is_written_can_be_read_whatever_the_umask(own_copy: Path, tmp_path: Path) -> None:
+    command = f"umask 0777; {' '.join(START)} report --html --run {own_copy.name}"
+    done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done
+    assert stat.S_IMODE((own_copy / "report.html").stat().st_mode) & 0o600 == 0o600
+
+
+def test_ctrl_c_that_is_to_be_ignored_is_ignored(tmp_path: Path) -> None:
+    """As in the background of a script, whose foreground it is meant for."""
+    command = [*START, "train", "--dataset", "digits", "--epochs", "300", "--run", "d", "-q"]
+    started = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # noqa: PLW1509 nothing else runs meanwhile
+    )
+    deadline = time.monotonic() + 100
+    while not (tmp_path / "exports" / "d" / "run.json").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    started.send_signal(signal.SIGINT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        started.wait(timeout=1)
+    started.terminate()
+    assert started.wait(timeout=60) == 143

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -57,11 +58,16 @@ class Picture:
     says: str
 
 
+def styled() -> AbstractContextManager[None]:
+    """Return what lets figures have this look while it lasts: some settings count when they are drawn."""
+    return mpl.rc_context(STYLE)
+
+
 def saved(figure: Figure, form: Literal["png", "svg"], **options: Any) -> bytes:
     """Return a figure as a file's bytes: of equal figures, equal ones."""
     content = io.BytesIO()
     _clean(figure)
-    with mpl.rc_context(STYLE):  # some settings count when it is written, not when it is drawn
+    with styled():  # some settings count when it is written, not when it is drawn
         figure.savefig(content, format=form, metadata={"Date": None} if form == "svg" else None, **options)
     return content.getvalue()
 

@@ -1,11 +1,13 @@
 """A matplotlib figure as SVG within a page: without a style of its own, so that the page's policy and colours hold."""
 
 import re
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from matplotlib.figure import Figure
-
 from mnist_bench.report.figures._style import saved
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 FONT = re.compile(r"(?:(?P<weight>bold|\d{3}) )?(?P<size>[\d.]+)px")
@@ -13,7 +15,7 @@ REFERENCE = re.compile(r"url\(#([^)]+)\)")
 FURNITURE = (f"{{{SVG}}}metadata", f"{{{SVG}}}style")
 
 
-def inline_svg(figure: Figure, key: str, caption_id: str) -> str:
+def inline_svg(figure: "Figure", key: str, caption_id: str) -> str:
     """Return a figure as an `<svg>` element.
 
     Args:
