@@ -412,6 +412,18 @@ class Absent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     remedy: str
 
 
+class Check(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An answer that was known before: of so many `cases`, so many came out `wrong`."""
+
+    name: str
+    cases: Positive
+    wrong: Count
+
+    def __post_init__(self) -> None:
+        if self.wrong > self.cases:
+            raise ValueError("more cases wrong than there were")
+
+
 class Blind(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a comparison would not see: of `trials` weights drawn at random, `unseen` could change their sign.
 

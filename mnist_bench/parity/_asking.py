@@ -88,7 +88,7 @@ class Workers:
     @contextlib.contextmanager
     def asked(self, target: Target) -> Iterator[hosts.Worker]:
         """Give the worker that answers for a target, with all of its time ahead."""
-        if not self._shared or hosts.load(target.host.kind).RUNTIMES == ():
+        if not self._shared or hosts.answers_itself(target.host):
             with hosts.started(target.launch, target.model, self._limits) as worker:
                 yield worker
             return

@@ -85,7 +85,8 @@ def _targets(path: Path, content: bytes, kind: str, record: Record, plan: Plan) 
     for host in plan.on:
         check_host(host)
         own = hosts.load(host.kind).RUNTIMES
-        found += [on(host, runtime) for runtime in ([""] if own == () else _readers(path, kind, own, plan))]
+        readers = [""] if hosts.answers_itself(host) else _readers(path, kind, own, plan)
+        found += [on(host, runtime) for runtime in readers]
     return found
 
 
