@@ -89,12 +89,13 @@ def _dots(a: Array, b: Array, c: Array) -> Array:
 def _tiles(a: Array, b: Array, c: Array) -> Array:
     """Return 2 × 8 bytes by 8 × 2, added to 2 × 2 sums, of the first 16 bytes."""
     left, right = (one[:, :16].reshape(-1, 2, 8).astype(np.int64) for one in (a, b))
-    return (np.einsum("tik,tjk->tij", left, right).reshape(len(a), 4) + c[:, :4]).astype(np.int32)
+    sums = np.einsum("tik,tjk->tij", left, right).reshape(len(a), 4) + c[:, :4]
+    return np.asarray(sums, np.int32)
 
 
 def _wrapped_products(a: Array, b: Array, c: Array) -> Array:
     sums = a[:, :8].astype(np.int64) * b[:, :8] + c.view(np.int16)[:, :8]
-    return np.asarray(sums).astype(np.int16)  # the low half of a sum is what 16 bits hold
+    return np.asarray(sums.astype(np.int16))  # the low half of a sum is what 16 bits hold
 
 
 def _fused(kind: type[Any]) -> Callable[[Array, Array, Array], Array]:

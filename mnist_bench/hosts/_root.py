@@ -1,4 +1,4 @@
-"""A folder of ARM programs in the user's cache: Debian's Python for arm64, and aarch64 wheels of what is installed here.
+"""A folder of ARM programs in the user's cache: Debian's Python for arm64, and wheels for aarch64 of what is installed.
 
 `_install` makes it. Nothing in it is trusted to be what was made: every file is compared with a list of hashes before
 it is used, once a process.

@@ -132,7 +132,7 @@ def ask_all(
             asked = configuration(target, hello, spec, plan.batch_sizes[0], "none")
             try:
                 opened, effective = worker.open(target.model, spec), worker.inspect()
-                saturation = _saturation(effective.pair_sums)
+                saturation = saturation_of(effective.pair_sums)
                 for batch_size in _batch_sizes(target.model.batch or opened.batch, plan, len(images)):
                     asked = configuration(target, hello, spec, batch_size, effective.provider)
                     on_event(Verifying(asked))
@@ -142,7 +142,8 @@ def ask_all(
                 yield Answer(asked, None, target.precision, str(error))
 
 
-def _saturation(sums: hosts.Sums | None) -> Saturation | None:
+def saturation_of(sums: hosts.Sums | None) -> Saturation | None:
+    """Judge what a worker says of its sums; raises Unreachable where that contradicts itself."""
     try:
         return Saturation.of(sums.largest, sums.beyond, sums.pairs) if sums else None
     except ValueError as error:
@@ -179,4 +180,5 @@ def configuration(
         threads=spec.threads,
         batch_size=batch_size,
         host=target.launch.label,
+        processor=target.launch.processor,
     )

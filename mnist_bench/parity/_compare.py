@@ -64,6 +64,12 @@ class Inputs:
         bounds = self.bounds.first(count)
         return Inputs(self.images[:count], self.labels[:count], edges, bounds, self.largest_logit, probes)
 
+    def only(self, rows: NDArray[np.intp]) -> "Inputs":
+        """Return some of the test images, in order, and all edge images, with the tolerance of all test images."""
+        bounds = self.bounds.only(rows)
+        tests = rows[rows < len(self.labels)]
+        return Inputs(self.images[rows], self.labels[tests], self.edges, bounds, self.largest_logit)
+
     @property
     def largest_logit(self) -> float:
         """The reference's largest |logit| over the test images: edge images must not widen the tolerance."""

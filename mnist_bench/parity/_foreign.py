@@ -46,8 +46,7 @@ def verify_file(
         ChildFailed: its worker used up its memory.
     """
     record, weights = store.steady(folder, lambda record: weights_of(folder, record))
-    content = _content(path)
-    targets = _targets(path, content, _kind(path, content, folder, trusted), record, plan)
+    targets = targets_of_file(path, folder, record, plan, trusted=trusted)
     inputs, found = build_inputs(dataset, weights, probing=True), Findings()
     workers = Workers(plan.foreign_limits, shared=False)
     for target in targets:
@@ -61,6 +60,12 @@ def verify_file(
             raise ModelRefused(f"{path} in {target.name(plan.device)}: {failed[0]}")
         found.add(inputs, answers)
     return parity_record(record, dataset, inputs, found, weights)
+
+
+def targets_of_file(path: Path, folder: Path, record: Record, plan: Plan, *, trusted: bool) -> list[Target]:
+    """Return where a foreign file can be opened; for the arguments and the errors see `verify_file`."""
+    content = _content(path)
+    return _targets(path, content, _kind(path, content, folder, trusted), record, plan)
 
 
 def _content(path: Path) -> bytes:

@@ -119,11 +119,7 @@ def parity_record(
 ) -> ParityRecord:
     """Put together what is saved."""
     assert record.checkpoint
-    blind = Blind(
-        probes=inputs.probes,
-        unseen=unseen(weights, inputs.images, inputs.tolerance * inputs.scales, TRIALS),
-        trials=TRIALS,
-    )
+    blind = _blind(inputs, weights) if inputs.probes else None
     inputs = inputs.first(len(inputs.images) - inputs.probes)
     ordered = np.sort(inputs.bounds.logits, axis=1)
     return ParityRecord(
@@ -145,6 +141,12 @@ def parity_record(
         unreachable=tuple(found.unreachable),
         blind=blind,
     )
+
+
+def _blind(inputs: Inputs, weights: Weights) -> Blind:
+    """Say what comparisons on these images would not see."""
+    missed = unseen(weights, inputs.images, inputs.tolerance * inputs.scales, TRIALS)
+    return Blind(probes=inputs.probes, unseen=missed, trials=TRIALS)
 
 
 def certificate(inputs: Inputs) -> Certificate:
