@@ -164,5 +164,5 @@ def _judge(found: "ParityRecord") -> None:
             f"{lost.target}: {lost.reason}"
         )
     if isinstance(found, FleetRecord) and all(one.refusal for one in found.processors):
-        first = found.processors[0]
-        raise Unanswered(f"no emulated processor counts; the first: {first.name}: {first.refusal}")
+        refused = found.processors[0]
+        raise Unanswered(f"no emulated processor counts; the first: {refused.name}: {refused.refusal}")

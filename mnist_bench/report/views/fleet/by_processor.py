@@ -44,7 +44,7 @@ def _row(record: FleetRecord, result: ParityResult) -> list[Cell]:
         "FAILED" if result.failures else "passed",
         len(asked(record, result)),
         len(flips(record, result)),
-        f"{len(proved) - lost:,} of {len(proved):,}" if proved else "no certificate",
+        f"{len(proved) - lost:,} of {len(proved):,}" if proved else None,
         None if bits is None or beside is None else "yes" if bits else f"{beside.same_bits:,} of {beside.images:,}",
         len(native_flips(record, result)) if beside else None,
         beside.largest_difference if beside else None,
@@ -62,7 +62,7 @@ def _notes(record: FleetRecord) -> Iterator[str]:
     yield (
         f"Flips: test images that are not predicted as the float64 reference predicts them; from here: as this "
         f"machine's own processor does ({own}). Certified: of the test images on which the certificate excludes that, "
-        f"those on which it did not happen."
+        f"those on which it did not happen; only float32 has a certificate."
     )
     yield "An emulated processor is never timed: emulation says nothing of speed."
     yield from sampling(record)
