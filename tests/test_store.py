@@ -137,16 +137,16 @@ def test_a_damaged_record_is_named(damage, folder: Path, trained: tuple[Path, Re
         store.load_record(folder)
 
 
-@pytest.mark.parametrize("version", [b"0", b"5", b'"1"', b"null"])
+@pytest.mark.parametrize("version", [b"0", b"6", b'"1"', b"null"])
 def test_another_schema_version_is_named(version: bytes, folder: Path, record: Record) -> None:
-    content = store.to_json(record).replace(b'"schema_version": 4', b'"schema_version": ' + version)
+    content = store.to_json(record).replace(b'"schema_version": 5', b'"schema_version": ' + version)
     (folder / "run.json").write_bytes(content)
-    with pytest.raises(RecordDamaged, match=f"has schema version {version.decode()}, not 1 or 2 or 3 or 4"):
+    with pytest.raises(RecordDamaged, match=f"has schema version {version.decode()}, not 1 or 2 or 3 or 4 or 5"):
         store.load_record(folder)
 
 
 def test_a_record_of_the_first_version_is_read_as_what_it_means_now(folder: Path, record: Record) -> None:
-    content = unsealed(store.to_json(record)).replace(b'"schema_version": 4', b'"schema_version": 1')
+    content = unsealed(store.to_json(record)).replace(b'"schema_version": 5', b'"schema_version": 1')
     (folder / "run.json").write_bytes(content.replace(b'"processes":1,', b""))
     assert b"processes" not in (folder / "run.json").read_bytes()
     assert b'"schema_version": 1' in (folder / "run.json").read_bytes()
@@ -169,8 +169,8 @@ def test_what_older_benchmarks_called_a_format_is_read_as_a_kind(kind: RowKind, 
     row = made.row([1e-5] * 6, made.configuration(kind, format=""), kind=kind)
     own = made.record([row, made.row([1e-5] * 6)])
     saved = made.record_of(GateRecord, own.rows, confirmation=own)
-    older = unsealed(store.to_json(saved)).replace(b'"schema_version":4', b'"schema_version":2')
-    older = older.replace(b'"schema_version": 4', b'"schema_version": 2')
+    older = unsealed(store.to_json(saved)).replace(b'"schema_version":5', b'"schema_version":2')
+    older = older.replace(b'"schema_version": 5', b'"schema_version": 2')
     for name in ("inference", kind):
         older = older.replace(f'"kind":"{name}",'.encode(), b"")
     older = older.replace(b'"format":""', f'"format":"{kind}"'.encode())

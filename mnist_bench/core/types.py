@@ -569,6 +569,11 @@ class FleetRecord(ParityRecord, frozen=True, kw_only=True, forbid_unknown_fields
 
     processors: tuple[Emulated, ...]
 
+    @classmethod
+    def of(cls, comparison: ParityRecord, processors: tuple[Emulated, ...]) -> "FleetRecord":
+        """Add to a comparison which processors were emulated."""
+        return cls(**{name: getattr(comparison, name) for name in comparison.__struct_fields__}, processors=processors)
+
     def __post_init__(self) -> None:
         super().__post_init__()
         counted = {one.name for one in self.processors if one.refusal is None}

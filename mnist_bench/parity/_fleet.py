@@ -88,8 +88,7 @@ def verify_fleet(
     for visit in visits:
         _enter(visit, found, named=absent is None)
     base = parity_record(record, dataset, inputs, found, weights)
-    shown = tuple(visit.processor for visit in visits)
-    return FleetRecord(**{name: getattr(base, name) for name in base.__struct_fields__}, processors=shown)
+    return FleetRecord.of(base, tuple(visit.processor for visit in visits))
 
 
 def _targets(folder: Path, record: Record, plan: Plan, model: Path | None, trusted: bool) -> list[Target]:
