@@ -83,8 +83,9 @@ def verify_fleet(
     targets = [one for one in there if one.precision in PRECISIONS or hosts.answers_itself(one.host)]
     inputs = build_inputs(dataset, weights)
     found = Findings(skipped=[*(absent or ()), *_left_out(there)])
-    native = _native(targets, inputs, plan, found, on_event)
-    visits = _visits(Questions(inputs, plan, native, _one_at_a_time(on_event)), targets)
+    limits = plan.foreign_limits if model else plan.limits
+    native = _native(targets, inputs, plan, Workers(limits, shared=model is None), found, on_event)
+    visits = _visits(Questions(inputs, plan, limits, native, _one_at_a_time(on_event)), targets)
     for visit in visits:
         _enter(visit, found, named=absent is None)
     base = parity_record(record, dataset, inputs, found, weights)
@@ -110,14 +111,14 @@ def _left_out(targets: Sequence[Target]) -> Iterator[Absent]:
 
 
 def _native(
-    targets: Sequence[Target], inputs: Inputs, plan: Plan, found: Findings, on_event: OnEvent
+    targets: Sequence[Target], inputs: Inputs, plan: Plan, workers: Workers, found: Findings, on_event: OnEvent
 ) -> dict[Key, Logits]:
     """Let this machine's own processor answer everything first, and every sample that may be asked.
 
     A sample's answers are not some of those to all images: int8-dynamic has one scale for all images of a batch.
     """
     logits = {}
-    with Workers(plan.limits) as workers:
+    with workers:
         for target in targets:
             if target.host != hosts.HERE:
                 continue

@@ -50,6 +50,7 @@ class Questions:
 
     inputs: Inputs
     plan: Plan
+    limits: hosts.Limits
     native: Mapping[Key, Logits]
     on_event: OnEvent
 
@@ -114,7 +115,7 @@ class _Asking:
     @contextlib.contextmanager
     def started(self, launch: hosts.Launch, model: runtimes.Model | None) -> Iterator[hosts.Worker]:
         """Start a worker, which can be ended from another thread while this lasts."""
-        limits = hosts.Limits(self.time_s, self.questions.plan.limits.memory_bytes)
+        limits = hosts.Limits(self.time_s, self.questions.limits.memory_bytes)
         with hosts.started(launch, model, limits) as worker:
             self.running.enter(worker)
             try:
