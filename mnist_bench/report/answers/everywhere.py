@@ -45,7 +45,7 @@ def _sentences(record: FleetRecord) -> Iterator[str]:
         yield f"{one.name} does not count: {one.refusal}."
     if lost := [one.target for one in record.unreachable]:
         yield f"Nothing is known of {', '.join(lost)}."
-    yield "An emulated processor is never timed."
+    yield "An emulated processor is never timed: of speed this says nothing."
 
 
 def _verdict(record: FleetRecord) -> str:
@@ -68,16 +68,21 @@ def _tried(record: FleetRecord, tried: list[ParityResult]) -> str:
     most = max(len(flips(record, one)) for one in tried)
     compared = [one for one in tried if one.native]
     proved = certified(record, tried[0].configuration.precision)
-    lost = sum(len(proved & set(flips(record, one))) for one in tried)
-    words = [f"{images} test images each, at most {most} predictions other than the reference's"]
+    lost = max(len(proved & set(flips(record, one))) for one in tried)
+    words = [f"{images} test images each, {_most(most)} other than the reference's"]
     if compared:
         alike = sum(bool(same_bits(one)) for one in compared)
         largest = max(one.native.largest_difference for one in compared if one.native)
         changed = max(len(native_flips(record, one)) for one in compared)
-        words.append(f"at most {changed} other than this machine's own")
+        words.append(f"{_most(changed)} other than this machine's own")
         words.append(f"the same bits on {alike} of {len(compared)}, the largest difference of a logit {largest:.2g}")
-    words.append(f"{lost} on certified images" if proved else "no certificate covers it")
-    return ", ".join(words) + "."
+    words.append(f"{_most(lost)} other on certified images" if proved else "no certificate covers it")
+    return "; ".join(words) + "."
+
+
+def _most(count: int) -> str:
+    """Say how many predictions there are at most."""
+    return f"at most {count} prediction{'' if count == 1 else 's'}" if count else "no prediction"
 
 
 def _proved(record: FleetRecord) -> str:
