@@ -131,6 +131,16 @@ def exported(tmp_path_factory: pytest.TempPathFactory, digits: data.Dataset) -> 
     return folder
 
 
+@pytest.fixture(scope="session")
+def light(tmp_path_factory: pytest.TempPathFactory, digits: data.Dataset) -> Path:
+    """The folder of a run on the digits with its ONNX files alone; to read and never to write."""
+    folder = tmp_path_factory.mktemp("light") / "digits-relu"
+    record = train_digits(folder, digits, epochs=5)
+    for precision in formats.precisions("onnx"):
+        formats.export(folder, record, "onnx", precision=precision)
+    return folder
+
+
 @pytest.fixture
 def own_copy(exported: Path, tmp_path: Path) -> Path:
     """A copy of that folder, elsewhere, to do as one likes with."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mnist_bench.core.types import ParityRecord, ParityResult
+from mnist_bench.core.types import ParityRecord, ParityResult, QuantisedCertificate
 
 REFERENCE = "reference"
 
@@ -34,6 +34,12 @@ def open_to_processors(record: ParityRecord, results: Sequence[ParityResult]) ->
         if (found.format, found.precision) == (configuration.format, configuration.precision):
             return frozenset(one.image for one in found.uncertified)
     return None
+
+
+def changed_by_quantisation(record: ParityRecord, found: QuantisedCertificate) -> list[int]:
+    """Return the test images that are proved to be predicted otherwise than in float32, on every processor."""
+    unsure = {one.image for one in record.certificate.uncertified}
+    return [one.image for one in found.deviations if one.image not in unsure]
 
 
 def silent(record: ParityRecord) -> list[str]:

@@ -55,7 +55,7 @@ def targets_under_test(
     """
     places = _timed(tuple(on) or tuple(hosts.named(text) for text in plan.hosts))
     answering = tuple(name for name in names if name != NULL)
-    asked = [host for host in places if answering or not names or hosts.load(host.kind).RUNTIMES == ()]
+    asked = [host for host in places if answering or not names or hosts.answers_itself(host)]
     targets = parity.Targets()
     if asked:
         wanted = parity.Wanted(answering, plan.device, tuple(asked), plan.command_format, plan.command_precision)

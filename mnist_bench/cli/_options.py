@@ -168,6 +168,14 @@ memory_limit = click.option(
 )
 
 
+def processors(_context: click.Context, _parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    """Parse names of processors, one or several at a time."""
+    names = [word.strip() for text in given for word in text.split(",")]
+    if not all(names):
+        raise click.BadParameter("a name is empty: write them as haswell,cortex-a53")
+    return tuple(dict.fromkeys(names))
+
+
 def engine_command(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that name a program which speaks the protocol, and what it opens."""
     for option in (

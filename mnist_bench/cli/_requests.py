@@ -144,6 +144,43 @@ class Verify(Asking):
     trust_code: bool
     time_limit: float | None
     memory_limit: int | None
+    processors: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.processors and self.places:
+            raise click.UsageError("--cpu asks this machine and emulated ones about the same files: leave out --host")
+
+    @property
+    def all_processors(self) -> bool:
+        """Whether all processors are meant that can be emulated here."""
+        return "all" in self.processors
+
+    def fleet(self, usable: "tuple[Host, ...]") -> "tuple[Host, ...]":
+        """Return the emulated processors that were named, or all that are usable; each command on each of them.
+
+        Raises:
+            BadInput: there is no such processor.
+        """
+        from mnist_bench import hosts
+
+        named = dict.fromkeys(hosts.Host(hosts.processor(name).name) for name in self.processors if name != "all")
+        places = tuple(dict.fromkeys([*usable, *named])) if self.all_processors else tuple(named)
+        programs = [hosts.Host(place.kind, text) for place in places for text in self.commands]
+        return tuple(programs) or places
+
+    @property
+    def configurations(self) -> dict[str, Any]:
+        """The batch sizes and threads, as a plan names them: on emulated processors few suffice."""
+        from mnist_bench import environment, parity
+
+        if self.processors:
+            usual: dict[str, tuple[int, ...]] = {"batch_sizes": parity.BATCH_SIZES, "threads": parity.THREADS}
+        else:
+            usual = {
+                "batch_sizes": parity.Plan.batch_sizes,
+                "threads": tuple(dict.fromkeys((1, environment.available_cores()))),
+            }
+        return {name: getattr(self, name) or default for name, default in usual.items()}
 
     @property
     def limits(self) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import click
 from mnist_bench.cli import _options, _requests
 
 if TYPE_CHECKING:
-    from mnist_bench.core.types import ParityRecord
+    from mnist_bench.core.types import Absent, ParityRecord
     from mnist_bench.data import Dataset
     from mnist_bench.parity import Plan
 
@@ -19,7 +19,9 @@ Examples:
   mnist-bench verify                                           the newest run, in every runtime that is here
   mnist-bench verify --run mnist-relu --runtime onnxruntime    one runtime
   mnist-bench verify --run mnist-relu --model other.onnx       a file from elsewhere, against this run
-  mnist-bench verify --host haswell --host nehalem             the same packages on emulated processors
+  mnist-bench verify --cpu all                                 the same files on emulated processors, and compared
+  mnist-bench verify --cpu haswell,cortex-a53 --model other.onnx --precision int8
+  mnist-bench verify --host haswell                            an emulated processor as the only host
   mnist-bench verify --command './engine {model}'              any program that speaks docs/protocol.md
   mnist-bench verify --command 'ssh board mnist-bench serve --runtime onnxruntime'    another machine
 """
@@ -29,9 +31,13 @@ Examples:
 @click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Only this one; can be repeated.")
 @click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda or cuda:N.")
 @click.option(
-    "--batch-size", "batch_sizes", default="1,7,128,10000", show_default=True, callback=_options.numbers, metavar="N,…"
+    "--batch-size",
+    "batch_sizes",
+    show_default="1,7,128,10000; 128 with --cpu",
+    callback=_options.numbers,
+    metavar="N,…",
 )
-@click.option("--threads", default="1,all", show_default=True, callback=_options.numbers, metavar="N,…")
+@click.option("--threads", show_default="1,all; 1 with --cpu", callback=_options.numbers, metavar="N,…")
 @click.option("--dataset", metavar="NAME", help="Other images than the run was trained on.")
 @_options.data_dir
 @click.option(
@@ -48,6 +54,14 @@ Examples:
     help="What the foreign file claims to be, or the run's file that a --command opens.",
 )
 @click.option("--trust-code", is_flag=True, help="Load a foreign file that is a program: TorchScript can do anything.")
+@click.option(
+    "--cpu",
+    "processors",
+    multiple=True,
+    callback=_options.processors,
+    metavar="NAME,…",
+    help="On emulated processors, beside this one; all, or see mnist-bench hosts; can be repeated.",
+)
 @_options.engine_command
 @_options.time_limit(None, "600; 120 for a --model")
 @_options.memory_limit
@@ -67,31 +81,38 @@ def command(**given: Any) -> None:
     check_json_path(asked.json_path)
     folder = store.run_folder(asked.out, asked.name or newest_run(asked.out))
     record = store.load_record(folder)
+    usable, absent = parity.usable() if asked.all_processors else ((), None)
     plan = parity.Plan(
         runtimes=asked.runtimes,
-        batch_sizes=asked.batch_sizes,
-        threads=asked.threads,
         device=environment.resolve_device(asked.device),
-        on=asked.hosts,
+        on=asked.fleet(usable) if asked.processors else asked.hosts,
         format=asked.command_format,
         precision=asked.precision,
+        **asked.configurations,
         **asked.limits,
     )
     dataset = data.load(asked.dataset or record.config.dataset, asked.data_dir)
-    found = _verify(folder, dataset, plan, asked)
+    found = _verify(folder, dataset, plan, asked, absent)
     _show(found, asked)
-    if plan.on == parity.Plan.on and not asked.model_file and dataset.name == record.config.dataset:
+    of_run = plan.on == parity.Plan.on or (asked.processors and not asked.commands)
+    if of_run and not asked.model_file and dataset.name == record.config.dataset:
         _save(folder, found)  # only what tells of the run itself
     _judge(found)
 
 
-def _verify(folder: Path, dataset: "Dataset", plan: "Plan", asked: _requests.Verify) -> "ParityRecord":
+def _verify(
+    folder: Path, dataset: "Dataset", plan: "Plan", asked: _requests.Verify, absent: "list[Absent] | None"
+) -> "ParityRecord":
     from mnist_bench import parity
     from mnist_bench.cli._progress import configurations_display
 
+    trusted = asked.trust_code
     with configurations_display(asked.quiet) as on_event:
+        if asked.processors:
+            return parity.verify_fleet(
+                folder, dataset, plan, on_event, model=asked.model_file, trusted=trusted, absent=absent
+            )
         if asked.model_file:
-            trusted = asked.trust_code
             return parity.verify_file(asked.model_file, folder, dataset, plan, on_event, trusted=trusted)
         return parity.verify(folder, dataset, plan, on_event)
 
@@ -111,16 +132,22 @@ def _save(folder: Path, found: "ParityRecord") -> None:
 def _show(found: "ParityRecord", asked: _requests.Verify) -> None:
     from mnist_bench import report
     from mnist_bench.cli._output import print_tables, write_json
+    from mnist_bench.core.types import FleetRecord
 
     if asked.json_path:
         write_json([found], asked.json_path)
     if asked.tables:
-        print_tables("rich", report.parity_tables(found, report.ViewOptions(out=asked.out)))
+        options = report.ViewOptions(out=asked.out)
+        if isinstance(found, FleetRecord):
+            print_tables("rich", report.fleet_tables(found, options))
+        else:
+            print_tables("rich", report.parity_tables(found, options))
 
 
 def _judge(found: "ParityRecord") -> None:
     """Raise ParityBroken where any configuration failed, and Unanswered where a target could not be asked."""
     from mnist_bench.core.errors import ParityBroken, Unanswered
+    from mnist_bench.core.types import FleetRecord
 
     failed = [result for result in found.results if result.failures]
     if failed:
@@ -136,3 +163,6 @@ def _judge(found: "ParityRecord") -> None:
             f"{len(found.unreachable)} target(s) could not be asked, so nothing is known of them; the first: "
             f"{lost.target}: {lost.reason}"
         )
+    if isinstance(found, FleetRecord) and all(one.refusal for one in found.processors):
+        refused = found.processors[0]
+        raise Unanswered(f"no emulated processor counts; the first: {refused.name}: {refused.refusal}")

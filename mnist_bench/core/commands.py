@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from mnist_bench.core.bench_types import QUICK_BLOCKS, BenchPlan, BenchRecord
 from mnist_bench.core.kinds import DEFAULT_CONVERGENCE_AT, DEFAULT_OUT, PROGRAM, Activation
 from mnist_bench.core.study_types import BATCHED, StudyRecord
-from mnist_bench.core.types import Artifact, Manifest, ParityRecord, Record, TrainConfig
+from mnist_bench.core.types import Artifact, FleetRecord, Manifest, ParityRecord, Record, TrainConfig
 
 MODULE = "-m -- mnist_bench"
 OPTIONS = {
@@ -92,6 +92,11 @@ def verify_command(record: ParityRecord, out: Path = DEFAULT_OUT) -> str:
     devices = sorted({one.device for one in configurations} - {"cpu"})
     where = ("--device", devices[0]) if devices else ()
     return line("verify", "--run", record.name, "--batch-size", batches, "--threads", threads, *where, out=out)
+
+
+def fleet_command(record: FleetRecord, out: Path = DEFAULT_OUT) -> str:
+    """Return how a run was compared by processor."""
+    return line("verify", "--run", record.name, "--cpu", ",".join(one.name for one in record.processors), out=out)
 
 
 def bench_command(record: BenchRecord, out: Path = DEFAULT_OUT) -> str:

@@ -19,7 +19,8 @@ History: 1, the first; 2, `TrainConfig.processes` (1 where it is not there); 3, 
 and `files`, `ParityRecord.saturation` and `unreachable`, `Environment.instructions`, `Configuration.host` (this
 machine), `BenchPlan.hosts`, `command_format` and `command_precision`, and `Row.kind` (before, `Configuration.format`
 was `null` or `training` where a row was neither of a file nor of weights); 4, the checksum at the end of every
-document, and `ParityRecord.blind`; 5, `ParityRecord.quantised`.
+document, and `ParityRecord.blind`; 5, `ParityRecord.quantised`, `FleetRecord`, `Configuration.processor` (none),
+`ParityResult.native` and `sample`.
 """
 READABLE_VERSIONS: tuple[SchemaVersion, ...] = (1, 2, 3, 4, 5)
 
@@ -319,7 +320,7 @@ class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """A runtime, or a training engine, as it was run.
 
     `format` is that of the file, and empty where it reads none; `provider` is what really ran, as read back from it;
-    `host` is where, if not here.
+    `host` is where, if not here; `processor` the emulated one, and empty on a machine's own.
     """
 
     runtime: str
@@ -331,6 +332,7 @@ class Configuration(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     threads: Positive
     batch_size: Positive
     host: str = ""
+    processor: str = ""
 
     @property
     def target(self) -> str:
@@ -357,12 +359,42 @@ RUNGS = (
 """The ladder from the bottom up; a runtime stands on the highest rung below which every rung holds."""
 
 
+class Sample(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which test images were asked where that was not all: half those of the smallest margins, half drawn by a seed."""
+
+    seed: Count
+    images: tuple[Count, ...]
+
+    def __post_init__(self) -> None:
+        if not self.images or list(self.images) != sorted(set(self.images)):
+            raise ValueError("a sample of no images, or of images that are not in order")
+
+
+class Beside(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Answers beside those that the same runtime gave to the same file on this machine's own processor.
+
+    Of `images`, edge images among them, `same_bits` have the very same logits; `flips` are predicted otherwise;
+    `largest_difference` is in logits.
+    """
+
+    images: Positive
+    same_bits: Count
+    flips: tuple[Count, ...]
+    largest_difference: float
+
+    def __post_init__(self) -> None:
+        if self.same_bits + len(self.flips) > self.images:
+            raise ValueError("more images alike, and otherwise, than there are")
+
+
 class ParityResult(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One configuration against the reference, over all test images and then the edge images.
 
     `rung` counts how far up the parity ladder it came; `correct` is over the test images; differences are |Δlogit| over
     all images, in logits and in float32 ulp of the reference; `beyond_bound` counts logits outside the certificate's
     bound; `ties` are deviations within tolerance on images without a certificate. `failures` is empty where it passed.
+    `sample` says which images were asked where that was not all: all counts are of these. `native` is of emulated
+    processors.
     """
 
     configuration: Configuration
@@ -377,6 +409,8 @@ class ParityResult(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     smallest_tolerance_eps: float | None = None
     beyond_bound: Count = 0
     failures: tuple[str, ...] = ()
+    sample: Sample | None = None
+    native: Beside | None = None
 
 
 class Uncertified(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -418,11 +452,11 @@ class QuantisedCertificate(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     """On which test images no conforming runtime can predict anything else of a quantised file, and what it predicts.
 
     `uncertified` are the test images on which they may differ, with the middle of what they may answer. Of all others
-    `agreeing` are proved to be predicted as by the float reference, and `differing` not to be: quantisation alone
-    changes them, on every processor. `uncertified_alone` counts those that are open when images are asked one at a
-    time: as many for files that quantise statically. `saturating` are test images on which kernels that add two
-    products in 16 bits compute other sums, certified or not, and `pairs_reached` how many pairs of weights any of the
-    images brings there, of which `pairs` are the first.
+    `deviations` are not predicted as by the reference: quantisation alone changes them, on every processor; `agreeing`
+    counts those that are, and that the float certificate covers too. `uncertified_alone` counts those that are open
+    when images are asked one at a time: as many for files that quantise statically. `saturating` are test images on
+    which kernels that add two products in 16 bits compute other sums, certified or not, and `pairs_reached` how many
+    pairs of weights any of the images brings there, of which `pairs` are the first.
     """
 
     format: str
@@ -430,7 +464,7 @@ class QuantisedCertificate(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     sha256: Sha256
     images: Positive
     agreeing: Count
-    differing: tuple[Deviation, ...] = ()
+    deviations: tuple[Deviation, ...] = ()
     uncertified: tuple[Uncertified, ...] = ()
     uncertified_alone: Count
     saturating: tuple[Count, ...] = ()
@@ -441,7 +475,7 @@ class QuantisedCertificate(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     median_undecided: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.agreeing + len(self.differing) > self.certified or self.uncertified_alone > len(self.uncertified):
+        if self.agreeing + len(self.deviations) > self.certified or self.uncertified_alone > len(self.uncertified):
             raise ValueError("numbers of certified images that contradict each other")
         if bool(self.pairs_reached) is not bool(self.saturating) or len(self.pairs) > self.pairs_reached:
             raise ValueError("pairs of weights that saturate on no image")
@@ -453,7 +487,7 @@ class QuantisedCertificate(Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     def check(self, images: int, classes: int) -> None:
         """Raise ValueError where it is not one for so many images and classes."""
-        named = [(one.image, one.prediction) for one in self.differing]
+        named = [(one.image, one.prediction) for one in self.deviations]
         named += [(one.image, max(one.prediction, one.rival, one.label or 0)) for one in self.uncertified]
         named += [(image, 0) for image in self.saturating]
         if self.images != images or any(image >= images or label >= classes for image, label in named):
@@ -466,6 +500,18 @@ class Absent(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     target: str
     reason: str
     remedy: str
+
+
+class Check(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An answer that was known before: of so many `cases`, so many came out `wrong`."""
+
+    name: str
+    cases: Positive
+    wrong: Count
+
+    def __post_init__(self) -> None:
+        if self.wrong > self.cases:
+            raise ValueError("more cases wrong than there were")
 
 
 class Blind(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -543,8 +589,12 @@ class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise ValueError("a result on a rung that is none, or with more images right than there are")
         if result.largest_difference is None:  # it gave no logits that could be compared
             return
-        answers = (changed.get(image, self.reference_predictions[image]) for image in range(len(self.labels)))
-        if result.correct != sum(map(eq, answers, self.labels)):
+        tests = len(self.labels)
+        asked = result.sample.images if result.sample else tuple(range(tests))
+        if asked[-1] >= tests or any(image < tests for image in changed.keys() - set(asked)):
+            raise ValueError("a sample, or a deviation, of images that were not asked")
+        answers = (changed.get(image, self.reference_predictions[image]) for image in asked)
+        if result.correct != sum(map(eq, answers, (self.labels[image] for image in asked))):
             raise ValueError(
                 f"{result.configuration.target}: its deviations do not come to its {result.correct} correct"
             )
@@ -553,3 +603,39 @@ class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def reference_correct(self) -> int:
         """How many test images the reference predicts correctly."""
         return sum(a == b for a, b in zip(self.labels, self.reference_predictions, strict=False))
+
+
+class Emulated(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A processor that an emulator showed to unmodified programs.
+
+    `instructions` are what it has, in Linux's words, of those that decide how products are computed; `libraries` the
+    versions of what ran. `checks` are answers that were known before; `refusal` says why nothing else of it counts.
+    """
+
+    name: str
+    emulator: str
+    model: str
+    instructions: tuple[str, ...] = ()
+    libraries: dict[str, str] = {}
+    checks: tuple[Check, ...] = ()
+    refusal: str | None = None
+
+
+class FleetRecord(ParityRecord, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What `verify --cpu` found: the same files on this machine's own processor, and on emulated ones.
+
+    Nothing in it says anything of speed.
+    """
+
+    processors: tuple[Emulated, ...]
+
+    @classmethod
+    def of(cls, comparison: ParityRecord, processors: tuple[Emulated, ...]) -> "FleetRecord":
+        """Add to a comparison which processors were emulated."""
+        return cls(**{name: getattr(comparison, name) for name in comparison.__struct_fields__}, processors=processors)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        counted = {one.name for one in self.processors if one.refusal is None}
+        if any(result.configuration.processor not in {"", *counted} for result in self.results):
+            raise ValueError("a result of a processor that is none, or was refused")

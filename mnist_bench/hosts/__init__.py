@@ -1,8 +1,9 @@
 """Where a worker runs, and how it is started and reached: a module a kind of host, whose name is its name.
 
-A host module has `TIMED` (whether what it runs says anything of speed), `why_unavailable()` (a `Skipped`, or None) and
-`launch(argument)`, which says how a worker is started. `argument` is what stands behind the
-name in `command:./engine`, and empty for hosts that need none.
+A host module has `TIMED` (whether what it runs says anything of speed), `PROCESSOR` (what is emulated, or None),
+`why_unavailable()` (a `Skipped`, or None) and `launch(argument)`, which says how a worker is started. `argument` is
+what stands behind the name in `command:./engine`, and empty for hosts that need none; an emulated processor takes a
+command to run.
 """
 
 from typing import cast
@@ -10,9 +11,13 @@ from typing import cast
 from mnist_bench.core import plugins
 from mnist_bench.core.errors import BadInput
 from mnist_bench.hosts._contract import HERE, Host, HostModule, Launch
+from mnist_bench.hosts._install import install
+from mnist_bench.hosts._known_answers import prove
+from mnist_bench.hosts._qemu import Processor
 from mnist_bench.hosts._worker import (
     Hello,
     Inspected,
+    Instructions,
     Limits,
     Opened,
     Sums,
@@ -28,16 +33,23 @@ __all__ = [
     "Host",
     "HostModule",
     "Inspected",
+    "Instructions",
     "Launch",
     "Limits",
     "Opened",
+    "Processor",
     "Sums",
     "Timed",
     "Timing",
     "Worker",
+    "answers_itself",
+    "install",
     "load",
     "named",
     "names",
+    "processor",
+    "processors",
+    "prove",
     "started",
 ]
 
@@ -72,6 +84,27 @@ def named(text: str) -> Host:
         wants = f"needs an argument: {kind}:…" if module.ARGUMENT else "takes no argument"
         raise BadInput(f"host {kind!r} {wants}")
     return Host(kind, argument)
+
+
+def processors() -> tuple[str, ...]:
+    """Return the names of all emulated processors, those that cannot be used here too."""
+    return tuple(name for name in names() if load(name).PROCESSOR)
+
+
+def processor(name: str) -> Processor:
+    """Return an emulated processor.
+
+    Raises:
+        BadInput: there is none of that name.
+    """
+    if name not in names() or not (found := load(name).PROCESSOR):
+        raise BadInput(f"no {name!r} among the processors: choose from all, {', '.join(processors())}")
+    return found
+
+
+def answers_itself(host: Host) -> bool:
+    """Tell whether a program of somebody's answers there, instead of one of our workers with a runtime."""
+    return load(host.kind).RUNTIMES == () or bool(load(host.kind).PROCESSOR and host.argument)
 
 
 def launch(host: Host) -> Launch:

@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from mnist_bench.core.kinds import Skipped
+
+if TYPE_CHECKING:
+    from mnist_bench.hosts._qemu import Processor
 
 
 @dataclass(frozen=True)
@@ -22,12 +26,37 @@ HERE = Host("here")
 """This machine, this Python."""
 
 
+SYSROOT = "{sysroot}"
+"""The word of a command that stands for the folder that a `Sysroot` makes."""
+
+
+@dataclass(frozen=True)
+class Sysroot:
+    """Where programs of another kind of processor find what they open by absolute paths.
+
+    All of `root`, and a /proc/cpuinfo of its own for each processor.
+    """
+
+    root: Path
+    cpuinfo: str
+
+    def made(self, folder: Path) -> Path:
+        """Make it in a new folder, which is returned."""
+        (folder / "proc").mkdir(parents=True)
+        (folder / "proc" / "cpuinfo").write_text(self.cpuinfo, encoding="ascii")
+        for path in self.root.iterdir():
+            if path.name != "proc":
+                (folder / path.name).symlink_to(path)
+        return folder
+
+
 @dataclass(frozen=True)
 class Launch:
     """How a worker is started: a command that no shell reads, and the environment variables of its process.
 
     `label` is what the host is called where targets are named, and `folder` where it runs (in a folder of its own,
     unless told). A command that `reads_path` has the model's file among its arguments, in place of `{model}`.
+    `processor` is the emulated one that it runs on, and empty for this machine's own.
     """
 
     label: str
@@ -35,6 +64,8 @@ class Launch:
     environment: Mapping[str, str]
     folder: str | None = None
     reads_path: bool = False
+    processor: str = ""
+    sysroot: Sysroot | None = None
 
 
 class HostModule(Protocol):
@@ -51,6 +82,10 @@ class HostModule(Protocol):
     @property
     def TIMED(self) -> bool:  # noqa: N802
         """Whether times that are measured there say anything: an emulated processor's do not."""
+
+    @property
+    def PROCESSOR(self) -> "Processor | None":  # noqa: N802
+        """The emulated processor that it is; None where nothing is emulated."""
 
     def why_unavailable(self) -> Skipped | None:
         """Return why it cannot be used here, or None."""

@@ -27,7 +27,7 @@ from mnist_bench.core.errors import (
 )
 from mnist_bench.core.protocol import Message, ProtocolError
 from mnist_bench.core.types import Count, Positive, Seconds
-from mnist_bench.hosts._contract import Launch
+from mnist_bench.hosts._contract import SYSROOT, Launch
 
 if TYPE_CHECKING:
     import psutil
@@ -88,6 +88,13 @@ class Timing(Struct, frozen=True, kw_only=True):
     warm_up_calls: Count
     warm_up_s: Seconds
     answers: Count
+
+
+class Instructions(Struct, frozen=True, kw_only=True):
+    """What a worker's processor has: instruction sets in Linux's words, and the instructions that can be tried."""
+
+    features: tuple[str, ...]
+    known: tuple[str, ...]
 
 
 class _TimedReply(Struct, frozen=True, kw_only=True):
@@ -236,6 +243,18 @@ class Worker:
         message = Message("load", fields, self._only_once(images))
         return self._ask(message, "loaded", 2 * self._most() + FILES_BYTES).arrays
 
+    def instructions(self) -> Instructions:
+        """Ask which instruction sets its processor has."""
+        return self._asked(Message("instructions"), "instructions", Instructions)
+
+    def compute(self, name: str, operands: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Run one instruction on n triples of operands, uint8 (n, 3, 32); return what it wrote, uint8 (n, 32)."""
+        message = Message("instructions", {"name": name}, {"operands": operands})
+        results = self._ask(message, "instructions", SMALL_BYTES).arrays.get("results")
+        if results is None or results.dtype != np.uint8 or results.shape != (len(operands), operands.shape[2]):
+            raise Unreachable(f"its results of {name} are not {len(operands)} arrays of bytes")
+        return results
+
     def close(self) -> None:
         """Tell the worker that it may end, and wait until it has; a runtime that crashes now has said all already."""
         self._timer.cancel()
@@ -359,6 +378,9 @@ def started(launch: Launch, model: runtimes.Model | None, limits: Limits) -> Ite
         if launch.reads_path and model is not None:
             path = _copied(model, folder / "model")
             command = tuple(word.replace("{model}", str(path)) for word in command)
+        if launch.sysroot:
+            made = str(launch.sysroot.made(folder / "sysroot"))
+            command = tuple(made if word == SYSROOT else word for word in command)
         try:
             popen = process.start(
                 command,

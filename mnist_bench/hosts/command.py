@@ -9,6 +9,7 @@ from mnist_bench.core.kinds import Skipped
 from mnist_bench.hosts._contract import Launch
 
 ARGUMENT, RUNTIMES, TIMED = True, (), True
+PROCESSOR = None
 MODEL = "{model}"
 
 

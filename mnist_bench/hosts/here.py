@@ -7,6 +7,7 @@ from mnist_bench.core.process import inherited
 from mnist_bench.hosts._contract import Launch
 
 ARGUMENT, RUNTIMES, TIMED = False, None, True
+PROCESSOR = None
 WORKER = ("-P", "-m", "mnist_bench.worker")
 """-P: a module of the user's in the present folder, called onnx.py perhaps, is not what an engine means to import."""
 

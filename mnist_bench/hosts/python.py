@@ -9,6 +9,7 @@ from mnist_bench.hosts._contract import Launch
 from mnist_bench.hosts.here import WORKER
 
 ARGUMENT, RUNTIMES, TIMED = True, None, True
+PROCESSOR = None
 
 
 def why_unavailable() -> Skipped | None:

@@ -3,6 +3,7 @@
 from mnist_bench.parity._asking import Answer, Plan, configuration, memory_limit
 from mnist_bench.parity._certificate import Bounds, certify
 from mnist_bench.parity._compare import Inputs, compare
+from mnist_bench.parity._fleet import BATCH_SIZES, THREADS, usable, verify_fleet
 from mnist_bench.parity._foreign import verify_file
 from mnist_bench.parity._inputs import build_inputs
 from mnist_bench.parity._reference import Weights
@@ -10,6 +11,8 @@ from mnist_bench.parity._targets import WEIGHTS, Target, Targets, Wanted, absenc
 from mnist_bench.parity._verify import result, verify, weights_of
 
 __all__ = [
+    "BATCH_SIZES",
+    "THREADS",
     "WEIGHTS",
     "Answer",
     "Bounds",
@@ -27,7 +30,9 @@ __all__ = [
     "find_targets",
     "memory_limit",
     "result",
+    "usable",
     "verify",
     "verify_file",
+    "verify_fleet",
     "weights_of",
 ]

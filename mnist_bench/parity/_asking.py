@@ -88,7 +88,7 @@ class Workers:
     @contextlib.contextmanager
     def asked(self, target: Target) -> Iterator[hosts.Worker]:
         """Give the worker that answers for a target, with all of its time ahead."""
-        if not self._shared or hosts.load(target.host.kind).RUNTIMES == ():
+        if not self._shared or hosts.answers_itself(target.host):
             with hosts.started(target.launch, target.model, self._limits) as worker:
                 yield worker
             return
@@ -134,7 +134,7 @@ def ask_all(
             asked = configuration(target, hello, spec, plan.batch_sizes[0], "none")
             try:
                 opened, effective = worker.open(target.model, spec), worker.inspect()
-                saturation = _saturation(effective.pair_sums)
+                saturation = saturation_of(effective.pair_sums)
                 for batch_size in _batch_sizes(target.model.batch or opened.batch, plan, groups):
                     asked = configuration(target, hello, spec, batch_size, effective.provider)
                     on_event(Verifying(asked))
@@ -144,7 +144,8 @@ def ask_all(
                 yield Answer(asked, None, target.precision, str(error))
 
 
-def _saturation(sums: hosts.Sums | None) -> Saturation | None:
+def saturation_of(sums: hosts.Sums | None) -> Saturation | None:
+    """Judge what a worker says of its sums; raises Unreachable where that contradicts itself."""
     try:
         return Saturation.of(sums.largest, sums.beyond, sums.pairs) if sums else None
     except ValueError as error:
@@ -188,4 +189,5 @@ def configuration(
         threads=spec.threads,
         batch_size=batch_size,
         host=target.launch.label,
+        processor=target.launch.processor,
     )

@@ -50,7 +50,11 @@ class Bounds:
 
     def first(self, count: int) -> "Bounds":
         """Return those of the first so many images."""
-        return Bounds(**{field.name: getattr(self, field.name)[:count] for field in fields(self)})
+        return self.only(slice(count))
+
+    def only(self, rows: "NDArray[np.intp] | slice") -> "Bounds":
+        """Return those of some of the images."""
+        return Bounds(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 
     def then(self, other: "Bounds") -> "Bounds":
         """Return these and those of other images behind them."""

@@ -46,7 +46,7 @@ class Inputs:
 
     The first are n test images with `labels` (n,), then come e edge images, which `edges` names; the last `probes` are
     found from the weights. `bounds` are the reference's logits and the certificate, for all of them. `of_all` is the
-    `largest_logit` of more images, of which these are the first.
+    `largest_logit` of more images, of which these are some, and `of_tests` how many test images are among those.
     """
 
     images: NDArray[np.float32]
@@ -55,6 +55,7 @@ class Inputs:
     bounds: Bounds
     of_all: float | None = None
     probes: int = 0
+    of_tests: int | None = None
 
     def first(self, count: int) -> "Inputs":
         """Return the first so many images, test images before edge images, with the tolerance of all of them."""
@@ -64,6 +65,14 @@ class Inputs:
         probes = max(self.probes - (len(self.images) - count), 0)
         bounds = self.bounds.first(count)
         return Inputs(self.images[:count], self.labels[:count], edges, bounds, self.largest_logit, probes)
+
+    def only(self, rows: NDArray[np.intp]) -> "Inputs":
+        """Return some of the test images, in order, and all edge images, with the tolerance of all test images."""
+        bounds = self.bounds.only(rows)
+        tests = rows[rows < len(self.labels)]
+        return Inputs(
+            self.images[rows], self.labels[tests], self.edges, bounds, self.largest_logit, of_tests=len(self.labels)
+        )
 
     @property
     def groups(self) -> tuple[NDArray[np.float32], ...]:
@@ -230,10 +239,12 @@ def _exact_failures(
 
 
 def _tier_failures(inputs: Inputs, result: ParityResult, tier: Tier) -> tuple[str, ...]:
-    images = len(inputs.labels)
-    flips = sum(deviation.image < images for deviation in result.deviations)
-    reference_correct = int((inputs.bounds.predictions[:images] == inputs.labels).sum())
+    asked = len(inputs.labels)
+    flips = sum(deviation.image < asked for deviation in result.deviations)
+    reference_correct = int((inputs.bounds.predictions[:asked] == inputs.labels).sum())
     lost = reference_correct - result.correct
+    # Shares are of all test images: a sample in which flips are likely fails where they are too many for all of them.
+    images = inputs.of_tests or asked
     failures = []
     allowed = tier.largest_difference
     if result.largest_difference is not None and result.largest_difference > allowed:

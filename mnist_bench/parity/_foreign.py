@@ -48,8 +48,7 @@ def verify_file(
         ChildFailed: its worker used up its memory.
     """
     record, weights = store.steady(folder, lambda record: weights_of(folder, record))
-    content = _content(path)
-    targets = _targets(path, content, _kind(path, content, folder, trusted), record, plan)
+    targets = targets_of_file(path, folder, record, plan, trusted=trusted)
     found = Findings(build_inputs(dataset, weights, probing=True))
     workers = Workers(plan.foreign_limits, shared=False)
     for target in targets:
@@ -63,6 +62,12 @@ def verify_file(
             raise ModelRefused(f"{path} in {target.name(plan.device)}: {failed[0]}")
         found.add(target, answers)
     return parity_record(record, dataset, found, weights)
+
+
+def targets_of_file(path: Path, folder: Path, record: Record, plan: Plan, *, trusted: bool) -> list[Target]:
+    """Return where a foreign file can be opened; for the arguments and the errors see `verify_file`."""
+    content = _content(path)
+    return _targets(path, content, _kind(path, content, folder, trusted), record, plan)
 
 
 def _content(path: Path) -> bytes:
@@ -87,7 +92,8 @@ def _targets(path: Path, content: bytes, kind: str, record: Record, plan: Plan) 
     for host in plan.on:
         check_host(host)
         own = hosts.load(host.kind).RUNTIMES
-        found += [on(host, runtime) for runtime in ([""] if own == () else _readers(path, kind, own, plan))]
+        readers = [""] if hosts.answers_itself(host) else _readers(path, kind, own, plan)
+        found += [on(host, runtime) for runtime in readers]
     return found
 
 

@@ -72,8 +72,11 @@ class Int8Bounds:
 
     def first(self, count: int) -> "Int8Bounds":
         """Return those of the first so many images, with the pairs of all."""
-        bounds, undecided = self.bounds.first(count), self.undecided[:count]
-        return Int8Bounds(bounds, self.saturates[:count], self.pairs_reached, undecided)
+        return self.only(slice(count))
+
+    def only(self, rows: "NDArray[np.intp] | slice") -> "Int8Bounds":
+        """Return those of some of the images, with the pairs of all."""
+        return Int8Bounds(self.bounds.only(rows), self.saturates[rows], self.pairs_reached, self.undecided[rows])
 
     def then(self, other: "Int8Bounds") -> "Int8Bounds":
         """Return these and those of other images behind them, with the pairs that these reach."""

@@ -82,7 +82,7 @@ def _summary(inputs: Inputs, found: Covered) -> QuantisedCertificate:
     proved, reference = found.in_batches, inputs.bounds.first(images)
     bounds = proved.bounds.first(images)
     both = bounds.certified & reference.certified
-    differing = np.flatnonzero(both & (bounds.predictions != reference.predictions))
+    changed = np.flatnonzero(bounds.certified & (bounds.predictions != reference.predictions))
     calm = np.isfinite(bounds.logit_bounds).all(1)
     return QuantisedCertificate(
         format=found.target.model.format,
@@ -90,7 +90,7 @@ def _summary(inputs: Inputs, found: Covered) -> QuantisedCertificate:
         sha256=found.target.sha256 or "",
         images=images,
         agreeing=int((both & (bounds.predictions == reference.predictions)).sum()),
-        differing=tuple(Deviation(image=int(i), prediction=int(bounds.predictions[i])) for i in differing),
+        deviations=tuple(Deviation(image=int(i), prediction=int(bounds.predictions[i])) for i in changed),
         uncertified=_uncertified(inputs, bounds),
         uncertified_alone=int((~found.alone.bounds.certified[:images]).sum()),
         saturating=tuple(np.flatnonzero(proved.saturates[:images]).tolist()),

@@ -32,7 +32,7 @@ class Target:
     @property
     def asked(self) -> str:
         """Which runtime its worker is asked for: none of those that it might have, where it is a program of its own."""
-        return "" if hosts.load(self.host.kind).RUNTIMES == () else self.runtime
+        return "" if hosts.answers_itself(self.host) else self.runtime
 
     def name(self, device: str = "cpu") -> str:
         """Return what it is called; see `target_name`."""
@@ -94,7 +94,7 @@ def find_targets(folder: Path, record: Record, wanted: Wanted) -> Targets:
     for host in wanted.on:
         check_host(host)
         module = hosts.load(host.kind)
-        if module.RUNTIMES == ():
+        if hosts.answers_itself(host):
             targets.ready.append(_command(folder, record, host, wanted, files))
             continue
         for name in wanted.runtimes or module.RUNTIMES or runtimes.names():

@@ -23,8 +23,9 @@ from mnist_bench.core.types import (
 from mnist_bench.parity._asking import Answer, Plan, Workers, ask_all, unasked
 from mnist_bench.parity._compare import Inputs, compare
 from mnist_bench.parity._inputs import build_inputs
+from mnist_bench.parity._int8 import Int8Bounds
 from mnist_bench.parity._probes import TRIALS, unseen
-from mnist_bench.parity._quantised import Certificates, Covered
+from mnist_bench.parity._quantised import Certificates
 from mnist_bench.parity._reference import Weights
 from mnist_bench.parity._targets import Target, find_targets
 
@@ -101,17 +102,17 @@ class Findings:
         for answer in answers:
             # Only now that a worker with limits has opened it is a file read here.
             covered = self.certificates.of(target) if answer.logits is not None else None
-            self.results.append(result(self.inputs, answer, covered))
+            quantised = covered.of(answer.configuration.batch_size) if covered else None
+            self.results.append(result(self.inputs, answer, quantised))
             if answer.saturation:
                 self.saturation[answer.configuration.target] = answer.saturation
 
 
-def result(inputs: Inputs, answer: Answer, covered: Covered | None = None) -> ParityResult:
+def result(inputs: Inputs, answer: Answer, quantised: Int8Bounds | None = None) -> ParityResult:
     """Compare an answer with the reference, and with what is proved of a quantised file."""
     if answer.logits is None:
         failure = f"it failed: {answer.failure}"
         return ParityResult(configuration=answer.configuration, rung=0, correct=0, failures=(failure,))
-    quantised = covered.of(answer.configuration.batch_size) if covered else None
     compared = compare(inputs, answer.logits, answer.configuration, quantised)
     claimed = answer.configuration.precision
     if answer.precision == claimed:
@@ -125,11 +126,7 @@ def parity_record(record: Record, dataset: data.Dataset, found: Findings, weight
     """Put together what is saved."""
     assert record.checkpoint
     inputs = found.inputs
-    blind = Blind(
-        probes=inputs.probes,
-        unseen=unseen(weights, inputs.images, inputs.tolerance * inputs.scales, TRIALS),
-        trials=TRIALS,
-    )
+    blind = _blind(inputs, weights) if inputs.probes else None
     inputs = inputs.first(len(inputs.images) - inputs.probes)
     ordered = np.sort(inputs.bounds.logits, axis=1)
     return ParityRecord(
@@ -152,6 +149,12 @@ def parity_record(record: Record, dataset: data.Dataset, found: Findings, weight
         blind=blind,
         quantised=found.certificates.saved(),
     )
+
+
+def _blind(inputs: Inputs, weights: Weights) -> Blind:
+    """Say what comparisons on these images would not see."""
+    missed = unseen(weights, inputs.images, inputs.tolerance * inputs.scales, TRIALS)
+    return Blind(probes=inputs.probes, unseen=missed, trials=TRIALS)
 
 
 def certificate(inputs: Inputs) -> Certificate:

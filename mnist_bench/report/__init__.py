@@ -8,14 +8,14 @@ from mnist_bench.core import plugins
 from mnist_bench.core.bench_types import BenchRecord
 from mnist_bench.core.errors import BadInput
 from mnist_bench.core.study_types import StudyRecord
-from mnist_bench.core.types import ParityRecord, Record
+from mnist_bench.core.types import FleetRecord, ParityRecord, Record
 from mnist_bench.report import renderers
 from mnist_bench.report._figures import draw_figures
 from mnist_bench.report._material import Material, gather, gather_studies, matching_images, with_studies_beside
 from mnist_bench.report._measured import comparison_table, environment_tables, load_table
 from mnist_bench.report._summary import summary
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions, cleaned
-from mnist_bench.report.views import bench, parity, study, training
+from mnist_bench.report.views import bench, fleet, parity, study, training
 
 __all__ = [
     "Cell",
@@ -29,6 +29,7 @@ __all__ = [
     "comparison_table",
     "draw_figures",
     "environment_tables",
+    "fleet_tables",
     "gather",
     "gather_studies",
     "load_table",
@@ -57,6 +58,11 @@ def parity_tables(record: ParityRecord, options: ViewOptions, only: Sequence[str
     return _build(parity, [record], options, only)
 
 
+def fleet_tables(record: FleetRecord, options: ViewOptions, only: Sequence[str] = ()) -> Iterator[Table]:
+    """Make the tables of a comparison by processor; see `tables`."""
+    return _build(fleet, [record], options, only)
+
+
 def bench_tables(record: BenchRecord, options: ViewOptions, only: Sequence[str] = ()) -> Iterator[Table]:
     """Make the tables of a benchmark; see `tables`."""
     return _build(bench, [record], options, only)
@@ -76,6 +82,7 @@ def all_tables(material: Material, options: ViewOptions, only: Sequence[str] = (
     subjects: dict[Any, Sequence[Any]] = {
         training: [material.records] if material.records else [],
         parity: material.comparisons,
+        fleet: material.fleets,
         bench: material.benchmarks,
         study: material.studies,
     }

@@ -21,7 +21,7 @@ from mnist_bench.core.commands import line, on_run
 from mnist_bench.core.errors import MnistBenchError, RecordDamaged
 from mnist_bench.core.kinds import DEFAULT_OUT, Skipped
 from mnist_bench.core.study_types import StudyRecord
-from mnist_bench.core.types import Manifest, ParityRecord, Record
+from mnist_bench.core.types import FleetRecord, Manifest, ParityRecord, Record
 from mnist_bench.data import Dataset
 
 S = TypeVar("S", bound="ParityRecord | BenchRecord")
@@ -39,8 +39,9 @@ NO_IMAGES = Skipped("images", "no dataset was loaded", "report --data-dir says w
 class Material:
     """Training runs, and what was exported, compared and measured of their present weights; and studies.
 
-    `stale` says of which documents the weights are not the present ones. `out` is the folder of their folders, for the
-    commands that are named. `dataset` holds the images that the runs were trained on, or why they are not here.
+    `fleets` are comparisons by processor. `stale` says of which documents the weights are not the present ones. `out`
+    is the folder of their folders, for the commands that are named. `dataset` holds the images that the runs were
+    trained on, or why they are not here.
     """
 
     records: Sequence[Record]
@@ -49,6 +50,7 @@ class Material:
     benchmarks: Sequence[BenchRecord] = ()
     stale: Sequence[str] = field(default=())
     studies: Sequence[StudyRecord] = ()
+    fleets: Sequence[FleetRecord] = ()
     out: Path = DEFAULT_OUT
     dataset: Dataset | Skipped = NO_IMAGES
 
@@ -91,6 +93,7 @@ def gather(folders: Sequence[Path]) -> Material:
             replace(found, run=record.name) for folder, record in runs if (found := store.load(folder, Manifest))
         ],
         comparisons=list(_of_present_weights(runs, ParityRecord, "verify", stale)),
+        fleets=list(_of_present_weights(runs, FleetRecord, "verify --cpu", stale)),
         benchmarks=[one for kind, how in BENCHMARKS for one in _of_present_weights(runs, kind, how, stale)],
         stale=stale,
         out=folders[0].parent if folders else DEFAULT_OUT,

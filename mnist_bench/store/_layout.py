@@ -13,7 +13,7 @@ from mnist_bench.core.bench_types import (
 from mnist_bench.core.errors import BadInput, RunExists
 from mnist_bench.core.reading import is_there
 from mnist_bench.core.study_types import StudyRecord
-from mnist_bench.core.types import Manifest, ParityRecord, Record
+from mnist_bench.core.types import FleetRecord, Manifest, ParityRecord, Record
 
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -22,6 +22,7 @@ NAMES: dict[type[Saved], str] = {
     Record: "run.json",
     Manifest: "manifest.json",
     ParityRecord: "parity.json",
+    FleetRecord: "processors.json",
     InferenceBenchRecord: "bench.json",
     TrainingBenchRecord: "bench-training.json",
     GateRecord: "gate.json",

@@ -147,6 +147,17 @@ class Worker:
 
         return Message("loaded", {}, _loadgen.driven(self._there().run, self._given(arrays), fields))
 
+    def _on_instructions(self, fields: Mapping[str, Any], arrays: Mapping[str, Any]) -> Message:
+        """Say which instruction sets there are; or run one instruction on operands, uint8 (n, 3, 32)."""
+        from mnist_bench.worker import instructions
+
+        if "name" not in fields:
+            return Message("instructions", {"features": instructions.features(), "known": instructions.known()})
+        triples = [(a.tobytes(), b.tobytes(), c.tobytes()) for a, b, c in arrays["operands"]]
+        found = b"".join(instructions.computed(fields["name"], triples))
+        results = np.frombuffer(found, np.uint8).reshape(-1, instructions.WIDTH)
+        return Message("instructions", {}, {"results": results})
+
     def _on_close(self, _fields: Mapping[str, Any], _arrays: Mapping[str, Any]) -> Message:
         self.close()
         return Message("closed")

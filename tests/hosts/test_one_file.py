@@ -14,6 +14,7 @@ ELSEWHERE = '''
     from mnist_bench.hosts._contract import Launch
 
     ARGUMENT, RUNTIMES, TIMED = False, ("onnxruntime",), False
+    PROCESSOR = None
 
     def why_unavailable():
         return None

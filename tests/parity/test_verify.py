@@ -69,7 +69,7 @@ def test_quantised_files_have_a_certificate_of_their_own(exported: Path, digits:
         assert found.images == 360
         assert found.images - found.uncertified_alone >= 345
         assert found.certified >= (345 if found.precision == "int8" else 250)
-        assert found.agreeing + len(found.differing) <= found.certified
+        assert found.agreeing + len(found.deviations) <= found.certified
         assert (found.saturating, found.pairs_reached) == ((), 0)
         for entry in found.uncertified:
             assert entry.margin <= entry.bound

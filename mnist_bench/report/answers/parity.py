@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.analysis.parity import by_target, flipped, flipped_edges
+from mnist_bench.analysis.parity import by_target, changed_by_quantisation, flipped, flipped_edges
 from mnist_bench.core.types import ParityRecord, ParityResult, QuantisedCertificate
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions
@@ -41,7 +41,7 @@ def _sentences(record: ParityRecord) -> Iterator[str]:
     if can := [name for name, found in record.saturation.items() if not found.fits_16_bits]:
         yield f"On {WHERE}, {', '.join(can)} can saturate, and answer otherwise than here."
     for found in record.quantised:
-        yield _quantised(found)
+        yield _quantised(record, found)
     covered = record.certificate
     yield (
         f"On {covered.certified:,} of {covered.images:,} test images no IEEE float32 runtime, in whatever order it "
@@ -49,13 +49,13 @@ def _sentences(record: ParityRecord) -> Iterator[str]:
     )
 
 
-def _quantised(found: QuantisedCertificate) -> str:
+def _quantised(record: ParityRecord, found: QuantisedCertificate) -> str:
     """Say what is proved of a quantised file."""
     saturates = f", although {len(found.saturating):,} saturate on some" if found.saturating else ""
     return (
         f"Of the {found.precision} file {found.certified:,} of {found.images:,} test images are proved to be answered "
         f"alike on every processor{saturates}; quantisation itself is proved to leave {found.agreeing:,} predictions "
-        f"as they were and to change {len(found.differing):,}."
+        f"as they were and to change {len(changed_by_quantisation(record, found)):,}."
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from mnist_bench.core.commands import (
     bench_command,
     export_commands,
+    fleet_command,
     report_command,
     study_command,
     train_command,
@@ -14,7 +15,7 @@ from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.page._blocks import Block, Commands
 
-ORDER = 13
+ORDER = 14
 TITLE = "Do it again"
 
 
@@ -25,6 +26,7 @@ def build(material: Material, options: ViewOptions) -> Iterator[Block]:
         for one in material.manifests:
             lines += export_commands(one, material.out) if one.run == record.name else []
         lines += [verify_command(one, material.out) for one in material.comparisons if one.name == record.name]
+        lines += [fleet_command(one, material.out) for one in material.fleets if one.name == record.name]
         if bench := material.inference_of(record):
             lines.append(bench_command(bench, material.out))
         yield Commands(record.name, lines, _caveats(record.config.device))

@@ -9,7 +9,7 @@ from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.page._blocks import Block
 from mnist_bench.report.views.bench import training_speed
 
-ORDER = 10
+ORDER = 11
 TITLE = "Training throughput"
 
 

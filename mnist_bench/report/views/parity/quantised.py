@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.analysis.parity import by_target, open_to_processors
+from mnist_bench.analysis.parity import by_target, changed_by_quantisation, open_to_processors
 from mnist_bench.core.types import ParityRecord, ParityResult, QuantisedCertificate
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
@@ -38,18 +38,20 @@ def _files(record: ParityRecord) -> Table:
         "Agree, differ: images that are proved to be predicted as by the float reference, or not: the rest is open. "
         "Saturate: images on which kernels that add two products in 16 bits compute other sums.",
     ]
-    return Table("Quantised files on every processor", columns, [_file(one) for one in record.quantised], notes=notes)
+    return Table(
+        "Quantised files on every processor", columns, [_file(record, one) for one in record.quantised], notes=notes
+    )
 
 
-def _file(found: QuantisedCertificate) -> list[Cell]:
-    proved = found.agreeing + len(found.differing)
+def _file(record: ParityRecord, found: QuantisedCertificate) -> list[Cell]:
+    changed = len(changed_by_quantisation(record, found))
     return [
         f"{found.format} {found.precision}",
         found.certified,
         found.images - found.uncertified_alone,
         found.agreeing,
-        len(found.differing),
-        found.images - proved,
+        changed,
+        found.images - found.agreeing - changed,
         len(found.saturating),
     ]
 

@@ -1,0 +1,86 @@
+"""`mnist-bench hosts`."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mnist_bench.cli import _options
+
+if TYPE_CHECKING:
+    from mnist_bench.hosts import Processor
+
+ASK_S = 60.0  # for a worker to start, with NumPy, under emulation
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  mnist-bench hosts                          the processors that can be emulated here, and what is missing
+  mnist-bench hosts --install cortex-a53     fetch ARM programs into the cache folder: for all ARM processors
+  mnist-bench hosts --check                  and whether their emulator computes what it should
+  mnist-bench hosts --format json            for a program
+"""
+)
+@click.option(
+    "--install", "wanted", metavar="NAME", help="Make what a processor needs; nothing is installed elsewhere."
+)
+@click.option("--check", is_flag=True, help="Also let each emulated processor give the answers that are known.")
+@_options.renderer
+@_options.quiet
+def command(wanted: str | None, check: bool, renderer: str, quiet: bool) -> None:
+    """List where a worker can run: this machine and emulated processors, with what each has, or what is missing.
+
+    Instruction sets are asked of a worker that runs there.
+    """
+    from mnist_bench import hosts, report
+    from mnist_bench.cli._output import print_tables
+    from mnist_bench.cli._progress import tell
+    from mnist_bench.cli._screen import say
+
+    if wanted:
+        made = hosts.install(hosts.processor(wanted), lambda line: None if quiet else tell(line))
+        say(f"{made}\n")
+        return
+    names = ("Host", "Emulator", "Model", "Instruction sets", "Libraries", "Here")
+    rows = [_row(name, check) for name in hosts.names() if not hosts.load(name).ARGUMENT]
+    notes = [
+        "verify --cpu asks emulated processors: before one counts, it gives answers that are known. It is never timed.",
+        "--host also takes a command that speaks docs/protocol.md: --command CMD.",
+    ]
+    print_tables(renderer, [report.Table("Hosts", [report.Column(one) for one in names], rows, notes=notes)])
+
+
+def _row(name: str, check: bool) -> list[Any]:
+    from mnist_bench import hosts
+
+    processor = hosts.load(name).PROCESSOR
+    missing = hosts.load(name).why_unavailable()
+    emulator, model = (processor.emulator(), processor.model) if processor else ("none", "this machine")
+    if missing:
+        return [name, emulator, model, None, None, f"no: {missing.reason}; {missing.remedy}"]
+    sets, problem = _asked(name, check and processor is not None)
+    return [name, emulator, model, sets, _libraries(processor), problem or "yes"]
+
+
+def _asked(name: str, check: bool) -> tuple[str | None, str | None]:
+    """Ask a worker there which instruction sets it has; and say what is wrong with it, if anything is."""
+    from mnist_bench import hosts
+    from mnist_bench.core.errors import MnistBenchError
+
+    wrong: list[str] = []
+    try:
+        with hosts.started(hosts.launch(hosts.Host(name)), None, hosts.Limits(ASK_S)) as worker:
+            features = worker.instructions().features
+            if check:
+                wrong = [f"{one.name} comes out wrong" for one in hosts.prove(worker)[1] if one.wrong]
+    except MnistBenchError as error:
+        return None, f"no: {error}"
+    return ", ".join(features) or None, f"no: {'; '.join(wrong)}" if wrong else None
+
+
+def _libraries(processor: "Processor | None") -> str:
+    from mnist_bench import environment
+
+    shown = ("onnxruntime", "numpy")
+    found = processor.libraries() if processor else {one: environment.library_version(one) for one in shown}
+    return ", ".join(f"{one} {found[one]}" for one in shown if found.get(one))

@@ -1,0 +1,7 @@
+"""An Intel Sandy Bridge: AVX, without AVX2 and without fused multiply-add."""
+
+from mnist_bench.hosts._qemu import ONNXRUNTIME, x86
+
+ARGUMENT, RUNTIMES, TIMED = False, ONNXRUNTIME, False
+PROCESSOR = x86("sandybridge", "SandyBridge")
+why_unavailable, launch = PROCESSOR.why_unavailable, PROCESSOR.launch

@@ -1,0 +1,121 @@
+"""Processors as QEMU really shows them; ARM ones where a root has been made, in its user's own cache."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mnist_bench import data, hosts, parity
+from mnist_bench.analysis import processors as by
+from mnist_bench.core.errors import EnvironmentProblem
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.types import Check
+from mnist_bench.hosts import _root
+from tests.conftest import Run
+
+X86 = [name for name in hosts.processors() if hosts.processor(name).program == "qemu-x86_64"]
+ARM = [name for name in hosts.processors() if hosts.processor(name).program == "qemu-aarch64"]
+NO_QEMU = hosts.load("haswell").why_unavailable()
+try:  # before a test hides the user's cache
+    OWN, NO_ROOT = _root.folder(), hosts.load("cortex-a53").why_unavailable()
+except EnvironmentProblem as error:
+    OWN, NO_ROOT = Path("/nowhere"), Skipped("cortex-a53", str(error), "set HOME")
+needs_qemu = pytest.mark.skipif(NO_QEMU is not None, reason=str(NO_QEMU))
+needs_root = pytest.mark.skipif(NO_ROOT is not None, reason=str(NO_ROOT))
+pytestmark = pytest.mark.processors
+
+
+@pytest.fixture
+def own_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_root, "folder", lambda: OWN)
+
+
+def proved(name: str) -> tuple[tuple[str, ...], tuple[Check, ...]]:
+    with hosts.started(hosts.processor(name).launch(""), None, hosts.Limits(200)) as worker:
+        return hosts.prove(worker)
+
+
+@needs_qemu
+def test_x86_processors_have_what_they_are_called_after_and_give_the_known_answers() -> None:
+    expected = {"nehalem": (set(), {"avx", "avx2"}), "haswell": ({"avx2", "fma"}, {"avx512f", "avx512_vnni"})}
+    for name, (there, missing) in expected.items():
+        features, checks = proved(name)
+        assert there <= set(features)
+        assert not missing & set(features)
+        assert [one for one in checks if one.wrong] == []
+
+
+@needs_root
+def test_arm_processors_give_the_known_answers(own_root: None) -> None:
+    for name, half in (("cortex-a53", False), ("neoverse-n1", True)):
+        features, checks = proved(name)
+        assert "asimd" in features
+        assert ("asimdhp" in features) is half
+        assert [one for one in checks if one.wrong] == []
+
+
+@needs_root
+@pytest.mark.skipif("7.2." not in hosts.processor("arm-max").emulator(), reason="it is QEMU 7.2 whose SME is wrong")
+def test_what_qemu_7_2_calls_max_is_refused(own_root: None) -> None:
+    _, checks = proved("arm-max")
+    assert [one.name for one in checks if one.wrong] == ["ONNX Runtime, int8-dynamic"]
+
+
+@needs_root
+def test_float32_on_arm_is_what_the_certificate_says(own_root: None, light: Path, digits: data.Dataset) -> None:
+    plan = parity.Plan(on=(hosts.Host("cortex-a53"),), batch_sizes=(128,))
+    found = parity.verify_fleet(light, digits, plan, lambda _: None)
+    assert [one.failures for one in found.results] == [()] * 6
+    assert found.unreachable == ()
+    for one in by.on_processors(found):
+        assert not by.lost(found, one)
+
+
+@needs_root
+def test_a_command_of_the_root_runs_on_arm(
+    own_root: None, light: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = Path(__file__).parents[2] / "examples" / "engine.py"
+    words = ("verify", "--out", light.parent, "--run", light.name, "--format", "weights", "--cpu", "cortex-a53")
+    assert run(*words, "--command", f"python3 {engine} {{model}}", "--quiet") == 0
+    assert run(*words, "--command", "/bin/sh {model}") == 2
+    assert "made for another kind of processor" in capsys.readouterr().err
+
+
+def test_hosts_are_listed_with_what_they_lack(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("hosts", "--format", "csv") == 0
+    lines = capsys.readouterr().out
+    for name in (*X86, *ARM, "here"):
+        assert f"\n{name}," in lines
+    assert lines.count("mnist-bench hosts --install") + lines.count("apt-get install qemu-user") >= len(ARM)
+    assert "command" not in [line.partition(",")[0] for line in lines.splitlines()]
+
+
+def test_what_cannot_be_installed_is_said(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, code in (("frob", 2), ("haswell", 2)):
+        assert run("hosts", "--install", name) == code
+        assert name in capsys.readouterr().err
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert run("hosts", "--install", "cortex-a53") == 3
+    assert "no apt-get" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ARM)
+def test_arm_programs_see_a_cpuinfo_of_their_own(name: str, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    (root / "usr").mkdir(parents=True)
+    made = hosts.processor(name).sysroot(root).made(tmp_path / "sysroot")
+    lines = (made / "proc" / "cpuinfo").read_text(encoding="ascii").splitlines()
+    assert "CPU implementer\t: 0x41" in lines
+    assert any(line.startswith("CPU part\t: 0xd") for line in lines)
+    assert (made / "usr").resolve() == root / "usr"
+
+
+def test_every_emulated_host_is_called_what_its_file_is_and_never_timed() -> None:
+    for name in hosts.processors():
+        module = hosts.load(name)
+        assert hosts.processor(name).name == name
+        assert (module.TIMED, module.ARGUMENT) == (False, False)
+    assert np.unique([hosts.processor(name).model for name in hosts.processors()]).size == len(hosts.processors())
