@@ -149,6 +149,8 @@ class Verify(Asking):
     def __post_init__(self) -> None:
         if self.processors and self.places:
             raise click.UsageError("--cpu asks this machine and emulated ones about the same files: leave out --host")
+        if self.processors and self.device != "cpu":
+            raise click.UsageError("--cpu is of processors: leave out --device")
 
     @property
     def all_processors(self) -> bool:

@@ -84,8 +84,7 @@ def verify_fleet(
     limits = plan.foreign_limits if model else plan.limits
     native = _native(targets, plan, Workers(limits, shared=model is None), found, on_event)
     visits = _visits(Questions(found, plan, limits, native, _one_at_a_time(on_event)), targets)
-    for visit in visits:
-        _enter(visit, found, named=absent is None)
+    _enter(visits, found, named=absent is None)
     base = parity_record(record, dataset, found, weights)
     return FleetRecord.of(base, tuple(visit.processor for visit in visits))
 
@@ -167,11 +166,12 @@ def _visits(questions: Questions, targets: Sequence[Target]) -> list[Visit]:
             raise
 
 
-def _enter(visit: Visit, found: Findings, *, named: bool) -> None:
-    """Add what came of a processor; one that was refused is missing, and where it was named that is an error."""
-    found.results += visit.results
-    found.unreachable += visit.unreachable
-    if refusal := visit.processor.refusal:
-        reason = f"{visit.processor.emulator} is refused: {refusal}"
-        absent = Absent(target=visit.processor.name, reason=reason, remedy=REFUSED)
-        (found.unreachable if named else found.skipped).append(absent)
+def _enter(visits: Sequence[Visit], found: Findings, *, named: bool) -> None:
+    """Add what came of the processors; one that was refused is missing, and where it was named that is an error."""
+    for visit in visits:
+        found.results += visit.results
+        found.unreachable += visit.unreachable
+        if refusal := visit.processor.refusal:
+            reason = f"{visit.processor.emulator} is refused: {refusal}"
+            absent = Absent(target=visit.processor.name, reason=reason, remedy=REFUSED)
+            (found.unreachable if named else found.skipped).append(absent)

@@ -116,6 +116,7 @@ def test_what_cannot_be_asked_for_is_said_before_any_work(
         (("--cpu", "here"), 2, "no 'here' among the processors"),
         (("--cpu", "haswell,"), 2, "a name is empty"),
         (("--cpu", "haswell", "--host", "here"), 2, "leave out --host"),
+        (("--cpu", "haswell", "--device", "cuda"), 2, "leave out --device"),
         (("--cpu", "cortex-a53"), 3, "mnist-bench hosts --install cortex-a53"),
     ):
         assert run("verify", "--run", mine.name, *words) == code
