@@ -63,6 +63,7 @@ RESUME = ("train", "--resume", "--run", "d", "--epochs", "4", "-q")
 EXPORT = ("export", "--run", "d", "--format", "onnx", "--format", "torchscript", "-q")
 VERIFY = ("verify", "--run", "d", "--runtime", "onnxruntime", "--batch-size", "128", "--threads", "1", "-q")
 PAGE = ("report", "--run", "d", "--html")
+FIGURES = ("report", "--run", "d", "--figures")
 BENCH = (
     *("bench", "--run", "d", "--runtime", "null", "--batch-size", "1", "--threads", "1", "--quick"),
     *("--allow-busy", "-q"),

@@ -148,7 +148,7 @@ def compiled_shim(folder: Path) -> Path:
 
 
 OF_A_RUN = re.compile(
-    r"run\.json|manifest\.json|parity\.json|bench(-unfinished)?\.json|report\.html|\.lock|\.derived"
+    r"run\.json|manifest\.json|parity\.json|processors\.json|bench(-unfinished)?\.json|report\.html|figures|\.lock|\.derived"
     r"|(weights|optimizer)-\d{3}p?-[0-9a-f]{8}\.safetensors|model\S*\.(onnx|ts|pt2)|study\.json"
 )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.torture.conftest import BENCH, EXPORT, PAGE, RESUME, STUDY, VERIFY, fresh
+from tests.torture.conftest import BENCH, EXPORT, FIGURES, PAGE, RESUME, STUDY, VERIFY, fresh
 from tests.torture.harness import (
     FULL,
     Commands,
@@ -24,7 +24,7 @@ ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS, errno.EACCES)
 DIES = 0
 KILLED = -9
 
-CHEAP = {"train": RESUME, "report": PAGE}
+CHEAP = {"train": RESUME, "report": PAGE, "figures": FIGURES}
 COSTLY = {"export": EXPORT, "verify": VERIFY, "bench": BENCH, "study": STUDY}
 """These start processes, which import torch."""
 
@@ -48,7 +48,7 @@ def torture(
     return len(places) if len(places) < total else total * (1 + len(ERRORS))
 
 
-@pytest.mark.parametrize("name", CHEAP)
+@pytest.mark.parametrize("name", CHEAP if FULL else ["train", "report"])
 def test_a_run_survives_every_fault_of_what_is_done_to_it(
     name: str, commands: Commands, begun: Path, uninterrupted: str
 ) -> None:
