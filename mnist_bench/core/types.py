@@ -20,7 +20,7 @@ and `files`, `ParityRecord.saturation` and `unreachable`, `Environment.instructi
 machine), `BenchPlan.hosts`, `command_format` and `command_precision`, and `Row.kind` (before, `Configuration.format`
 was `null` or `training` where a row was neither of a file nor of weights); 4, the checksum at the end of every
 document, and `ParityRecord.blind`; 5, `ParityRecord.quantised`, `FleetRecord`, `Configuration.processor` (none),
-`ParityResult.native` and `sample`.
+`ParityResult.native`, `sample` and `tier`.
 """
 READABLE_VERSIONS: tuple[SchemaVersion, ...] = (1, 2, 3, 4, 5)
 
@@ -392,7 +392,8 @@ class ParityResult(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     `rung` counts how far up the parity ladder it came; `correct` is over the test images; differences are |Δlogit| over
     all images, in logits and in float32 ulp of the reference; `beyond_bound` counts logits outside the certificate's
-    bound; `ties` are deviations within tolerance on images without a certificate. `failures` is empty where it passed.
+    bound; `ties` are deviations within tolerance on images without a certificate; `tier` is what a lower precision was
+    held to. `failures` is empty where it passed.
     `sample` says which images were asked where that was not all: all counts are of these. `native` is of emulated
     processors.
     """
@@ -408,6 +409,7 @@ class ParityResult(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     median_ulp: float | None = None
     smallest_tolerance_eps: float | None = None
     beyond_bound: Count = 0
+    tier: str = ""
     failures: tuple[str, ...] = ()
     sample: Sample | None = None
     native: Beside | None = None

@@ -78,6 +78,7 @@ class Inspected(Struct, frozen=True, kw_only=True):
     provider: str
     precision: str
     pair_sums: Sums | None = None
+    arithmetic: str | None = None
 
 
 class Timing(Struct, frozen=True, kw_only=True):

@@ -64,6 +64,7 @@ class Answer:
     precision: str
     failure: str | None = None
     saturation: Saturation | None = None
+    arithmetic: str | None = None
 
 
 class Workers:
@@ -139,7 +140,7 @@ def ask_all(
                     asked = configuration(target, hello, spec, batch_size, effective.provider)
                     on_event(Verifying(asked))
                     logits = _joined([worker.run(group, batch_size) for group in groups])
-                    yield Answer(asked, logits, effective.precision, saturation=saturation)
+                    yield Answer(asked, logits, effective.precision, None, saturation, effective.arithmetic)
             except RuntimeFailed as error:
                 yield Answer(asked, None, target.precision, str(error))
 

@@ -20,17 +20,25 @@ EPS = 2.0**-23  # float32: the spacing of numbers above 1
 class Tier:
     """What is demanded of a lower precision, whose rounding the certificate does not cover.
 
-    `largest_difference` in logits, `flips` a number, `flip_share` and `accuracy_loss` shares of the test images; one
-    image is always allowed, for a share cannot be told from fewer images than make one.
+    `name` is what it is called, `largest_difference` in logits, `flips` a number, `flip_share` and `accuracy_loss`
+    shares of the test images; one image is always allowed, for a share cannot be told from fewer images than make one.
     """
 
+    name: str
     largest_difference: float = float("inf")
     flips: int | None = None
     flip_share: float = 1.0
     accuracy_loss: float = 1.0
 
 
-HALF, BYTES = Tier(largest_difference=0.02, flips=2), Tier(flip_share=0.002, accuracy_loss=0.001)
+WIDEST = 784
+"""Terms of the longest sum of products."""
+
+HALF = Tier("11 bits stored", largest_difference=0.02, flips=2)
+BYTES = Tier("bytes", flip_share=0.002, accuracy_loss=0.001)
+HALF_SUMS = Tier("sums in half", 0.02 * WIDEST**0.5, flip_share=BYTES.flip_share, accuracy_loss=BYTES.accuracy_loss)
+"""Where sums are rounded to half precision too: the errors of n roundings add up as a random walk, to √n of one."""
+
 TIERS: dict[Precision, Tier] = {
     "fp16": HALF,
     "tf32": HALF,  # as many bits of mantissa
@@ -100,8 +108,19 @@ class Inputs:
         return np.maximum(own, 1.0)
 
 
+def tier_of(precision: Precision, arithmetic: str | None = None) -> Tier | None:
+    """Return what is demanded of a precision, by how a session computes; None of fp32, which has a certificate."""
+    if precision == "fp32":
+        return None
+    return HALF_SUMS if precision == arithmetic == "fp16" else TIERS[precision]
+
+
 def compare(
-    inputs: Inputs, answer: NDArray[np.float32], configuration: Configuration, quantised: Int8Bounds | None = None
+    inputs: Inputs,
+    answer: NDArray[np.float32],
+    configuration: Configuration,
+    quantised: Int8Bounds | None = None,
+    arithmetic: str | None = None,
 ) -> ParityResult:
     """Compare a runtime's logits, float32 (n + e + p, 10), with the reference's.
 
@@ -110,10 +129,12 @@ def compare(
         answer: what it said.
         configuration: what it claims to be.
         quantised: the certificate of a quantised file, for the same images.
+        arithmetic: in what it computes fp16; see `runtimes.Effective`.
 
     Raises:
         ValueError: there is nothing to compare.
     """
+    tier = tier_of(configuration.precision, arithmetic)
     if not len(inputs.images):
         raise ValueError("there are no images to compare")
     reference = inputs.bounds.logits
@@ -123,9 +144,13 @@ def compare(
     if inputs.probes:
         asked = len(inputs.images) - inputs.probes
         result = compare(
-            inputs.first(asked), answer[:asked], configuration, quantised.first(asked) if quantised else None
+            inputs.first(asked),
+            answer[:asked],
+            configuration,
+            quantised.first(asked) if quantised else None,
+            arithmetic,
         )
-        return _with(result, (*result.failures, *_on_probes(inputs, answer, configuration.precision, quantised)))
+        return _with(result, (*result.failures, *_on_probes(inputs, answer, tier, quantised)))
     predictions = answer.argmax(1)
     correct = int((predictions[: len(inputs.labels)] == inputs.labels).sum())
     if not np.isfinite(answer).all():
@@ -136,7 +161,7 @@ def compare(
             correct=correct,
             failures=(f"{rows} images have logits that are not finite",),
         )
-    measured = _measured(inputs, answer, predictions, correct, configuration)
+    measured = _measured(inputs, answer, predictions, correct, configuration, tier)
     return _held_to(measured, answer, quantised.bounds) if quantised else measured
 
 
@@ -160,6 +185,7 @@ def _measured(
     predictions: NDArray[np.intp],
     correct: int,
     configuration: Configuration,
+    tier: Tier | None,
 ) -> ParityResult:
     bounds = inputs.bounds
     difference = np.abs(answer.astype(np.float64) - bounds.logits)
@@ -177,21 +203,22 @@ def _measured(
         median_difference=float(np.median(difference)),
         largest_ulp=float(ulp.max()),
         median_ulp=float(np.median(ulp)),
+        tier=tier.name if tier else "",
         smallest_tolerance_eps=float(difference.max() / (EPS * inputs.largest_logit)),
         beyond_bound=int((difference > bounds.logit_bounds).sum()),
     )
-    if configuration.precision == "fp32":
+    if tier is None:
         return _with(result, _exact_failures(inputs, result, flipped, within))
-    return _with(result, _tier_failures(inputs, result, TIERS[configuration.precision]))
+    return _with(result, _tier_failures(inputs, result, tier))
 
 
 def _on_probes(
-    inputs: Inputs, answer: NDArray[np.float32], precision: Precision, quantised: Int8Bounds | None
+    inputs: Inputs, answer: NDArray[np.float32], tier: Tier | None, quantised: Int8Bounds | None
 ) -> tuple[str, ...]:
     """Say whether the answers to the probes, the last of all images, are as far off as a changed weight would be."""
     bounds, asked = quantised.bounds if quantised else inputs.bounds, len(inputs.images) - inputs.probes
-    exact = precision == "fp32" or quantised is not None
-    allowed = inputs.tolerance if precision == "fp32" else TIERS[precision].largest_difference
+    exact = tier is None or quantised is not None
+    allowed = tier.largest_difference if tier else inputs.tolerance
     difference = np.abs(answer[asked:].astype(np.float64) - bounds.logits[asked:]).max(1)
     wrong = ~(difference <= allowed * inputs.scales[asked:])  # also what is no number
     if exact:

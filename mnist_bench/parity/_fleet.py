@@ -6,7 +6,7 @@ of the time suffices, and else about a sample, which is named.
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -27,7 +27,6 @@ WHOLE_S = 480.0
 """So long all processors together may be asked, starts and checks included: `verify --cpu all` is to take minutes."""
 
 BATCH_SIZES, THREADS = (128,), (1,)
-NO_FP16 = "how far its answers may differ depends on whether a processor computes in half precision"
 REFUSED = "use another version of the emulator, or leave this processor out"
 
 
@@ -80,7 +79,7 @@ def verify_fleet(
         folder, lambda record: (weights_of(folder, record), _targets(folder, record, plan, model, trusted))
     )
     targets = [one for one in there if one.precision in PRECISIONS or hosts.answers_itself(one.host)]
-    found = Findings(build_inputs(dataset, weights), skipped=[*(absent or ()), *_left_out(there)])
+    found = Findings(build_inputs(dataset, weights), skipped=list(absent or ()))
     limits = plan.foreign_limits if model else plan.limits
     native = _native(targets, plan, Workers(limits, shared=model is None), found, on_event)
     visits = _visits(Questions(found, plan, limits, native, _one_at_a_time(on_event)), targets)
@@ -97,14 +96,6 @@ def _targets(folder: Path, record: Record, plan: Plan, model: Path | None, trust
     if model:
         return targets_of_file(model, folder, record, wanted, trusted=trusted)
     return find_targets(folder, record, wanted.wanted).ready
-
-
-def _left_out(targets: Sequence[Target]) -> Iterator[Absent]:
-    """Say which files are not compared by processor."""
-    for target in targets:
-        if target.precision not in PRECISIONS and target.host == hosts.HERE:
-            remedy = f"mnist-bench verify --host NAME asks {target.precision} too"
-            yield Absent(target=f"{target.name()} on other processors", reason=NO_FP16, remedy=remedy)
 
 
 def _native(

@@ -113,7 +113,7 @@ def result(inputs: Inputs, answer: Answer, quantised: Int8Bounds | None = None) 
     if answer.logits is None:
         failure = f"it failed: {answer.failure}"
         return ParityResult(configuration=answer.configuration, rung=0, correct=0, failures=(failure,))
-    compared = compare(inputs, answer.logits, answer.configuration, quantised)
+    compared = compare(inputs, answer.logits, answer.configuration, quantised, answer.arithmetic)
     claimed = answer.configuration.precision
     if answer.precision == claimed:
         return compared

@@ -22,7 +22,7 @@ from mnist_bench.parity._sample import SEED, affordable, rows
 from mnist_bench.parity._targets import Target
 from mnist_bench.parity._verify import Findings, result
 
-PRECISIONS = ("int8-dynamic", "int8", "fp32")
+PRECISIONS = ("int8-dynamic", "int8", "fp16", "fp32")
 """What is asked, the fastest first, so that what it leaves of the time goes to the slowest."""
 
 LEAST_S = 120.0
@@ -163,7 +163,8 @@ class _Asking:
             asked = configuration(target, hello, spec, size, effective.provider)
             self.questions.on_event(Verifying(asked))
             logits = np.concatenate([worker.run(group, size) for group in groups])
-            answer = Answer(asked, logits, effective.precision, saturation=saturation_of(effective.pair_sums))
+            saturation = saturation_of(effective.pair_sums)
+            answer = Answer(asked, logits, effective.precision, None, saturation, effective.arithmetic)
             self.visit.results.append(_compared(self.questions, target, answer, chosen))
 
 

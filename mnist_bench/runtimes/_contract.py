@@ -76,11 +76,13 @@ class Effective:
     """Where and how a session really runs, read back from it and not repeated from what was asked for.
 
     `precision` is a `Precision`, or the name of what runs instead; `pair_sums` is of what computes with int8.
+    `arithmetic` is in what products of fp16 are computed, where that is known: `fp32` or `fp16`, by the processor.
     """
 
     provider: str
     precision: str
     pair_sums: PairSums | None = None
+    arithmetic: str | None = None
 
 
 @dataclass(frozen=True)

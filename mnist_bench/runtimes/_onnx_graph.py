@@ -11,7 +11,7 @@ from mnist_bench.core.errors import ModelRefused
 from mnist_bench.core.kinds import LARGEST_INT16, Precision
 from mnist_bench.runtimes._contract import Model, PairSums
 
-PRODUCTS, QUANTISED_PRODUCTS = ("Gemm", "MatMul"), ("QLinearMatMul", "QGemm")
+PRODUCTS, QUANTISED_PRODUCTS = ("Gemm", "MatMul", "FusedGemm", "FusedMatMul"), ("QLinearMatMul", "QGemm")
 LARGEST_BYTE = 255  # of an unsigned activation
 MIDDLE_BYTE = 128  # kernels that need signed weights take this off unsigned ones
 SIGNATURE = [[1, 28, 28], [10]]  # without the batch

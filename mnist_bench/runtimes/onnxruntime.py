@@ -1,11 +1,13 @@
 """ONNX Runtime: the CPU provider, or the CUDA provider without TF32 and without falling back to the CPU."""
 
 import contextlib
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from mnist_bench.core.errors import DeviceUnavailable
-from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.runtimes._contract import Effective, Images, Logits, Model, Session, Spec, as_stored, not_installed
 from mnist_bench.runtimes._onnx_graph import effective_precision, may_point_elsewhere, pair_sums, parsed
 
@@ -64,7 +66,22 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
 
 def _effective(model: Model, provider: str) -> Effective:
     graph = parsed(model)[0].graph
-    return Effective(provider, effective_precision(graph), pair_sums(graph))
+    precision = effective_precision(graph)
+    arithmetic = _arithmetic(model, provider) if precision == "fp16" else None
+    return Effective(provider, precision, pair_sums(graph), arithmetic)
+
+
+def _arithmetic(model: Model, provider: str) -> Precision:
+    """Look in what the optimised graph computes: where a processor has no kernels for fp16, it has been cast."""
+    import onnx
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory() as folder:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.optimized_model_filepath = str(Path(folder, "optimised.onnx"))
+        onnxruntime.InferenceSession(model.content, options, providers=[provider])
+        return effective_precision(onnx.load(options.optimized_model_filepath).graph)
 
 
 def _providers(device: str) -> list[Any]:

@@ -107,6 +107,7 @@ class Worker:
                 "provider": found.provider,
                 "precision": found.precision,
                 "pair_sums": sums._asdict() if sums else None,
+                "arithmetic": found.arithmetic,
             },
         )
 

@@ -208,6 +208,18 @@ def test_lower_precisions_have_tiers_of_their_own(
     assert [failure for failure in result.failures if "|Δlogit|" not in failure] == list(words)
 
 
+def test_sums_in_half_are_held_to_a_tier_of_their_own(inputs: Inputs) -> None:
+    logits = answer(inputs)
+    logits[2] += np.float32(0.3)
+    stored = compare(inputs, logits, configuration("fp16"), None, "fp32")
+    assert (stored.tier, stored.failures) == ("11 bits stored", ("largest |Δlogit| 0.3, allowed 0.02",))
+    summed = compare(inputs, logits, configuration("fp16"), None, "fp16")
+    assert (summed.tier, summed.failures) == ("sums in half", ())
+    logits[2] += np.float32(0.3)
+    assert compare(inputs, logits, configuration("fp16"), None, "fp16").failures
+    assert compare(inputs, logits, configuration("fp32"), None, "fp16").tier == ""
+
+
 def test_fp16_may_not_differ_by_more_than_its_tier(inputs: Inputs) -> None:
     logits = answer(inputs)
     logits[0, logits[0].argmax()] += np.float32(0.03)

@@ -16,25 +16,28 @@ def build(record: ParityRecord, _options: ViewOptions) -> Iterator[Table]:
     found = predictions(record)
     columns = [
         Column("Lower precision"),
+        Column("Held to"),
         Column("Flips", Unit.COUNT),
         Column("Lost", Unit.COUNT),
         Column("Won", Unit.COUNT),
         Column("Accuracy", Unit.SHARE_DIFFERENCE),
         Column("p", Unit.PROBABILITY),
     ]
-    rows = [_row(record, name, found[name]) for name in low if name in found]
+    tiers = {result.configuration.target: result.tier for result in record.results if result.tier}
+    rows = [[name, tiers.get(name), *_row(record, found[name])] for name in low if name in found]
     if rows:
         note = (
-            "Lost: only the reference is right; won: only the runtime is. p: exact two-sided McNemar test of the "
-            "hypothesis that both are right equally often (McNemar 1947)."
+            "Held to: the tier, by how a session really computes (docs/certificate.md). Lost: only the reference is "
+            "right; won: only the runtime is. p: exact two-sided McNemar test of the hypothesis that both are right "
+            "equally often (McNemar 1947)."
         )
         yield Table("Lower precisions against the reference, test set", columns, rows, notes=[note])
 
 
-def _row(record: ParityRecord, name: str, predicted: list[int]) -> list[Cell]:
+def _row(record: ParityRecord, predicted: list[int]) -> list[Cell]:
     answers = list(zip(record.labels, record.reference_predictions, predicted, strict=False))
     lost = sum(reference == label != other for label, reference, other in answers)
     won = sum(other == label != reference for label, reference, other in answers)
     p = mcnemar(lost, won)
     flips = sum(reference != other for _, reference, other in answers)
-    return [name, flips, lost, won, (won - lost) / len(answers), p]
+    return [flips, lost, won, (won - lost) / len(answers), p]
