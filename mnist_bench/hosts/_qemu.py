@@ -129,7 +129,7 @@ class Processor:
 
     def emulator(self) -> str:
         """Return which emulator shows it, with its version: `qemu-x86_64 7.2.22`."""
-        return f"{self.program} {_version(self.program)}"
+        return f"{self.program} {_version(found(self.program) or self.program)}"
 
     def libraries(self) -> dict[str, str]:
         """Return the versions of what its Python imports: those that are installed here, and in the root too."""
@@ -169,10 +169,11 @@ def found(program: str) -> str | None:
 
 
 @functools.cache
-def _version(program: str) -> str:
+def _version(path: str) -> str:
+    """Ask a program for its version, once: by its path, for another may be put in its way."""
     try:
         done = subprocess.run(  # noqa: S603 a program of a known name
-            [found(program) or program, "--version"], capture_output=True, text=True, timeout=ASK_S, check=False
+            [path, "--version"], capture_output=True, text=True, timeout=ASK_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return "?"

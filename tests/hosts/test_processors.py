@@ -65,7 +65,7 @@ def test_what_qemu_7_2_calls_max_is_refused(own_root: None) -> None:
 def test_float32_on_arm_is_what_the_certificate_says(own_root: None, light: Path, digits: data.Dataset) -> None:
     plan = parity.Plan(on=(hosts.Host("cortex-a53"),), batch_sizes=(128,))
     found = parity.verify_fleet(light, digits, plan, lambda _: None)
-    assert [one.failures for one in found.results] == [()] * 6
+    assert [one.failures for one in found.results] == [()] * 8
     assert found.unreachable == ()
     for one in by.on_processors(found):
         assert not by.lost(found, one)
