@@ -57,7 +57,7 @@ def test_a_run_survives_every_fault_of_what_is_done_to_it(
         commands.run(*RESUME).assert_one_line(0)
         assert reached(exports / "d") == uninterrupted
 
-    done = torture(commands, begun, CHEAP[name], sized(8, 10_000), after)
+    done = torture(commands, begun, CHEAP[name], sized(4 if name == "report" else 8, 10_000), after)
     note("faults", command=name, faults=done)
 
 

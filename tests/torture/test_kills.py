@@ -48,10 +48,10 @@ def clean(commands: Commands, exports: Path) -> None:
     assert_study_sound(exports / "study-digits")
 
 
-@pytest.mark.parametrize("name", LONG if FULL else [*CHEAP, "export"])
+@pytest.mark.parametrize("name", LONG if FULL else CHEAP)
 def test_kills(name: str, commands: Commands, begun: Path, uninterrupted: str) -> None:
     took_s, drawn = lasted(commands, begun, LONG[name]), random.Random(SEED)
-    kills = sized(6 if name in CHEAP else 1, 45)
+    kills = sized(6, 45)
     for _ in range(kills):
         exports = fresh(commands, begun)
         ended = commands.run(*LONG[name], kill=[(signal.SIGKILL, drawn.uniform(0, took_s))])

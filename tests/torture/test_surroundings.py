@@ -125,6 +125,11 @@ def noexec(tmp_path: Path) -> Iterator[Path]:
         yield place
 
 
+MORE = (
+    ("export", "--format", "aotinductor", "-q"),
+    ("verify", "--runtime", "aotinductor", *QUICK),
+    ("export", "--format", "onnx", "--precision", "int8", "-q"),
+)
 OF_NO_USE = ["noexec", "a space", "small_disk"]
 
 
@@ -139,12 +144,7 @@ def test_a_folder_for_temporary_files_that_is_of_no_use_is_not_used(
         folder = request.getfixturevalue(place)
     for arguments in (
         ("verify", "--runtime", "torch-compile", *QUICK),
-        *(
-            [("export", "--format", "aotinductor", "-q"), ("verify", "--runtime", "aotinductor", *QUICK)]
-            if FULL
-            else []
-        ),
-        ("export", "--format", "onnx", "--precision", "int8", "-q"),
+        *(MORE if FULL else ()),
     ):
         done = ended(tmp_path, *arguments, TMPDIR=str(folder))
         assert (done.returncode, done.stderr) == (0, ""), done
