@@ -535,7 +535,8 @@ class LayerError(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     Differences are absolute, and None where a value is not finite. The bounds are the float32 certificate's for this
     layer, the largest and the median of all values; None of lower precisions, which it does not cover, and where
     nothing keeps a sum from overflowing. `bound_used` is the largest share of its own bound that a value's difference
-    comes to, `beyond` how many values leave theirs, and `images_beyond` on how many images.
+    comes to, and None where that is of a bound of zero; `beyond` how many values leave theirs, and `images_beyond` on
+    how many images.
     """
 
     layer: str
@@ -569,6 +570,9 @@ class TargetLayers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             raise ValueError("more images alike than there are, or no layer")
 
 
+Share = Annotated[float, Meta(le=1)]
+
+
 class LogitError(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How far logits are from the float64 reference's: root mean square and largest, and flipped test images."""
 
@@ -581,11 +585,15 @@ class LayerShare(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a quantised file answers when one layer is replaced by its float version.
 
     `share` is of the mean squared error of the logits: how much of it is gone then; negative where this layer's
-    quantisation makes up for another's.
+    quantisation makes up for another's. `of_inputs`, `of_weights` and `of_sums` are how much is gone where only what
+    the layer reads is not rounded, only its weights and bias, or only its sums before the activation.
     """
 
     layer: str
-    share: Annotated[float, Meta(le=1)]
+    share: Share
+    of_inputs: Share
+    of_weights: Share
+    of_sums: Share
     kept: LogitError
 
 

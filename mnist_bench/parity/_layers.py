@@ -60,8 +60,9 @@ def furthest(inputs: Inputs, logits: NDArray[Any]) -> NDArray[np.intp]:
     reference = inputs.bounds
     if logits.shape != reference.logits.shape:
         return closest(inputs)[:FURTHEST]
-    off = np.abs(logits.astype(np.float64) - reference.logits) / reference.logit_bounds
-    off = np.where(np.isfinite(logits), off, np.inf).max(1)
+    with np.errstate(all="ignore"):  # what is not finite is furthest off, whatever comes of it here
+        off = np.abs(logits.astype(np.float64) - reference.logits) / reference.logit_bounds
+    off = np.where(np.isfinite(logits), np.nan_to_num(off), np.inf).max(1)
     return np.sort(np.argsort(-off, kind="stable")[:FURTHEST])
 
 
@@ -136,7 +137,7 @@ def _beside_bounds(error: LayerError, off: Array, bounds: Array) -> LayerError:
 
     # What is not finite leaves its bound even where that is infinite: nothing is said of it there, but it is wrong.
     beyond = (off > bounds) | np.isinf(off)
-    used = np.divide(off, bounds, out=np.where(off > 0, np.inf, 0.0), where=bounds > 0)
+    used = np.divide(off, bounds, out=np.where(off > 0, np.inf, 0.0), where=(bounds > 0) & np.isfinite(off))
     return replace(
         error,
         largest_bound=_finite(bounds.max()),

@@ -4,11 +4,10 @@ Computed in float64 as the file says: sums of integers are exact, halves are rou
 its range has the range of its own image.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mnist_bench.core.kinds import Activation
 from mnist_bench.core.types import LayerShare, LogitError, QuantisationShares
@@ -18,6 +17,9 @@ from mnist_bench.parity._steps import Activate, NotCovered, Product, Quantise, Q
 from mnist_bench.parity._targets import Target
 
 BYTE = 255
+PARTS = ("inputs", "weights", "sums")
+"""What is quantised of a layer: what it reads, its weights and bias, and its sums before the activation."""
+
 Grid = Quantise | QuantiseByRange
 
 
@@ -59,17 +61,25 @@ def shares_of(target: Target, weights: Weights, inputs: Inputs) -> QuantisationS
     images, reference = inputs.images[:tests], inputs.bounds.logits[:tests]
     layers = layers_of(steps_of(target.model.content))
     check_layers(layers, weights)
-    whole = _error(answers(layers, weights, images), reference)
+    *starts, logits = passage(layers, images.reshape(tests, -1).astype(np.float64))
+    whole = error(logits, reference)
+
+    def without(place: int, *parts: str) -> LogitError:
+        floated = in_float(layers[place], weights.layers[place], parts)
+        return error(passage([floated, *layers[place + 1 :]], starts[place])[-1], reference)
+
+    def share(place: int, name: str) -> LayerShare:
+        kept = without(place, *PARTS)
+        alone = {f"of_{part}": gone(whole, without(place, part)) for part in PARTS}
+        return LayerShare(layer=name, share=gone(whole, kept), kept=kept, **alone)
+
     return QuantisationShares(
         format=target.model.format,
         precision=target.precision,
         sha256=target.sha256 or "",
         images=tests,
         whole=whole,
-        layers=tuple(
-            _share(name, whole, _error(answers(layers, weights, images, kept=place), reference))
-            for place, name in enumerate(LAYERS)
-        ),
+        layers=tuple(share(place, name) for place, name in enumerate(LAYERS)),
     )
 
 
@@ -122,25 +132,27 @@ def check_layers(layers: Sequence[QuantisedLayer], weights: Weights) -> None:
         raise NotCovered(f"its activation is {wrong.pop()}, and not {weights.activation}")
 
 
-def answers(
-    layers: Sequence[QuantisedLayer], weights: Weights, images: NDArray[np.float32], kept: int | None = None
-) -> Array:
-    """Return the logits (n, classes) of a quantised network; the layer `kept` is the reference's, in real numbers."""
-    values = Values(images.reshape(len(images), -1).astype(np.float64))
-    for place, layer in enumerate(layers):
-        if place == kept:
-            weight, bias = weights.layers[place]
-            values = Values(values.real @ weight.T + bias)
-        else:
-            for grid in layer.reads:
-                values = quantised(values.real, grid)
-            values = Values(_product(values, layer.product))
-            for step in layer.after:
-                real = values.real
-                values = Values(real + step.bias) if isinstance(step, Shift) else quantised(real, step)
-        if layer.function:
-            values = Values(activate(values.real, layer.function))
-    return values.real
+def in_float(layer: QuantisedLayer, reference: tuple[Array, Array], parts: Collection[str]) -> QuantisedLayer:
+    """Return a layer with some of its `PARTS` in real numbers: its weight and bias are then the reference's."""
+    after = tuple(step for step in layer.after if isinstance(step, Shift) or "sums" not in parts)
+    product = layer.product
+    if "weights" in parts:
+        product, after = Product(*reference), tuple(step for step in after if not isinstance(step, Shift))
+    return replace(layer, product=product, reads=() if "inputs" in parts else layer.reads, after=after)
+
+
+def passage(layers: Sequence[QuantisedLayer], real: Array) -> list[Array]:
+    """Return what each layer is given, the first one these values (n, inputs), and then what the last one gives."""
+    found = [real]
+    for layer in layers:
+        values = Values(found[-1])
+        for grid in layer.reads:
+            values = quantised(values.real, grid)
+        real = _product(values, layer.product)
+        for step in layer.after:
+            real = real + step.bias if isinstance(step, Shift) else quantised(real, step).real
+        found.append(activate(real, layer.function) if layer.function else real)
+    return found
 
 
 def quantised(real: Array, grid: Grid) -> Values:
@@ -169,7 +181,8 @@ def _product(values: Values, step: Product) -> Array:
     return np.asarray((sums + np.rint(step.bias / step.bias_unit)) * multiplier, np.float64)
 
 
-def _error(logits: Array, reference: Array) -> LogitError:
+def error(logits: Array, reference: Array) -> LogitError:
+    """Compare logits (n, classes) with the reference's."""
     off = logits - reference
     return LogitError(
         root_mean_square=float(np.sqrt(np.mean(off**2))),
@@ -178,8 +191,7 @@ def _error(logits: Array, reference: Array) -> LogitError:
     )
 
 
-def _share(name: str, whole: LogitError, kept: LogitError) -> LayerShare:
-    """Compare mean squares: of errors that have nothing to do with each other these add up."""
+def gone(whole: LogitError, kept: LogitError) -> float:
+    """Return how much of the mean squared error is gone: of errors that have nothing in common these add up to 1."""
     squares = whole.root_mean_square**2
-    share = 1 - kept.root_mean_square**2 / squares if squares else 0.0
-    return LayerShare(layer=name, share=share, kept=kept)
+    return 1 - kept.root_mean_square**2 / squares if squares else 0.0
