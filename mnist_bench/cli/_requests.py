@@ -145,8 +145,11 @@ class Verify(Asking):
     time_limit: float | None
     memory_limit: int | None
     processors: tuple[str, ...] = ()
+    layers: bool = False
 
     def __post_init__(self) -> None:
+        if self.processors and self.layers:
+            raise click.UsageError("--layers are those of this machine's own answers: leave out --cpu")
         if self.processors and self.places:
             raise click.UsageError("--cpu asks this machine and emulated ones about the same files: leave out --host")
         if self.processors and self.device != "cpu":

@@ -19,6 +19,7 @@ Examples:
   mnist-bench verify                                           the newest run, in every runtime that is here
   mnist-bench verify --run mnist-relu --runtime onnxruntime    one runtime
   mnist-bench verify --run mnist-relu --model other.onnx       a file from elsewhere, against this run
+  mnist-bench verify --layers                                  and in which layer the answers drift
   mnist-bench verify --cpu all                                 the same files on emulated processors, and compared
   mnist-bench verify --cpu haswell,cortex-a53 --model other.onnx --precision int8
   mnist-bench verify --host haswell                            an emulated processor as the only host
@@ -62,6 +63,11 @@ Examples:
     metavar="NAME,…",
     help="On emulated processors, beside this one; all, or see mnist-bench hosts; can be repeated.",
 )
+@click.option(
+    "--layers",
+    is_flag=True,
+    help="Look at every layer too: how far it is off, and what its quantisation costs; see docs/layers.md.",
+)
 @_options.engine_command
 @_options.time_limit(None, "600; 120 for a --model")
 @_options.memory_limit
@@ -88,6 +94,7 @@ def command(**given: Any) -> None:
         on=asked.fleet(usable) if asked.processors else asked.hosts,
         format=asked.command_format,
         precision=asked.precision,
+        layers=asked.layers,
         **asked.configurations,
         **asked.limits,
     )

@@ -20,7 +20,8 @@
     │   ├── TargetUnavailable
     │   ├── Unreachable         a worker hung, died, or does not speak the protocol
     │   │   ├── OutOfMemory
-    │   │   └── CannotRun
+    │   │   ├── CannotRun
+    │   │   └── Unsupported     it does not know a message, or cannot do that with this model
     │   ├── Unanswered
     │   ├── OutputUnwritable
     │   ├── TooBusy
@@ -129,6 +130,10 @@ class OutOfMemory(Unreachable):
 
 class CannotRun(Unreachable):
     """A runtime cannot run on this machine: a library, a compiler or a folder is not as it needs it."""
+
+
+class Unsupported(Unreachable):
+    """A worker does not know a message, or cannot do what it asks with this model."""
 
 
 class Unanswered(EnvironmentProblem):

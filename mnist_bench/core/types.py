@@ -19,8 +19,8 @@ History: 1, the first; 2, `TrainConfig.processes` (1 where it is not there); 3, 
 and `files`, `ParityRecord.saturation` and `unreachable`, `Environment.instructions`, `Configuration.host` (this
 machine), `BenchPlan.hosts`, `command_format` and `command_precision`, and `Row.kind` (before, `Configuration.format`
 was `null` or `training` where a row was neither of a file nor of weights); 4, the checksum at the end of every
-document, and `ParityRecord.blind`; 5, `ParityRecord.quantised`, `FleetRecord`, `Configuration.processor` (none),
-`ParityResult.native`, `sample` and `tier`.
+document, and `ParityRecord.blind`; 5, `ParityRecord.quantised`, `layers` and `shares`, `FleetRecord`,
+`Configuration.processor` (none), `ParityResult.native`, `sample` and `tier`.
 """
 READABLE_VERSIONS: tuple[SchemaVersion, ...] = (1, 2, 3, 4, 5)
 
@@ -531,6 +531,92 @@ class Blind(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("more trials unseen than there were")
 
 
+class LayerError(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far a layer's values are from the float64 reference's, over all images that were asked and all its units.
+
+    Differences are absolute, and None where a value is not finite. The bounds are the float32 certificate's for this
+    layer, the largest and the median of all values; None of lower precisions, which it does not cover, and where
+    nothing keeps a sum from overflowing. `bound_used` is the largest share of its own bound that a value's difference
+    comes to, and None where that is of a bound of zero; `beyond` how many values leave theirs, and `images_beyond` on
+    how many images.
+    """
+
+    layer: str
+    values: Positive
+    largest: float | None
+    median: float | None
+    largest_bound: float | None = None
+    median_bound: float | None = None
+    bound_used: float | None = None
+    beyond: Count = 0
+    images_beyond: Count = 0
+
+    def __post_init__(self) -> None:
+        if not self.images_beyond <= self.beyond <= self.values or bool(self.beyond) is not bool(self.images_beyond):
+            raise ValueError("numbers of values beyond their bounds that contradict each other")
+
+
+class TargetLayers(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The layers that a target showed, from first to last, on so many test images: those of the smallest margins.
+
+    On `same_bits` of these it gives the very same logits when it does not show them.
+    """
+
+    target: str
+    images: Positive
+    same_bits: Count
+    layers: tuple[LayerError, ...]
+
+    def __post_init__(self) -> None:
+        if self.same_bits > self.images or not self.layers:
+            raise ValueError("more images alike than there are, or no layer")
+
+
+Share = Annotated[float, Meta(le=1)]
+
+
+class LogitError(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How far logits are from the float64 reference's: root mean square and largest, and flipped test images."""
+
+    root_mean_square: Annotated[float, Meta(ge=0)]
+    largest: Annotated[float, Meta(ge=0)]
+    flips: Count
+
+
+class LayerShare(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a quantised file answers when one layer is replaced by its float version.
+
+    `share` is of the mean squared error of the logits: how much of it is gone then; negative where this layer's
+    quantisation makes up for another's. `of_inputs`, `of_weights` and `of_sums` are how much is gone where only what
+    the layer reads is not rounded, only its weights and bias, or only its sums before the activation.
+    """
+
+    layer: str
+    share: Share
+    of_inputs: Share
+    of_weights: Share
+    of_sums: Share
+    kept: LogitError
+
+
+class QuantisationShares(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Of a quantised file, what each layer's quantisation has of the final error, over all `images` of the test set.
+
+    Computed in float64 with exact sums of integers and halves rounded to even, image by image.
+    """
+
+    format: str
+    precision: Precision
+    sha256: Sha256
+    images: Positive
+    whole: LogitError
+    layers: tuple[LayerShare, ...]
+
+    def __post_init__(self) -> None:
+        if not self.layers or any(one.flips > self.images for one in (self.whole, *(two.kept for two in self.layers))):
+            raise ValueError("no layer, or more images flipped than there are")
+
+
 class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `verify` found: every configuration against the float64 reference.
 
@@ -539,7 +625,8 @@ class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     `saturation` is of the targets that compute with int8, by name. `unreachable` are targets whose worker could not be
     asked: they hang, died, or do not speak the protocol; that is neither a wrong answer nor a target that is not here.
     `blind` is what fp32 comparisons would not see; None in records of before schema version 4. `quantised` are the
-    certificates of the int8 files that were compared.
+    certificates of the int8 files that were compared. `layers` of targets, and `shares` of int8 files, are there where
+    layers were looked at.
     """
 
     schema_version: SchemaVersion = SCHEMA_VERSION
@@ -561,6 +648,8 @@ class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     unreachable: tuple[Absent, ...] = ()
     blind: Blind | None = None
     quantised: tuple[QuantisedCertificate, ...] = ()
+    layers: tuple[TargetLayers, ...] = ()
+    shares: tuple[QuantisationShares, ...] = ()
 
     def __post_init__(self) -> None:
         images, classes = len(self.labels) + len(self.edges), len(self.classes)
@@ -573,6 +662,9 @@ class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
             self._check(result, images, classes)
         for one in self.quantised:
             one.check(len(self.labels), classes)
+        asked = [one.images for one in self.layers] + [one.images for one in self.shares]
+        if max(asked, default=0) > len(self.labels):
+            raise ValueError("layers that were looked at on more test images than there are")
 
     def _check_certificate(self, images: int, classes: int) -> None:
         found, tests = self.certificate, len(self.labels)

@@ -24,6 +24,7 @@ from mnist_bench.core.errors import (
     RuntimeFailed,
     TargetUnavailable,
     Unreachable,
+    Unsupported,
 )
 from mnist_bench.core.protocol import Message, ProtocolError
 from mnist_bench.core.types import Count, Positive, Seconds
@@ -36,6 +37,9 @@ A = TypeVar("A", bound=Struct)
 
 MOST_LOGITS = 64
 """So many numbers of 8 bytes an image are room for any answer, right or wrong; more is not worth reading."""
+
+MOST_VALUES = 4096
+"""So many numbers an image are room for all layers of this network."""
 
 SMALL_BYTES, FILES_BYTES = 2**20, 2**28
 PARTING_S = 5.0  # until a worker that was told to close has ended
@@ -58,10 +62,11 @@ class Hello(Struct, frozen=True, kw_only=True):
 
 
 class Opened(Struct, frozen=True, kw_only=True):
-    """How long it took to open a model, and its batch size where that is fixed."""
+    """How long it took to open a model, its batch size where that is fixed, and whether it can show its `layers`."""
 
     load_s: Seconds | None = None
     batch: Positive | None = None
+    layers: bool = False
 
 
 class Sums(Struct, frozen=True, kw_only=True):
@@ -219,6 +224,11 @@ class Worker:
         message = Message("run", {"batch_size": batch_size}, self._only_once(images))
         return _logits(self._ask(message, "answers", self._most()))
 
+    def layers(self, images: NDArray[np.float32], batch_size: int) -> Mapping[str, NDArray[Any]]:
+        """Return what every layer gives the images, by name, right or wrong as it is; see `runtimes.Layers`."""
+        message = Message("layers", {"batch_size": batch_size}, self._only_once(images))
+        return self._ask(message, "layers", SMALL_BYTES + 8 * MOST_VALUES * len(images)).arrays
+
     def time(self, images: NDArray[np.float32], timing: Timing) -> Timed:
         """Time calls on batches of the images."""
         message = Message("time", msgspec.structs.asdict(timing), self._only_once(images))
@@ -358,7 +368,7 @@ def _as_error(fields: Mapping[str, Any]) -> MnistBenchError:
         case "environment":
             return CannotRun(reason)
         case "unsupported":
-            return Unreachable(reason)
+            return Unsupported(reason)
     return RuntimeFailed(reason)
 
 

@@ -24,8 +24,8 @@ FOREIGN_MEMORY_LIMIT_BYTES = 4 * 1024**3  # torch alone takes one; a file of thi
 class Plan:
     """What to verify, in which configurations; see `Wanted`.
 
-    `time_limit_s` is what a worker may take in all, `memory_limit_bytes` what it may allocate; None is what suits a
-    run's own file, or a foreign one.
+    `layers`: whether to look at layers too. `time_limit_s` is what a worker may take in all, `memory_limit_bytes` what
+    it may allocate; None is what suits a run's own file, or a foreign one.
     """
 
     runtimes: tuple[str, ...] = ()
@@ -37,6 +37,7 @@ class Plan:
     precision: Precision = "fp32"
     time_limit_s: float | None = None
     memory_limit_bytes: int | None = None
+    layers: bool = False
 
     @property
     def limits(self) -> hosts.Limits:
@@ -57,7 +58,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a target said in one configuration: logits (n, 10), or why it failed; `precision` is the effective one."""
+    """What a target said in one configuration: logits (n, 10), or why it failed; `precision` is the effective one.
+
+    `shows` tells whether it can show its layers.
+    """
 
     configuration: Configuration
     logits: NDArray[Any] | None
@@ -65,6 +69,7 @@ class Answer:
     failure: str | None = None
     saturation: Saturation | None = None
     arithmetic: str | None = None
+    shows: bool = False
 
 
 class Workers:
@@ -140,7 +145,9 @@ def ask_all(
                     asked = configuration(target, hello, spec, batch_size, effective.provider)
                     on_event(Verifying(asked))
                     logits = _joined([worker.run(group, batch_size) for group in groups])
-                    yield Answer(asked, logits, effective.precision, None, saturation, effective.arithmetic)
+                    yield Answer(
+                        asked, logits, effective.precision, None, saturation, effective.arithmetic, opened.layers
+                    )
             except RuntimeFailed as error:
                 yield Answer(asked, None, target.precision, str(error))
 

@@ -85,10 +85,10 @@ def certify(weights: Weights, images: NDArray[np.float32]) -> Bounds:
     *hidden, last = weights.layers
     finite = []
     for weight, bias in hidden:
-        finite.append(_cannot_overflow(values, errors, weight, bias))
+        finite.append(cannot_overflow(values, errors, weight, bias))
         values, errors = dense(values, errors, weight, bias)
         values, errors = activated(values, errors, weights.activation)
-    finite.append(_cannot_overflow(values, errors, *last))
+    finite.append(cannot_overflow(values, errors, *last))
     return decide(values, errors, *last, np.logical_and.reduce(finite))
 
 
@@ -98,7 +98,7 @@ def _magnitude(values: Array, errors: Array, weight: Array, bias: Array) -> Arra
     return magnitude
 
 
-def _cannot_overflow(values: Array, errors: Array, weight: Array, bias: Array) -> NDArray[np.bool_]:
+def cannot_overflow(values: Array, errors: Array, weight: Array, bias: Array) -> NDArray[np.bool_]:
     """Tell of which images no partial sum of a layer can overflow in float32."""
     return np.asarray(_magnitude(values, errors, weight, bias).max(1) < LARGEST, np.bool_)
 

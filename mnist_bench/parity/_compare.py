@@ -143,14 +143,17 @@ def compare(
         return ParityResult(configuration=configuration, rung=0, correct=0, failures=(found,))
     if inputs.probes:
         asked = len(inputs.images) - inputs.probes
-        result = compare(
-            inputs.first(asked),
-            answer[:asked],
-            configuration,
-            quantised.first(asked) if quantised else None,
-            arithmetic,
-        )
+        without = quantised.first(asked) if quantised else None
+        result = compare(inputs.first(asked), answer[:asked], configuration, without, arithmetic)
         return _with(result, (*result.failures, *_on_probes(inputs, answer, tier, quantised)))
+    measured = _finite(inputs, answer, configuration, tier)
+    return _held_to(measured, answer, quantised.bounds) if quantised and measured.rung > 1 else measured
+
+
+def _finite(
+    inputs: Inputs, answer: NDArray[np.float32], configuration: Configuration, tier: Tier | None
+) -> ParityResult:
+    """Compare logits of the right shape, as far as they are finite."""
     predictions = answer.argmax(1)
     correct = int((predictions[: len(inputs.labels)] == inputs.labels).sum())
     if not np.isfinite(answer).all():
@@ -161,8 +164,7 @@ def compare(
             correct=correct,
             failures=(f"{rows} images have logits that are not finite",),
         )
-    measured = _measured(inputs, answer, predictions, correct, configuration, tier)
-    return _held_to(measured, answer, quantised.bounds) if quantised else measured
+    return _measured(inputs, answer, predictions, correct, configuration, tier)
 
 
 def _held_to(result: ParityResult, answer: NDArray[np.float32], bounds: Bounds) -> ParityResult:

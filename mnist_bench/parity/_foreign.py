@@ -15,6 +15,7 @@ from mnist_bench.core.reading import read_regular
 from mnist_bench.core.types import Manifest, ParityRecord, Record
 from mnist_bench.parity._asking import Plan, Workers, ask_all
 from mnist_bench.parity._inputs import build_inputs
+from mnist_bench.parity._layers import Looking
 from mnist_bench.parity._targets import Target, absence, check_host
 from mnist_bench.parity._verify import Findings, parity_record, weights_of
 
@@ -51,6 +52,7 @@ def verify_file(
     targets = targets_of_file(path, folder, record, plan, trusted=trusted)
     found = Findings(build_inputs(dataset, weights, probing=True))
     workers = Workers(plan.foreign_limits, shared=False)
+    looking = Looking(weights, found.inputs, workers, plan)
     for target in targets:
         try:
             answers = list(ask_all(target, workers, found.inputs.groups, plan, on_event))
@@ -60,7 +62,7 @@ def verify_file(
             raise ChildFailed(f"{path} in {target.name(plan.device)}: {error}", code) from error
         if failed := [answer.failure for answer in answers if answer.failure]:
             raise ModelRefused(f"{path} in {target.name(plan.device)}: {failed[0]}")
-        found.add(target, answers)
+        found.look(target, found.add(target, answers), looking)
     return parity_record(record, dataset, found, weights)
 
 

@@ -1,6 +1,6 @@
 """Asking every target about every image in every configuration, and comparing each with the one reference."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,7 +8,14 @@ import numpy as np
 from msgspec.structs import replace
 
 from mnist_bench import data, environment, hosts, store
-from mnist_bench.core.errors import BadInput, ModelRefused, TargetUnavailable, Unreachable
+from mnist_bench.core.errors import (
+    BadInput,
+    ModelRefused,
+    RuntimeFailed,
+    TargetUnavailable,
+    Unreachable,
+    Unsupported,
+)
 from mnist_bench.core.events import OnEvent
 from mnist_bench.core.types import (
     Absent,
@@ -16,17 +23,22 @@ from mnist_bench.core.types import (
     Certificate,
     ParityRecord,
     ParityResult,
+    QuantisationShares,
     Record,
     Saturation,
+    TargetLayers,
     Uncertified,
 )
 from mnist_bench.parity._asking import Answer, Plan, Workers, ask_all, unasked
 from mnist_bench.parity._compare import Inputs, compare
 from mnist_bench.parity._inputs import build_inputs
 from mnist_bench.parity._int8 import Int8Bounds
+from mnist_bench.parity._layers import Looking, furthest
 from mnist_bench.parity._probes import TRIALS, unseen
 from mnist_bench.parity._quantised import Certificates
 from mnist_bench.parity._reference import Weights
+from mnist_bench.parity._shares import shares_of
+from mnist_bench.parity._steps import NotCovered
 from mnist_bench.parity._targets import Target, find_targets
 
 
@@ -51,9 +63,11 @@ def verify(folder: Path, dataset: data.Dataset, plan: Plan, on_event: OnEvent) -
     )
     found = Findings(build_inputs(dataset, weights, probing=True), skipped=targets.skipped)
     with Workers(plan.limits) as workers:
+        looking = Looking(weights, found.inputs, workers, plan)
         for target in targets.ready:
             try:
-                found.add(target, ask_all(target, workers, found.inputs.groups, plan, on_event))
+                answers = found.add(target, ask_all(target, workers, found.inputs.groups, plan, on_event))
+                found.look(target, answers, looking)
             except ModelRefused as error:
                 refusal = f"it refused the file: {error}"
                 found.add(target, [Answer(unasked(target, plan), None, target.precision, refusal)])
@@ -93,12 +107,15 @@ class Findings:
     saturation: dict[str, Saturation] = field(default_factory=dict)
     skipped: list[Absent] = field(default_factory=list)
     unreachable: list[Absent] = field(default_factory=list)
+    layers: list[TargetLayers] = field(default_factory=list)
+    shares: dict[str, QuantisationShares] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.certificates = Certificates(self.inputs)
 
-    def add(self, target: Target, answers: Iterable[Answer]) -> None:
-        """Compare a target's answers with the reference, one after the other, as they come."""
+    def add(self, target: Target, answers: Iterable[Answer]) -> list[Answer]:
+        """Compare a target's answers with the reference, one after the other, as they come; return them."""
+        compared = []
         for answer in answers:
             # Only now that a worker with limits has opened it is a file read here.
             covered = self.certificates.of(target) if answer.logits is not None else None
@@ -106,6 +123,45 @@ class Findings:
             self.results.append(result(self.inputs, answer, quantised))
             if answer.saturation:
                 self.saturation[answer.configuration.target] = answer.saturation
+            compared.append(answer)
+        return compared
+
+    def look(self, target: Target, answers: Sequence[Answer], looking: Looking) -> None:
+        """Look at the layers of a target that has answered: where that is wanted, and where it claims fp32 and fails.
+
+        What cannot be looked at is told where it was asked for, and is no failure.
+        """
+        answered = [answer for answer in answers if answer.logits is not None]
+        if not answered:
+            return
+        try:
+            if looking.plan.layers:
+                self._tell(target, answered[0].shows, looking)
+            self._blame(target, answers, looking)
+        except (Unreachable, TargetUnavailable, RuntimeFailed, ModelRefused, NotCovered) as error:
+            if looking.plan.layers:
+                name = f"layers of {target.name(looking.plan.device)}"
+                remedy = "look at them in onnxruntime, torch-eager or torchscript"
+                self.skipped.append(Absent(target=name, reason=str(error), remedy=remedy))
+
+    def _tell(self, target: Target, shows: bool, looking: Looking) -> None:
+        """Add a target's layers, or of a quantised file what each of them costs; raises where it cannot be."""
+        if not target.precision.startswith("int8"):
+            if not shows:
+                raise Unsupported("it does not show them")
+            self.layers.append(looking.at(target))
+        elif target.sha256 and target.sha256 not in self.shares:
+            self.shares[target.sha256] = shares_of(target, looking.weights, self.inputs)
+
+    def _blame(self, target: Target, answers: Sequence[Answer], looking: Looking) -> None:
+        """Add to the first failure of a target that claims fp32 which of its layers is wrong."""
+        first = len(self.results) - len(answers)
+        for place, answer in enumerate(answers, first):
+            failures = self.results[place].failures
+            if failures and answer.logits is not None and answer.shows and target.precision == "fp32":
+                blamed = looking.blamed(target, furthest(self.inputs, answer.logits))
+                self.results[place] = replace(self.results[place], failures=(*failures, blamed))
+                return
 
 
 def result(inputs: Inputs, answer: Answer, quantised: Int8Bounds | None = None) -> ParityResult:
@@ -148,6 +204,8 @@ def parity_record(record: Record, dataset: data.Dataset, found: Findings, weight
         unreachable=tuple(found.unreachable),
         blind=blind,
         quantised=found.certificates.saved(),
+        layers=tuple(found.layers),
+        shares=tuple(found.shares.values()),
     )
 
 

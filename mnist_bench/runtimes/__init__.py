@@ -10,6 +10,7 @@ from mnist_bench.core import plugins
 from mnist_bench.runtimes._contract import (
     Effective,
     Images,
+    Layers,
     Logits,
     Model,
     PairSums,
@@ -22,6 +23,7 @@ from mnist_bench.runtimes._onnx_graph import pair_sums
 __all__ = [
     "Effective",
     "Images",
+    "Layers",
     "Logits",
     "Model",
     "PairSums",

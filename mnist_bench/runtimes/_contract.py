@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -12,10 +12,13 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_bench.core.errors import Unsupported
 from mnist_bench.core.kinds import Activation, Precision, Skipped
 
 Images = NDArray[np.float32]
 Logits = NDArray[np.float32]
+Layers = Mapping[str, NDArray[np.float32]]
+"""What layers give, by name and in order, each (n, units): `fc1` before its activation, `act1` after it … `fc3`."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +92,15 @@ class Effective:
 class Session:
     """An opened model: `run` maps images (n, 1, 28, 28) to logits (n, 10), `batch` at a time where that is fixed.
 
-    `inspect` looks how it runs, which can cost time and memory, so that opening costs only what a user's does.
+    `inspect` looks how it runs, which can cost time and memory, so that opening costs only what a user's does. `layers`
+    maps images to what every layer gives them, of an engine that can show that; it may compute one by one what `run`
+    fuses, and raises Unsupported where the model is no chain of dense layers.
     """
 
     run: Callable[[Images], Logits]
     inspect: Callable[[], Effective]
     batch: int | None = None
+    layers: Callable[[Images], Layers] | None = None
 
 
 class Runtime(Protocol):
@@ -166,3 +172,14 @@ def not_installed(target: str, module: str | None = None, remedy: str | None = N
     if find_spec(module or target.replace("-", "_")):
         return None
     return Skipped(target, "it is not installed", remedy or f"pip install {target}")
+
+
+DENSE, ACTIVATED = "fc", "act"
+"""The kinds of layers, of which `fc1`, `act1`, `fc2` … are the first, the second …"""
+
+
+def layer_names(kinds: Sequence[str]) -> list[str]:
+    """Name the layers of a chain of dense layers and activations, in turns; raises Unsupported where it is none."""
+    if len(kinds) % 2 == 0 or any(kind != (DENSE, ACTIVATED)[place % 2] for place, kind in enumerate(kinds)):
+        raise Unsupported("its layers cannot be told apart: they are not dense ones and activations in turns")
+    return [f"{kind}{place // 2 + 1}" for place, kind in enumerate(kinds)]

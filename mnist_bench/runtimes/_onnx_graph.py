@@ -7,15 +7,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_bench.core.errors import ModelRefused
+from mnist_bench.core.errors import ModelRefused, Unsupported
 from mnist_bench.core.kinds import LARGEST_INT16, Precision
-from mnist_bench.runtimes._contract import Model, PairSums
+from mnist_bench.runtimes._contract import ACTIVATED, DENSE, Model, PairSums, layer_names
 
 PRODUCTS, QUANTISED_PRODUCTS = ("Gemm", "MatMul", "FusedGemm", "FusedMatMul"), ("QLinearMatMul", "QGemm")
 LARGEST_BYTE = 255  # of an unsigned activation
 MIDDLE_BYTE = 128  # kernels that need signed weights take this off unsigned ones
 SIGNATURE = [[1, 28, 28], [10]]  # without the batch
 FLOAT = 1  # onnx.TensorProto.FLOAT
+LAYER_KINDS = {
+    **dict.fromkeys((*PRODUCTS, "Add"), DENSE),
+    **dict.fromkeys(("Relu", "Sigmoid"), ACTIVATED),
+    **dict.fromkeys(("Reshape", "Flatten", "Identity", "Cast"), ""),  # of another shape or type, and the same values
+}
 
 
 def parsed(model: Model) -> tuple[Any, int | None]:
@@ -172,3 +177,41 @@ def _quantised_weight(node: Any, source: dict[str, Any]) -> str | None:
     if node.op_type in PRODUCTS and all(one is not None and one.op_type == "DequantizeLinear" for one in operands):
         return str(operands[1].input[0])  # type: ignore[union-attr]
     return None
+
+
+def showing_layers(model: Model) -> tuple[Any, list[str]]:
+    """Return a model whose outputs are the values of its layers, from first to last, and the layers' names.
+
+    Raises:
+        Unsupported: it is no chain of dense layers and activations.
+    """
+    import onnx
+
+    proto = parsed(model)[0]
+    found = _layer_values(proto.graph)
+    names = layer_names([kind for _, kind in found])
+    del proto.graph.output[:]
+    # An output without a type has the one that is inferred; after a Cast the last layer is not the output itself.
+    proto.graph.output.extend(onnx.ValueInfoProto(name=value) for value, _ in found)
+    return proto, names
+
+
+def _layer_values(graph: Any) -> list[tuple[str, str]]:
+    """Follow a graph from its image to its logits; return the names of its layers' values, with their kinds."""
+    stored = {weight.name for weight in graph.initializer}
+    at = next(value.name for value in graph.input if value.name not in stored)
+    found: list[tuple[str, str]] = []
+    for _ in graph.node:  # no chain is longer
+        readers = [node for node in graph.node if at in node.input]
+        if len(readers) != 1 or readers[0].op_type not in LAYER_KINDS:
+            what = f"a node {readers[0].op_type}" if len(readers) == 1 else f"{len(readers)} nodes that read {at}"
+            raise Unsupported(f"its layers cannot be told apart: it has {what}")
+        (node,) = readers
+        at, kind = node.output[0], LAYER_KINDS[node.op_type]
+        if node.op_type == "Add" and found and found[-1][1] == DENSE:
+            found.pop()  # a product without its bias is no layer
+        if kind:
+            found.append((at, kind))
+        if at == graph.output[0].name:
+            return found
+    raise Unsupported("its layers cannot be told apart: its graph has no way from the image to the logits")

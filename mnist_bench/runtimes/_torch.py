@@ -1,11 +1,11 @@
 """What the runtimes of PyTorch have in common."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from mnist_bench.core.kinds import Skipped
-from mnist_bench.runtimes._contract import Effective, Images, Logits, Model, Session, Spec
+from mnist_bench.runtimes._contract import Effective, Images, Layers, Logits, Model, Session, Spec
 
 if TYPE_CHECKING:
     import torch
@@ -60,7 +60,11 @@ def network(model: Model, device: str) -> "Network":
     return built.requires_grad_(requires_grad=False).to(device)
 
 
-def session(call: "Callable[..., object]", device: str) -> Session:
+Showing = Callable[["torch.Tensor"], Mapping[str, "torch.Tensor"]]
+"""From images to what every layer gives them, by name."""
+
+
+def session(call: "Callable[..., object]", device: str, showing: Showing | None = None) -> Session:
     """Wrap a function from tensor to tensor, as torch runtimes have one; inspecting it asks it once."""
     import torch
 
@@ -80,4 +84,10 @@ def session(call: "Callable[..., object]", device: str) -> Session:
         precision = ("fp32" if exact else "tf32") if probe.dtype is torch.float32 else str(probe.dtype)
         return Effective(f"torch {probe.device}", precision)
 
-    return Session(run, inspect)
+    def layers(images: Images) -> Layers:
+        assert showing
+        with torch.inference_mode():
+            shown = showing(torch.from_numpy(images).to(device))
+        return {name: value.float().cpu().numpy() for name, value in shown.items()}
+
+    return Session(run, inspect, layers=layers if showing else None)

@@ -4,8 +4,18 @@ import contextlib
 from collections.abc import Iterator
 
 from mnist_bench.core.kinds import Skipped
-from mnist_bench.runtimes._contract import Effective, Images, Logits, Model, Session, Spec, as_stored, not_installed
-from mnist_bench.runtimes._onnx_graph import parsed
+from mnist_bench.runtimes._contract import (
+    Effective,
+    Images,
+    Layers,
+    Logits,
+    Model,
+    Session,
+    Spec,
+    as_stored,
+    not_installed,
+)
+from mnist_bench.runtimes._onnx_graph import parsed, showing_layers
 
 FORMAT, DEVICES = "onnx", ("cpu",)
 PRECISIONS = as_stored("fp32")  # NumPy's products of float16 and of integers take minutes
@@ -43,5 +53,10 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
         logits: Logits = evaluator.run(None, {name: images})[0]  # type: ignore[index]
         return logits
 
+    def layers(images: Images) -> Layers:
+        showing, names = showing_layers(model)
+        values = ReferenceEvaluator(showing).run(None, {name: images})
+        return dict(zip(names, values, strict=True))
+
     with threadpool_limits(spec.threads):
-        yield Session(run, lambda: Effective("numpy", "fp32"), batch)
+        yield Session(run, lambda: Effective("numpy", "fp32"), batch, layers)

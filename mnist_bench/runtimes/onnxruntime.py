@@ -6,10 +6,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mnist_bench.core.errors import DeviceUnavailable
 from mnist_bench.core.kinds import Precision, Skipped
-from mnist_bench.runtimes._contract import Effective, Images, Logits, Model, Session, Spec, as_stored, not_installed
-from mnist_bench.runtimes._onnx_graph import effective_precision, may_point_elsewhere, pair_sums, parsed
+from mnist_bench.runtimes._contract import (
+    Effective,
+    Images,
+    Layers,
+    Logits,
+    Model,
+    Session,
+    Spec,
+    as_stored,
+    not_installed,
+)
+from mnist_bench.runtimes._onnx_graph import (
+    effective_precision,
+    may_point_elsewhere,
+    pair_sums,
+    parsed,
+    showing_layers,
+)
 
 FORMAT, DEVICES = "onnx", ("cpu", "cuda")
 PRECISIONS = as_stored("fp32", "fp16", "int8", "int8-dynamic")
@@ -61,7 +79,14 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
         logits: Logits = session.run(None, {name: images})[0]
         return logits
 
-    yield Session(run, lambda: _effective(model, provider), batch)
+    def layers(images: Images) -> Layers:
+        """Ask a second session, of which the layers are outputs: it fuses no activation with the layer before."""
+        proto, names = showing_layers(model)
+        showing = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=_providers(spec.device))
+        values = showing.run(None, {name: images})
+        return {layer: value.astype(np.float32) for layer, value in zip(names, values, strict=True)}
+
+    yield Session(run, lambda: _effective(model, provider), batch, layers)
 
 
 def _effective(model: Model, provider: str) -> Effective:

@@ -14,7 +14,7 @@ import numpy as np
 import mnist_bench
 from mnist_bench import runtimes
 from mnist_bench.core import protocol, text
-from mnist_bench.core.errors import BadInput, DeviceUnavailable, MnistBenchError, ModelRefused
+from mnist_bench.core.errors import BadInput, DeviceUnavailable, MnistBenchError, ModelRefused, Unsupported
 from mnist_bench.core.protocol import Message
 from mnist_bench.worker import clock
 from mnist_bench.worker.clock import NANO, WarmUp
@@ -25,6 +25,7 @@ MOST_BYTES = 2**32
 KINDS: tuple[tuple[type[Exception], str], ...] = (
     (ModelRefused, "refused"),
     (DeviceUnavailable, "unavailable"),
+    (Unsupported, "unsupported"),
 )
 """What becomes of an error; all others are the runtime's: `failed`, or `environment`, see `_kind`."""
 
@@ -95,7 +96,8 @@ class Worker:
         began = time.perf_counter_ns()
         self._session = self._opened.enter_context(self._module.open(model, self._spec))
         load_s = (time.perf_counter_ns() - began) * NANO
-        return Message("opened", {"load_s": load_s, "batch": self._session.batch})
+        shows = self._session.layers is not None
+        return Message("opened", {"load_s": load_s, "batch": self._session.batch, "layers": shows})
 
     def _on_inspect(self, _fields: Mapping[str, Any], _arrays: Mapping[str, Any]) -> Message:
         """Look how the session really runs."""
@@ -113,11 +115,24 @@ class Worker:
 
     def _on_run(self, fields: Mapping[str, Any], arrays: Mapping[str, Any]) -> Message:
         """Answer the images, so many at a time."""
-        session, images, size = self._there(), self._given(arrays), fields["batch_size"]
-        batches = [images[at : at + size] for at in range(0, len(images), size)]
-        if session.batch:  # the last one too has to be full
-            batches = clock.split(images, session.batch)
+        session, images = self._there(), self._given(arrays)
+        batches = self._batches(images, fields["batch_size"])
         return Message("answers", {}, {"logits": clock.answered(session.run, batches)[: len(images)]})
+
+    def _on_layers(self, fields: Mapping[str, Any], arrays: Mapping[str, Any]) -> Message:
+        """Show what every layer gives the images, so many at a time."""
+        session, images = self._there(), self._given(arrays)
+        if session.layers is None:
+            raise Unsupported("this runtime does not show its layers")
+        parts = [session.layers(batch) for batch in self._batches(images, fields["batch_size"])]
+        shown = {name: np.concatenate([part[name] for part in parts])[: len(images)] for name in parts[0]}
+        return Message("layers", {}, shown)
+
+    def _batches(self, images: clock.Images, size: int) -> list[clock.Images]:
+        """Cut images into batches of a size; where the model takes only one size, into those."""
+        if fixed := self._there().batch:
+            return clock.split(images, fixed)  # the last one too has to be full
+        return [images[at : at + size] for at in range(0, len(images), size)]
 
     def _on_time(self, fields: Mapping[str, Any], arrays: Mapping[str, Any]) -> Message:
         """Time calls: a first one, answers for the check, a warm-up that is not scored, and then those that count."""

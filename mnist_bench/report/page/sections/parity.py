@@ -1,18 +1,22 @@
 """Whether every runtime gives the same answers."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from mnist_bench.analysis.parity import by_target
+from mnist_bench.core.commands import on_run
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import RUNGS, ParityRecord, Record, Uncertified
 from mnist_bench.data import Dataset
 from mnist_bench.report._errors import image_of
+from mnist_bench.report._figures import pictures
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import Cell, Column, Table, ViewOptions
 from mnist_bench.report.page._blocks import Block, Faces, Folded, Heading
 from mnist_bench.report.views.parity import (
     certificate,
     flips,
+    layers,
     low_precision,
     quantised,
     runtimes,
@@ -32,6 +36,7 @@ def build(material: Material, options: ViewOptions) -> Iterator[Block]:
         yield Heading(record.name)
         if record.name in found:
             yield from _compared(found[record.name], options)
+            yield from _drift(material, found[record.name], options)
             yield from _uncovered(found[record.name], material.dataset)
         else:
             yield _never(material, record)
@@ -55,6 +60,16 @@ def _compared(record: ParityRecord, options: ViewOptions) -> Iterator[Block]:
     yield from quantised.build(record, options)
     yield Folded("Differences of logits", [differences])
     yield from skipped.build(record, options)
+
+
+def _drift(material: Material, record: ParityRecord, options: ViewOptions) -> Iterator[Block]:
+    """Show in which layers the answers drift; or how that is looked at."""
+    if not (record.layers or record.shares):
+        how = on_run("verify", material.out / record.name, "--layers")
+        yield Skipped(f"layers of {record.name}", "they were not looked at", how)
+        return
+    yield from pictures(replace(material, comparisons=[record]), "layers")
+    yield from layers.build(record, options)
 
 
 def _uncovered(record: ParityRecord, dataset: Dataset | Skipped) -> Iterator[Faces]:
