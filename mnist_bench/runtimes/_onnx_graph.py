@@ -120,6 +120,14 @@ def effective_precision(graph: Any) -> Precision:
     return "fp16" if weights and all(stored.get(name) == half for name in weights) else "fp32"
 
 
+def sums_in_half(graph: Any) -> bool:
+    """Tell whether any matrix product of an optimised graph is one of float16: others may have been cast to float32."""
+    import onnx
+
+    half = {weight.name for weight in graph.initializer if weight.data_type == onnx.TensorProto.FLOAT16}
+    return any(half.intersection(node.input) for node in graph.node if node.op_type in PRODUCTS)
+
+
 def pair_sums(graph: Any) -> PairSums | None:
     """Return what a graph's int8 products can come to where they are added in pairs; None where it has none.
 

@@ -27,6 +27,7 @@ from mnist_bench.runtimes._onnx_graph import (
     pair_sums,
     parsed,
     showing_layers,
+    sums_in_half,
 )
 
 FORMAT, DEVICES = "onnx", ("cpu", "cuda")
@@ -106,7 +107,7 @@ def _arithmetic(model: Model, provider: str) -> Precision:
         options.log_severity_level = 3
         options.optimized_model_filepath = str(Path(folder, "optimised.onnx"))
         onnxruntime.InferenceSession(model.content, options, providers=[provider])
-        return effective_precision(onnx.load(options.optimized_model_filepath).graph)
+        return "fp16" if sums_in_half(onnx.load(options.optimized_model_filepath).graph) else "fp32"
 
 
 def _providers(device: str) -> list[Any]:

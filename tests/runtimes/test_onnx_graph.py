@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from mnist_bench.runtimes import pair_sums
-from mnist_bench.runtimes._onnx_graph import effective_precision
+from mnist_bench.runtimes._onnx_graph import effective_precision, sums_in_half
 
 
 def graph(*nodes: onnx.NodeProto, **stored: Any) -> onnx.GraphProto:
@@ -83,6 +83,15 @@ def test_what_multiplies_no_bytes_has_no_sums_to_look_at() -> None:
         scale=np.float32(1),
     )
     assert pair_sums(weights_alone) is None
+
+
+def test_one_product_in_half_makes_sums_in_half() -> None:
+    """Of the others an engine may have cast the weights, where it has no kernel for what follows."""
+    first, second = helper.make_node("Gemm", ["x", "w"], ["h"]), helper.make_node("FusedGemm", ["h", "v"], ["y"])
+    half, single = np.ones((4, 4), np.float16), np.ones((4, 4), np.float32)
+    assert sums_in_half(graph(first, second, w=single, v=half))
+    assert not sums_in_half(graph(first, second, w=single, v=single))
+    assert not sums_in_half(graph(helper.make_node("Relu", ["w"], ["y"]), w=half))
 
 
 def test_quantised_operators_are_int8() -> None:
