@@ -140,19 +140,29 @@ def ask_all(
             asked = configuration(target, hello, spec, plan.batch_sizes[0], "none")
             try:
                 opened, effective = worker.open(target.model, spec), worker.inspect()
-                saturation = saturation_of(effective.pair_sums)
                 for batch_size in _batch_sizes(target.model.batch or opened.batch, plan, groups):
                     asked = configuration(target, hello, spec, batch_size, effective.provider)
                     on_event(Verifying(asked))
-                    logits = _joined([worker.run(group, batch_size) for group in groups])
-                    yield Answer(
-                        asked, logits, effective.precision, None, saturation, effective.arithmetic, opened.layers
-                    )
+                    yield answer_to(worker, groups, asked, effective, shows=opened.layers)
             except RuntimeFailed as error:
                 yield Answer(asked, None, target.precision, str(error))
 
 
-def saturation_of(sums: hosts.Sums | None) -> Saturation | None:
+def answer_to(
+    worker: hosts.Worker,
+    groups: Sequence[NDArray[np.float32]],
+    asked: Configuration,
+    effective: hosts.Inspected,
+    *,
+    shows: bool = False,
+) -> Answer:
+    """Ask an opened session about groups of images, each in batches of its own; raises as `ask_all` does."""
+    saturation = _saturation(effective.pair_sums)
+    logits = _joined([worker.run(group, asked.batch_size) for group in groups])
+    return Answer(asked, logits, effective.precision, None, saturation, effective.arithmetic, shows)
+
+
+def _saturation(sums: hosts.Sums | None) -> Saturation | None:
     """Judge what a worker says of its sums; raises Unreachable where that contradicts itself."""
     try:
         return Saturation.of(sums.largest, sums.beyond, sums.pairs) if sums else None

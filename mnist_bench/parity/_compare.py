@@ -1,6 +1,7 @@
 """Two arrays of logits to a verdict: the parity ladder."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +83,10 @@ class Inputs:
             self.images[rows], self.labels[tests], self.edges, bounds, self.largest_logit, of_tests=len(self.labels)
         )
 
+    def nearest(self, count: int) -> NDArray[np.intp]:
+        """Return so many test images of the smallest margins, the smallest first."""
+        return np.argsort(self.bounds.margins[: len(self.labels)], kind="stable")[:count]
+
     @property
     def groups(self) -> tuple[NDArray[np.float32], ...]:
         """What is asked apart from each other: the test images, and all others."""
@@ -106,6 +111,12 @@ class Inputs:
         """
         own: NDArray[np.float64] = np.abs(self.bounds.logits).max(1) / self.largest_logit
         return np.maximum(own, 1.0)
+
+
+def equal_bits(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.bool_]:
+    """Tell of which images two logits, float32 (n, classes), are the same bit by bit: (n,)."""
+    first, second = (np.ascontiguousarray(logits, np.float32).view(np.uint32) for logits in (one, other))
+    return np.asarray((first == second).all(1), np.bool_)
 
 
 def tier_of(precision: Precision, arithmetic: str | None = None) -> Tier | None:
@@ -171,14 +182,19 @@ def _held_to(result: ParityResult, answer: NDArray[np.float32], bounds: Bounds) 
     """Hold a runtime of a quantised file to what any that conforms computes."""
     from msgspec.structs import replace
 
-    flipped = int(((answer.argmax(1) != bounds.predictions) & bounds.certified).sum())
-    beyond = int((np.abs(answer.astype(np.float64) - bounds.logits) > bounds.logit_bounds).sum())
+    flipped, beyond = (int(where.sum()) for where in _against_proof(answer, bounds))
     failures = list(result.failures)
     if flipped:
         failures.append(f"{flipped} images that the int8 certificate covers are predicted differently")
     if beyond:
         failures.append(f"{beyond} logits lie outside of what integers of this file come to, whichever way")
     return replace(result, beyond_bound=beyond, failures=tuple(failures))
+
+
+def _against_proof(answer: NDArray[np.float32], bounds: Bounds) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which certified images are predicted differently (n,), and which logits leave their bounds (n, c)."""
+    beyond = np.abs(answer.astype(np.float64) - bounds.logits) > bounds.logit_bounds
+    return (answer.argmax(1) != bounds.predictions) & bounds.certified, beyond
 
 
 def _measured(
@@ -218,15 +234,15 @@ def _on_probes(
     inputs: Inputs, answer: NDArray[np.float32], tier: Tier | None, quantised: Int8Bounds | None
 ) -> tuple[str, ...]:
     """Say whether the answers to the probes, the last of all images, are as far off as a changed weight would be."""
-    bounds, asked = quantised.bounds if quantised else inputs.bounds, len(inputs.images) - inputs.probes
+    last = slice(len(inputs.images) - inputs.probes, None)
+    answer, bounds = answer[last], (quantised.bounds if quantised else inputs.bounds).only(last)
     exact = tier is None or quantised is not None
     allowed = tier.largest_difference if tier else inputs.tolerance
-    difference = np.abs(answer[asked:].astype(np.float64) - bounds.logits[asked:]).max(1)
-    wrong = ~(difference <= allowed * inputs.scales[asked:])  # also what is no number
+    difference = np.abs(answer.astype(np.float64) - bounds.logits).max(1)
+    wrong = ~(difference <= allowed * inputs.scales[last])  # also what is no number
     if exact:
-        flipped = answer[asked:].argmax(1) != bounds.predictions[asked:]
-        beyond = (np.abs(answer[asked:] - bounds.logits[asked:]) > bounds.logit_bounds[asked:]).any(1)
-        wrong |= (flipped & bounds.certified[asked:]) | beyond
+        flipped, beyond = _against_proof(answer, bounds)
+        wrong |= flipped | beyond.any(1)
     if not wrong.any():
         return ()
     return (

@@ -13,7 +13,7 @@ from mnist_bench.core.kinds import PROTOCOL_BATCH
 from mnist_bench.core.types import LayerError, TargetLayers
 from mnist_bench.parity._asking import Plan, Workers
 from mnist_bench.parity._certificate import activated, cannot_overflow, dense
-from mnist_bench.parity._compare import Inputs
+from mnist_bench.parity._compare import Inputs, equal_bits
 from mnist_bench.parity._reference import LAYERS, Array, Weights
 from mnist_bench.parity._targets import Target
 
@@ -48,8 +48,7 @@ def reference_layers(weights: Weights, images: NDArray[np.float32]) -> Iterator[
 
 def closest(inputs: Inputs) -> NDArray[np.intp]:
     """Return the test images of the smallest margins, in order."""
-    margins = inputs.bounds.margins[: len(inputs.labels)]
-    return np.sort(np.argsort(margins, kind="stable")[:CLOSEST])
+    return np.sort(inputs.nearest(CLOSEST))
 
 
 def furthest(inputs: Inputs, logits: NDArray[Any]) -> NDArray[np.intp]:
@@ -84,10 +83,8 @@ class Looking:
         images = self.inputs.images[closest(self.inputs)]
         shown, logits = self._ask(target, images)
         layers = tuple(self._compared(shown, images, bounded=target.precision == "fp32"))
-        last = np.ascontiguousarray(shown[LAYERS[-1]])
-        same = (last.view(np.uint32) == np.ascontiguousarray(logits, np.float32).view(np.uint32)).all(1)
-        name = target.name(self.plan.device)
-        return TargetLayers(target=name, images=len(images), same_bits=int(same.sum()), layers=layers)
+        same = int(equal_bits(shown[LAYERS[-1]], logits).sum())
+        return TargetLayers(target=target.name(self.plan.device), images=len(images), same_bits=same, layers=layers)
 
     def blamed(self, target: Target, rows: NDArray[np.intp]) -> str:
         """Say in a sentence which layer of a target that claims fp32 first leaves its bound on some of the images."""

@@ -22,10 +22,6 @@ class Covered:
     alone: Int8Bounds
     in_batches: Int8Bounds
 
-    def of(self, batch_size: int) -> Int8Bounds:
-        """Return what holds for a batch size."""
-        return self.alone if batch_size == 1 else self.in_batches
-
 
 class Certificates:
     """The certificate of each quantised file, made when it is first asked for."""
@@ -35,8 +31,14 @@ class Certificates:
         self._found: dict[str, Covered | None] = {}
         self.absent: list[Absent] = []
 
-    def of(self, target: Target) -> Covered | None:
+    def bounds(self, target: Target, batch_size: int) -> Int8Bounds | None:
         """Return what is proved of a target's file; None where it is not quantised, or nothing can be proved."""
+        found = self._of(target)
+        if found is None:
+            return None
+        return found.alone if batch_size == 1 else found.in_batches
+
+    def _of(self, target: Target) -> Covered | None:
         if not target.precision.startswith("int8") or target.sha256 is None:
             return None
         if target.sha256 not in self._found:
@@ -91,7 +93,7 @@ def _summary(inputs: Inputs, found: Covered) -> QuantisedCertificate:
         images=images,
         agreeing=int((both & (bounds.predictions == reference.predictions)).sum()),
         deviations=tuple(Deviation(image=int(i), prediction=int(bounds.predictions[i])) for i in changed),
-        uncertified=_uncertified(inputs, bounds),
+        uncertified=uncertified(inputs, bounds),
         uncertified_alone=int((~found.alone.bounds.certified[:images]).sum()),
         saturating=tuple(np.flatnonzero(proved.saturates[:images]).tolist()),
         pairs_reached=len(proved.pairs_reached),
@@ -108,11 +110,12 @@ def _pairs(proved: Int8Bounds) -> tuple[PairReached, ...]:
     )
 
 
-def _uncertified(inputs: Inputs, bounds: Bounds) -> tuple[Uncertified, ...]:
+def uncertified(inputs: Inputs, bounds: Bounds) -> tuple[Uncertified, ...]:
+    """Return the images that are not certified, test images first; edge images, which have no label, behind them."""
     return tuple(
         Uncertified(
             image=int(i),
-            label=int(inputs.labels[i]),
+            label=int(inputs.labels[i]) if i < len(inputs.labels) else None,
             prediction=int(bounds.predictions[i]),
             rival=int(bounds.rivals[i]),
             margin=float(bounds.margins[i]),

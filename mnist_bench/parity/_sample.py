@@ -39,7 +39,7 @@ def rows(inputs: Inputs, count: int) -> NDArray[np.intp]:
     tests = len(inputs.labels)
     if count >= tests:
         return np.arange(len(inputs.images))
-    nearest = np.argsort(inputs.bounds.margins[:tests], kind="stable")[: count // 2]
+    nearest = inputs.nearest(count // 2)
     others = np.setdiff1d(np.arange(tests), nearest)
     drawn = np.random.default_rng(SEED).choice(others, count - len(nearest), replace=False)
     return np.concatenate([np.sort(np.concatenate([nearest, drawn])), np.arange(tests, len(inputs.images))])

@@ -27,7 +27,6 @@ from mnist_bench.core.types import (
     Record,
     Saturation,
     TargetLayers,
-    Uncertified,
 )
 from mnist_bench.parity._asking import Answer, Plan, Workers, ask_all, unasked
 from mnist_bench.parity._compare import Inputs, compare
@@ -35,7 +34,7 @@ from mnist_bench.parity._inputs import build_inputs
 from mnist_bench.parity._int8 import Int8Bounds
 from mnist_bench.parity._layers import Looking, furthest
 from mnist_bench.parity._probes import TRIALS, unseen
-from mnist_bench.parity._quantised import Certificates
+from mnist_bench.parity._quantised import Certificates, uncertified
 from mnist_bench.parity._reference import Weights
 from mnist_bench.parity._shares import shares_of
 from mnist_bench.parity._steps import NotCovered
@@ -118,8 +117,8 @@ class Findings:
         compared = []
         for answer in answers:
             # Only now that a worker with limits has opened it is a file read here.
-            covered = self.certificates.of(target) if answer.logits is not None else None
-            quantised = covered.of(answer.configuration.batch_size) if covered else None
+            asked, answered = answer.configuration, answer.logits is not None
+            quantised = self.certificates.bounds(target, asked.batch_size) if answered else None
             self.results.append(result(self.inputs, answer, quantised))
             if answer.saturation:
                 self.saturation[answer.configuration.target] = answer.saturation
@@ -218,21 +217,10 @@ def _blind(inputs: Inputs, weights: Weights) -> Blind:
 def certificate(inputs: Inputs) -> Certificate:
     """Summarise the bounds: how many test images are certified, and every image that is not."""
     bounds, images = inputs.bounds, len(inputs.labels)
-    uncertified = [
-        Uncertified(
-            image=int(i),
-            label=int(inputs.labels[i]) if i < images else None,
-            prediction=int(bounds.predictions[i]),
-            rival=int(bounds.rivals[i]),
-            margin=float(bounds.margins[i]),
-            bound=float(bounds.margin_bounds[i]),
-        )
-        for i in np.flatnonzero(~bounds.certified)
-    ]
     return Certificate(
         images=images,
         certified=int(bounds.certified[:images].sum()),
-        uncertified=tuple(uncertified),
+        uncertified=uncertified(inputs, bounds),
         largest_logit_bound=float(bounds.logit_bounds.max()),
         median_margin_bound=float(np.median(bounds.margin_bounds)),
     )

@@ -16,8 +16,8 @@ from mnist_bench.analysis.processors import same_bits, shows
 from mnist_bench.core.errors import ModelRefused, RuntimeFailed, TargetUnavailable, Unreachable
 from mnist_bench.core.events import OnEvent, Verifying
 from mnist_bench.core.types import Absent, Beside, Configuration, Deviation, Emulated, ParityResult, Sample
-from mnist_bench.parity._asking import Answer, Plan, configuration, saturation_of, unasked
-from mnist_bench.parity._compare import Inputs
+from mnist_bench.parity._asking import Answer, Plan, answer_to, configuration, unasked
+from mnist_bench.parity._compare import Inputs, equal_bits
 from mnist_bench.parity._sample import SEED, affordable, rows
 from mnist_bench.parity._targets import Target
 from mnist_bench.parity._verify import Findings, result
@@ -162,9 +162,7 @@ class _Asking:
             size = fixed or min(batch_size, max(map(len, groups)))
             asked = configuration(target, hello, spec, size, effective.provider)
             self.questions.on_event(Verifying(asked))
-            logits = np.concatenate([worker.run(group, size) for group in groups])
-            saturation = saturation_of(effective.pair_sums)
-            answer = Answer(asked, logits, effective.precision, None, saturation, effective.arithmetic)
+            answer = answer_to(worker, groups, asked, effective)
             self.visit.results.append(_compared(self.questions, target, answer, chosen))
 
 
@@ -172,8 +170,8 @@ def _compared(questions: Questions, target: Target, answer: Answer, chosen: NDAr
     """Compare an answer with the reference, and with what this machine's own processor says of the same images."""
     inputs = questions.inputs
     everything = len(chosen) == len(inputs.images)
-    covered = questions.found.certificates.of(target)
-    quantised = covered.of(answer.configuration.batch_size).only(chosen) if covered else None
+    proved = questions.found.certificates.bounds(target, answer.configuration.batch_size)
+    quantised = proved.only(chosen) if proved else None
     found = result(inputs if everything else inputs.only(chosen), answer, quantised)
     native = questions.native.get(key(answer.configuration, len(chosen)))
     if native is not None and found.largest_difference is not None and answer.logits is not None:
@@ -187,11 +185,10 @@ def _compared(questions: Questions, target: Target, answer: Answer, chosen: NDAr
 
 def _beside(logits: Logits, native: Logits, chosen: NDArray[np.intp]) -> Beside:
     """Compare logits (n, 10) with this machine's own on the same images, bit by bit."""
-    same = (np.ascontiguousarray(logits).view(np.uint32) == np.ascontiguousarray(native).view(np.uint32)).all(1)
     flipped = np.flatnonzero(logits.argmax(1) != native.argmax(1))
     return Beside(
         images=len(logits),
-        same_bits=int(same.sum()),
+        same_bits=int(equal_bits(logits, native).sum()),
         flips=tuple(int(chosen[row]) for row in flipped),
         largest_difference=float(np.abs(logits.astype(np.float64) - native).max()),
     )

@@ -4,6 +4,7 @@ import pytest
 from mnist_bench.core.kinds import Precision
 from mnist_bench.core.types import RUNGS, Configuration, ParityResult
 from mnist_bench.parity import Inputs, Weights, certify, compare
+from mnist_bench.parity._compare import equal_bits
 from mnist_bench.parity._int8 import Int8Bounds
 from tests.parity.float32 import F32
 from tests.parity.test_certificate import random_images, random_weights
@@ -225,3 +226,10 @@ def test_fp16_may_not_differ_by_more_than_its_tier(inputs: Inputs) -> None:
     logits[0, logits[0].argmax()] += np.float32(0.03)
     assert judge(inputs, logits, "fp16").failures == ("largest |Δlogit| 0.03, allowed 0.02",)
     assert judge(inputs, logits, "int8").failures == ()
+
+
+def test_bits_are_compared_image_by_image() -> None:
+    one = np.array([[1.0, 2.0], [0.0, 3.0]], np.float32)
+    other = np.array([[1.0, 2.0], [-0.0, 3.0]], np.float32)
+    assert equal_bits(one, other).tolist() == [True, False]
+    assert equal_bits(one.T, one.T.copy()).all()
