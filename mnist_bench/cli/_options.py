@@ -218,7 +218,7 @@ def of_training(command: Callable[..., Any]) -> Callable[..., Any]:
         epochs,
         batch_size,
         learning_rate,
-        click.option("--seed", type=click.IntRange(min=0, max=2**63 - 1), default=0, show_default=True),
+        click.option("--seed", type=click.IntRange(0, LARGEST_SEED - 1), default=0, show_default=True),
         click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: all cores]"),
         click.option("--run", "name", metavar="NAME", help="Name of the run.  [default: DATASET-ACTIVATION]"),
         out,

@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,6 +22,27 @@ TRIES = 100
 
 NOTHING = -1
 """The descriptor of what cannot be opened: a folder, on systems other than POSIX."""
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, timeout_s: float) -> Iterator[None]:
+    """Lock a file, which stays, while this lasts.
+
+    Raises:
+        filelock.Timeout: another process holds it for longer, which is an OSError.
+        OSError: it cannot be made.
+    """
+    import filelock  # workers, which lock nothing, start without it
+
+    lock = filelock.FileLock(path, timeout=timeout_s)
+    with warnings.catch_warnings():
+        # Where the system has no such locks, it makes do with the file's existence, and says so at length.
+        warnings.simplefilter("ignore")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager

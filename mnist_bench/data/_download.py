@@ -8,8 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import filelock
-
+from mnist_bench.core import locks
 from mnist_bench.core.errors import DataUnavailable
 from mnist_bench.core.places import cache_folder
 
@@ -40,7 +39,7 @@ def fetch(name: str, folder: str, check: Callable[[Path], object], find: Callabl
     raw = cache_folder() / folder / "raw"
     try:
         cache_folder().mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(cache_folder() / f"{folder}.lock", timeout=LOCK_S):
+        with locks.exclusive(cache_folder() / f"{folder}.lock", LOCK_S):
             for left in raw.parent.glob(f"{UNFINISHED}*"):  # by a process that died: the lock is ours
                 shutil.rmtree(left, ignore_errors=True)
             if not find():  # else another process was faster

@@ -75,7 +75,7 @@ def install(processor: Processor, tell: Tell) -> Path:
     folder = _root.folder()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
-        with filelock.FileLock(folder / ".lock", timeout=LOCK_S):
+        with locks.exclusive(folder / ".lock", LOCK_S):
             for left in folder.glob(f"{UNFINISHED}*"):  # by a process that died
                 locks.remove_abandoned(left, lambda path: shutil.rmtree(path, ignore_errors=True))
             if _root.why_unusable(processor.name):  # else another process was faster

@@ -2,14 +2,13 @@
 
 import contextlib
 import re
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
 import filelock
 import msgspec
 
-from mnist_bench.core import scratch
+from mnist_bench.core import locks, scratch
 from mnist_bench.core.errors import OutputUnwritable, RecordDamaged, RunExists
 from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import Checkpoint, PartialEpoch, Record
@@ -31,27 +30,20 @@ def locked(folder: Path, kind: type[Saved] = Record) -> Iterator[None]:
         OutputUnwritable: the folder cannot be created or written.
         RunExists: another process is writing it.
     """
-    with explained(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / ".lock", timeout=0)
-        try:
-            with warnings.catch_warnings():
-                # Where the system has no such locks, it makes do with the file's existence, and says so at length.
-                warnings.simplefilter("ignore")
-                lock.acquire()
-        except filelock.Timeout as error:
-            what = FOLDERS[kind]
-            raise RunExists(
-                f"{what} {folder.name!r} is being written by another process: choose another --{what}"
-            ) from error
-    try:
+    with contextlib.ExitStack() as stack:
         with explained(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                stack.enter_context(locks.exclusive(folder / ".lock", timeout_s=0))
+            except filelock.Timeout as error:
+                what = FOLDERS[kind]
+                raise RunExists(
+                    f"{what} {folder.name!r} is being written by another process: choose another --{what}"
+                ) from error
             sweep(folder)
             scratch.sweep(scratch.root())
             settle(folder)
         yield
-    finally:
-        lock.release()
 
 
 def save_study(folder: Path, record: StudyRecord, *, new: bool) -> None:
