@@ -16,6 +16,7 @@ Precision = Literal["fp32", "tf32", "fp16", "bf16", "int8", "int8-dynamic"]
 """`int8` is quantised statically, `int8-dynamic` at run time; `tf32` and `bf16` round what products multiply."""
 
 LARGEST_INT16 = 2**15 - 1
+LARGEST_BYTE, MIDDLE_BYTE = 255, 128  # kernels that need signed weights take the middle off unsigned ones
 LARGEST_BATCH = 1_000_000
 
 PROTOCOL_BATCH = 128

@@ -428,6 +428,10 @@ class Uncertified(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     margin: float
     bound: float
 
+    def is_of(self, images: int, classes: int) -> bool:
+        """Tell whether there are such an image and such classes, of so many."""
+        return self.image < images and max(self.prediction, self.rival, self.label or 0) < classes
+
 
 class Certificate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """On how many of the test images no float32 runtime can predict anything but what the reference predicts."""
@@ -489,10 +493,9 @@ class QuantisedCertificate(Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     def check(self, images: int, classes: int) -> None:
         """Raise ValueError where it is not one for so many images and classes."""
-        named = [(one.image, one.prediction) for one in self.deviations]
-        named += [(one.image, max(one.prediction, one.rival, one.label or 0)) for one in self.uncertified]
-        named += [(image, 0) for image in self.saturating]
-        if self.images != images or any(image >= images or label >= classes for image, label in named):
+        named = [(one.image, one.prediction) for one in self.deviations] + [(image, 0) for image in self.saturating]
+        known = all(one.is_of(images, classes) for one in self.uncertified)
+        if self.images != images or not known or any(image >= images or label >= classes for image, label in named):
             raise ValueError("a certificate of a quantised file for other images or classes")
 
 
@@ -668,9 +671,8 @@ class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     def _check_certificate(self, images: int, classes: int) -> None:
         found, tests = self.certificate, len(self.labels)
-        for one in found.uncertified:
-            if one.image >= images or max(one.prediction, one.rival, one.label or 0) >= classes:
-                raise ValueError("an image without a certificate that is none, or has a class that is none")
+        if not all(one.is_of(images, classes) for one in found.uncertified):
+            raise ValueError("an image without a certificate that is none, or has a class that is none")
         open_tests = {one.image for one in found.uncertified if one.image < tests}
         if found.images != tests or found.certified + len(open_tests) != tests:
             raise ValueError("certified images and those without a certificate are not all test images")

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_bench import runtimes
+from mnist_bench.core.kinds import LARGEST_INT16
 from mnist_bench.core.types import Check
 from mnist_bench.hosts._worker import Worker
 
 SEED = 0  # fixed: the same operands everywhere
 TRIALS, WIDTH = 64, 32  # triples of operands, and their bytes
-LEAST, MOST = -(2**15), 2**15 - 1
+LEAST, MOST = -LARGEST_INT16 - 1, LARGEST_INT16
 IMAGES, HIDDEN, CLASSES, PIXELS = 40, 64, 10, 784
 """As many images and units as kernels of every kind and their remainders take."""
 SHIFT = 2.0**13

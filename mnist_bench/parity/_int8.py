@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_bench.core.kinds import LARGEST_INT16
-from mnist_bench.parity._certificate import LARGEST, OUTWARD, U32, Bounds, activated, decide, dense
+from mnist_bench.core.kinds import LARGEST_BYTE, LARGEST_INT16
+from mnist_bench.parity._certificate import OUTWARD, U32, Bounds, activated, cannot_overflow, decide, dense
 from mnist_bench.parity._reference import Array
 from mnist_bench.parity._steps import Activate, NotCovered, Product, Quantise, Shift, Step
+from mnist_bench.runtimes import largest_pair_sums
 
 ROUNDINGS = 16
 """More than the roundings of float32 between a sum of products and the integer that it becomes: of both operands as
@@ -24,7 +25,6 @@ FIXED_POINT = 2.0**-31
 """Relative error of a multiplier that is an integer of 31 bits and a power of two."""
 
 LARGEST_INT32 = 2.0**31
-BYTE = 255
 
 
 @dataclass(frozen=True)
@@ -168,9 +168,8 @@ class _Passage:
         values = self.values
         if step.weight.shape[1] != values.middle.shape[1]:
             raise NotCovered("a layer does not fit the one before")
-        magnitude = (np.abs(values.middle) + values.radius) @ np.abs(step.weight).T + np.abs(step.bias)
-        self.finite &= magnitude.max(1) < LARGEST
-        below, above = np.zeros_like(magnitude), np.zeros_like(magnitude)
+        self.finite &= cannot_overflow(values.middle, values.radius, step.weight, step.bias)
+        below, above = (np.zeros((len(values.middle), len(step.weight))) for _ in range(2))
         if step.integers is not None and (integers := values.integers) is not None:
             self.finite &= _largest_sum(step, integers) < LARGEST_INT32
             for found in beyond_16_bits(step.integers, integers):
@@ -204,7 +203,7 @@ def _multiplier(integers: Integers | None, step: Product) -> Array | None:
 def _largest_sum(step: Product, integers: Integers) -> float:
     """Return what no sum of integers exceeds, in magnitude, whatever the image."""
     assert step.integers is not None
-    products = 2 * BYTE * np.abs(step.integers).sum(1)  # twice: what a zero point takes off is summed too
+    products = 2 * LARGEST_BYTE * np.abs(step.integers).sum(1)  # twice: what a zero point takes off is summed too
     multiplier = _multiplier(integers, step)
     bias = np.abs(step.bias) / multiplier if multiplier is not None else 0.0
     return float((products + bias).max(initial=0))
@@ -247,8 +246,8 @@ def _by_range(values: Values, batches: bool) -> Values:
         raise NotCovered("what is quantised by its range may be negative: its zero point depends on the image")
     low = np.maximum(values.middle - values.radius, 0.0)
     high = np.maximum(values.middle + values.radius, 0.0)
-    least = low.max(1, keepdims=True) / BYTE * (1 - 4 * U32)
-    own = high.max(1, keepdims=True) / BYTE * (1 + 4 * U32)
+    least = low.max(1, keepdims=True) / LARGEST_BYTE * (1 - 4 * U32)
+    own = high.max(1, keepdims=True) / LARGEST_BYTE * (1 + 4 * U32)
     most = np.full_like(own, own.max()) if batches else own
     integers = _between(low, high, least, most)
     from_integers = integers.low * least, integers.high * most
@@ -262,11 +261,11 @@ def _by_range(values: Values, batches: bool) -> Values:
 def _between(low: Array, high: Array, least: Array, most: Array) -> Integers:
     """Return which bytes values of [`low`, `high`] become with some scale of [`least`, `most`]."""
     bottom = np.divide(low, most, out=np.zeros_like(low), where=most > 0)
-    top = np.divide(high, least, out=np.where(high > 0, float(BYTE), 0.0), where=least > 0)
-    error = ROUNDINGS * U32 * (BYTE + 1)
+    top = np.divide(high, least, out=np.where(high > 0, float(LARGEST_BYTE), 0.0), where=least > 0)
+    error = ROUNDINGS * U32 * (LARGEST_BYTE + 1)
     return Integers(
-        np.clip(np.ceil(bottom - error - 0.5), 0, BYTE),
-        np.where(high > 0, np.clip(np.floor(top + error + 0.5), 0, BYTE), 0.0),
+        np.clip(np.ceil(bottom - error - 0.5), 0, LARGEST_BYTE),
+        np.where(high > 0, np.clip(np.floor(top + error + 0.5), 0, LARGEST_BYTE), 0.0),
         most,
         fixed=False,
     )
@@ -294,10 +293,9 @@ def beyond_16_bits(weights: NDArray[np.int64], integers: Integers) -> Iterator[B
         weights: signed bytes (units, inputs).
         integers: the unsigned bytes that they are multiplied by.
     """
+    worst = largest_pair_sums(weights)
     for at in range(0, weights.shape[1] - 1, 2):
-        pair = weights[:, at : at + 2]
-        worst = BYTE * np.maximum(np.maximum(pair, 0).sum(1), -np.minimum(pair, 0).sum(1))
-        units = np.flatnonzero(worst > LARGEST_INT16)
+        pair, units = weights[:, at : at + 2], np.flatnonzero(worst[:, at // 2] > LARGEST_INT16)
         strongest = integers.high[:, at : at + 2] @ np.abs(pair).max(0)
         images = np.flatnonzero(strongest > LARGEST_INT16)
         if not (len(units) and len(images)):

@@ -9,14 +9,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from mnist_bench.core.kinds import Activation
+from mnist_bench.core.kinds import LARGEST_BYTE, Activation
 from mnist_bench.core.types import LayerShare, LogitError, QuantisationShares
 from mnist_bench.parity._compare import Inputs
 from mnist_bench.parity._reference import LAYERS, Array, Weights, activate
 from mnist_bench.parity._steps import Activate, NotCovered, Product, Quantise, QuantiseByRange, Shift, Step, steps_of
 from mnist_bench.parity._targets import Target
 
-BYTE = 255
 PARTS = ("inputs", "weights", "sums")
 """What is quantised of a layer: what it reads, its weights and bias, and its sums before the activation."""
 
@@ -162,8 +161,8 @@ def quantised(real: Array, grid: Grid) -> Values:
         low, high = grid.low, grid.high
     else:  # as DynamicQuantizeLinear of the ONNX standard: the range always holds zero
         least, most = np.minimum(real.min(1, keepdims=True), 0.0), np.maximum(real.max(1, keepdims=True), 0.0)
-        scale = np.where(most > least, ((most - least) / BYTE).astype(np.float32), 1.0).astype(np.float64)
-        low, high = 0, BYTE
+        scale = np.where(most > least, ((most - least) / LARGEST_BYTE).astype(np.float32), 1.0).astype(np.float64)
+        low, high = 0, LARGEST_BYTE
         zero = np.clip(np.rint(-least / scale), low, high)
     integers = np.clip(np.rint(real / scale) + zero, low, high) - zero
     return Values(integers * scale, integers, scale)

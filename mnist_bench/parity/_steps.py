@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mnist_bench.core.kinds import Activation
+from mnist_bench.core.kinds import MIDDLE_BYTE, Activation
 from mnist_bench.parity._reference import Array
 
 
@@ -60,7 +60,6 @@ class Activate:
 
 
 Step = Quantise | QuantiseByRange | Product | Shift | Activate
-MIDDLE_BYTE = 128  # kernels that need signed weights take this off unsigned ones
 
 
 def steps_of(content: bytes) -> tuple[Step, ...]:

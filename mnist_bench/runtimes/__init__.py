@@ -18,7 +18,7 @@ from mnist_bench.runtimes._contract import (
     Session,
     Spec,
 )
-from mnist_bench.runtimes._onnx_graph import pair_sums
+from mnist_bench.runtimes._onnx_graph import largest_pair_sums, pair_sums
 
 __all__ = [
     "Effective",
@@ -30,6 +30,7 @@ __all__ = [
     "Runtime",
     "Session",
     "Spec",
+    "largest_pair_sums",
     "load",
     "names",
     "pair_sums",

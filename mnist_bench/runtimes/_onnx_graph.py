@@ -8,12 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_bench.core.errors import ModelRefused, Unsupported
-from mnist_bench.core.kinds import LARGEST_INT16, Precision
+from mnist_bench.core.kinds import LARGEST_BYTE, LARGEST_INT16, MIDDLE_BYTE, Precision
 from mnist_bench.runtimes._contract import ACTIVATED, DENSE, Model, PairSums, layer_names
 
 PRODUCTS, QUANTISED_PRODUCTS = ("Gemm", "MatMul", "FusedGemm", "FusedMatMul"), ("QLinearMatMul", "QGemm")
-LARGEST_BYTE = 255  # of an unsigned activation
-MIDDLE_BYTE = 128  # kernels that need signed weights take this off unsigned ones
 SIGNATURE = [[1, 28, 28], [10]]  # without the batch
 FLOAT = 1  # onnx.TensorProto.FLOAT
 LAYER_KINDS = {
@@ -135,7 +133,7 @@ def pair_sums(graph: Any) -> PairSums | None:
     weights, the products of inputs 2j and 2j + 1 added to a 16-bit sum that saturates. Signed activations are made
     unsigned first, so that all take values of up to 255.
     """
-    sums = [_pair_sums(weight) for weight in _int8_weights(graph)]
+    sums = [largest_pair_sums(weight) for weight in _int8_weights(graph)]
     if not sums:
         return None
     return PairSums(
@@ -145,7 +143,7 @@ def pair_sums(graph: Any) -> PairSums | None:
     )
 
 
-def _pair_sums(weight: NDArray[np.int64]) -> NDArray[np.int64]:
+def largest_pair_sums(weight: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return, of weights (units, inputs), the largest magnitude of each pair's sum: (units, pairs).
 
     Activations are never negative: the worst case takes the weights of one sign alone.
