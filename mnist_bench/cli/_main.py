@@ -15,7 +15,7 @@ import click
 import mnist_bench
 from mnist_bench import cli
 from mnist_bench.cli._screen import complain, ignore_stdout, say
-from mnist_bench.cli._signals import Raising, came
+from mnist_bench.cli._signals import Raising, came, without_words
 from mnist_bench.core import plugins, text
 from mnist_bench.core.errors import BUG, CTRL_C, ENVIRONMENT, SIGNALLED, USAGE, MnistBenchError
 from mnist_bench.core.kinds import PROGRAM
@@ -79,6 +79,7 @@ def main() -> NoReturn:
     signal.signal(signal.SIGTERM, terminating)
     if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # not under nohup
         signal.signal(signal.SIGHUP, terminating)
+    sys.unraisablehook = without_words
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show "→" shows "?"

@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
 
@@ -28,6 +29,15 @@ def came() -> int | None:
     """Return the number of the signal for which a handler has raised, whatever became of it; None where none came."""
     handlers = (signal.getsignal(number) for number in SIGNALS)
     return next((one.came for one in handlers if isinstance(one, Raising) and one.came), None)
+
+
+def without_words(found: "sys.UnraisableHookArgs") -> None:
+    """Say nothing of an error of a handler's that came where none can be raised: `heed` raises it once more.
+
+    Within a callback of the import machinery, say; Python would print a traceback.
+    """
+    if not (came() and isinstance(found.exc_value, (KeyboardInterrupt, SystemExit))):
+        sys.__unraisablehook__(found)
 
 
 def heed() -> None:

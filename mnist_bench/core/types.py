@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from mnist_bench.core.architecture import CLASSES
 from mnist_bench.core.errors import BadInput
 from mnist_bench.core.kinds import LARGEST_BATCH, LARGEST_INT16, PROTOCOL_BATCH, Activation, Precision, Validation
 
@@ -29,6 +30,10 @@ Count = Annotated[int, Meta(ge=0, le=LARGEST)]
 Positive = Annotated[int, Meta(gt=0, le=LARGEST)]
 Seconds = Annotated[float, Meta(ge=0)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+ClassNames = Annotated[tuple[str, ...], Meta(max_length=CLASSES)]
+"""What the classes are called; no more of them than the network has outputs."""
 
 
 class TrainConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -165,7 +170,7 @@ class DatasetInfo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Which data were used: `sha256` are of the unpacked files (or of the arrays, for embedded data)."""
 
     name: str
-    classes: tuple[str, ...]
+    classes: ClassNames
     sha256: dict[str, Sha256]
     train_images: Positive
     validation_images: Positive
@@ -637,7 +642,7 @@ class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     environment: Environment
     weights_sha256: Sha256
     dataset: str
-    classes: tuple[str, ...]
+    classes: ClassNames
     labels: tuple[Count, ...]
     edges: tuple[str, ...]
     reference_predictions: tuple[Count, ...]

@@ -1,6 +1,7 @@
 """What is shown while work goes on."""
 
 import signal
+import sys
 
 import pytest
 
@@ -18,6 +19,28 @@ def test_foreign_words_are_no_markup(monkeypatch: pytest.MonkeyPatch, capsys: py
     with _progress.processes_display(quiet=False) as on_event:
         on_event(Measuring(0, 1, 0, 1, FOREIGN))
     assert "\x1b[2J" not in capsys.readouterr().err
+
+
+class StoppedWhenItGoes:
+    """Ctrl-C comes while this is removed: what is raised there, nobody can catch."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_a_ctrl_c_within_a_callback_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "unraisablehook", _signals.without_words)
+    before = signal.signal(signal.SIGINT, _signals.Raising(lambda _: KeyboardInterrupt()))
+    try:
+        StoppedWhenItGoes()
+        assert _signals.came() == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            _signals.heed()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert not capsys.readouterr().err
 
 
 @pytest.mark.parametrize("quiet", [True, False])

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from typing import Any
+from typing import Any, NoReturn
 
 
 def ready() -> None:
@@ -27,6 +27,15 @@ def ready() -> None:
     data.load("digits")
 
 
+STOPPING = (signal.SIGINT, signal.SIGTERM)
+
+
+def stopped(number: int, _frame: object) -> NoReturn:
+    """End as the command does before it has begun; see `mnist_bench.__main__`."""
+    os.write(2, b"mnist-bench: stopped\n")
+    os._exit(128 + number)
+
+
 def became(request: dict[str, Any]) -> None:
     """Become one command; never returns."""
     status = 70
@@ -40,8 +49,11 @@ def became(request: dict[str, Any]) -> None:
             os.close(file)
         nowhere = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nowhere, 0)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         from mnist_bench.cli import _main
+
+        for number in STOPPING:
+            signal.signal(number, stopped)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
 
         sys.argv = ["mnist-bench", *request["arguments"]]
         try:
@@ -57,9 +69,11 @@ def became(request: dict[str, Any]) -> None:
 def carried_out(request: dict[str, Any]) -> dict[str, float]:
     """Fork a command, send it the signals, and wait for it."""
     began = time.monotonic()
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # what comes before the child can tell waits until then
     child = os.fork()
     if not child:
         became(request)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPPING)
     status = None
     for number, after_s in request["kill"]:
         end = time.monotonic() + after_s
