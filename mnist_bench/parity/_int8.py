@@ -45,7 +45,7 @@ class Values:
     """Where the values of n images are: `middle` ± `radius`, float64 (n, units).
 
     `integers` is what they are made of where they have just been quantised, `multiplier` (units,) what a unit of the
-    sum stands for where they are sums of integer products.
+    sum stands for where they are sums of integer products, be it with a bias and ReLU behind.
     """
 
     middle: Array
@@ -121,6 +121,7 @@ def _ending_with_product(steps: Sequence[Step]) -> tuple[list[Step], Product]:
     if isinstance(last, Shift) and before and isinstance(before[-1], Product) and not before[-1].bias.any():
         product = before.pop()
         assert isinstance(product, Product)
+        _check_width(last.bias, len(product.weight))
         return before, replace(product, bias=np.broadcast_to(last.bias, len(product.weight)))
     outputs = next((len(step.weight) for step in reversed(before) if isinstance(step, Product)), 0)
     if isinstance(last, Quantise) and outputs:
@@ -128,6 +129,11 @@ def _ending_with_product(steps: Sequence[Step]) -> tuple[list[Step], Product]:
     if not isinstance(last, Product):
         raise NotCovered("it does not end with a dense layer")
     return before, last
+
+
+def _check_width(bias: Array, units: int) -> None:
+    if len(bias) not in (1, units):
+        raise NotCovered(f"a bias of {len(bias)} numbers is added to {units}")
 
 
 class _Passage:
@@ -150,10 +156,15 @@ class _Passage:
             middle, radius = middle + (above - below) / 2, (radius + (above + below) / 2) * OUTWARD
             self.values = Values(middle, radius, multiplier=_multiplier(values.integers, step))
         elif isinstance(step, Shift):
+            _check_width(step.bias, values.middle.shape[1])
             rounding = U32 * (np.abs(values.middle) + values.radius + np.abs(step.bias))
-            self.values = Values(values.middle + step.bias, (values.radius + rounding) * OUTWARD)
+            shifted = values.middle + step.bias, (values.radius + rounding) * OUTWARD
+            self.values = Values(*shifted, multiplier=values.multiplier)
         elif isinstance(step, Activate):
-            self.values = Values(*activated(values.middle, values.radius, step.function), not_negative=True)
+            found = activated(values.middle, values.radius, step.function)
+            # A kernel may clip as it scales its integers: ReLU does not come between a sum and its two roundings.
+            multiplier = values.multiplier if step.function == "relu" else None
+            self.values = Values(*found, multiplier=multiplier, not_negative=True)
         else:
             self.values = _quantised(values, step) if isinstance(step, Quantise) else _by_range(values, self.batches)
             assert self.values.integers
@@ -230,9 +241,10 @@ def _quantised(values: Values, step: Quantise) -> Values:
 def _first_half(multiplier: Array) -> Array:
     """Bound the first of two roundings: a multiplier of m · 2^-n, m in [½, 1), leaves half of 2^-n.
 
-    gemmlowp and TFLite round a sum times m to an integer, and that again when they shift it by n.
+    gemmlowp and TFLite round a sum times m to an integer, and that again when they shift it by n. The multiplier is
+    what a runtime has after its own roundings: just below a power of two it may be that power, and n one less.
     """
-    _, exponent = np.frexp(multiplier)
+    _, exponent = np.frexp(multiplier * (1 + ROUNDINGS * U32 + FIXED_POINT))
     return np.asarray(np.where(exponent < 0, 0.5 * np.exp2(exponent), 0.0), np.float64)
 
 

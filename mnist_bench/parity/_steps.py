@@ -1,5 +1,6 @@
 """A quantised ONNX graph as a chain of steps: what the certificate for int8 reads."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -71,8 +72,12 @@ def steps_of(content: bytes) -> tuple[Step, ...]:
     import onnx
 
     try:
-        return tuple(_Reader(onnx.load_model_from_string(content).graph).steps())
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        model = onnx.load_model_from_string(content)
+        if model.functions:
+            raise NotCovered("it has functions of its own")
+        with np.errstate(all="ignore"):  # what is not finite is refused where it matters
+            return tuple(_Reader(model.graph).steps())
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, onnx.checker.ValidationError) as error:
         raise NotCovered(f"its graph makes no sense here: {str(error) or type(error).__name__}") from error
 
 
@@ -89,6 +94,19 @@ class _Reader:
         }
         self.graph = graph
         self.grid: Quantise | None = None
+        self.integers = False
+        for node in graph.node:
+            self._check(node)
+
+    def _check(self, node: Any) -> None:
+        """Raise NotCovered where a node of a known name is none of those that are meant by it."""
+        if node.op_type not in KNOWN:
+            return
+        domains, attributes = KNOWN[node.op_type]
+        if node.domain not in domains:
+            raise NotCovered(f"its {node.op_type} is one of {node.domain}")
+        if unknown := self.attributes[id(node)].keys() - attributes:
+            raise NotCovered(f"it has a node {node.op_type} with {', '.join(sorted(unknown))}")
 
     def steps(self) -> Iterator[Step]:
         """Yield the steps, from first to last."""
@@ -102,8 +120,12 @@ class _Reader:
             read = READERS.get(node.op_type)
             if read is None:
                 raise NotCovered(f"it has a node {node.op_type}")
+            if node.op_type not in SHAPING and self.integers != (node.op_type in OF_INTEGERS):
+                raise NotCovered(f"its {node.op_type} reads {'integers' if self.integers else 'real numbers'}")
             found, at = read(self, node, at)
             self.grid = next((step for step in reversed(found) if isinstance(step, Quantise)), self.grid)
+            if node.op_type not in SHAPING:
+                self.integers = self.source[at].op_type in INTO_INTEGERS and isinstance(found[-1], Quantise)
             yield from found
 
     def _reader_of(self, name: str) -> Any:
@@ -164,10 +186,18 @@ class _Weight:
         unit = None if self.unit is None else np.broadcast_to(self.unit.reshape(-1), len(values))
         return Product(np.ascontiguousarray(values), np.zeros(len(values)), integers, unit)
 
+    def row(self) -> Array:
+        """Return a bias: a number a unit, or one for all; raise NotCovered where images have different ones."""
+        if math.prod(self.values.shape[:-1]) != 1:
+            raise NotCovered("a bias that is no vector")
+        return self.values.reshape(-1)
+
 
 def _dequantised(integers: NDArray[Any], scale: NDArray[Any], zero: NDArray[Any], axis: int) -> _Weight:
     """Return scale · (integers - zero): float64 holds it exactly for bytes."""
     unit = scale.astype(np.float64)
+    if not (unit >= 0).all():
+        raise NotCovered("a scale of weights is negative, or no number")
     if scale.size > 1 and integers.ndim > 1:
         shape = [-1 if place == axis % integers.ndim else 1 for place in range(integers.ndim)]
         scale, zero = scale.reshape(shape), zero.reshape(shape) if zero.size > 1 else zero
@@ -225,12 +255,12 @@ def _gemm(reader: _Reader, node: Any, at: str) -> Found:
 def _with_bias(product: Product, bias: _Weight) -> Product:
     units = len(product.weight)
     of_bias = None if bias.unit is None else np.broadcast_to(bias.unit.reshape(-1), units)
-    return replace(product, bias=np.broadcast_to(bias.values.reshape(-1), units), bias_unit=of_bias)
+    return replace(product, bias=np.broadcast_to(bias.row(), units), bias_unit=of_bias)
 
 
 def _add(reader: _Reader, node: Any, at: str) -> Found:
     other = next((name for name in node.input if name != at), "")
-    return (Shift(reader.weight(other).values.reshape(-1)),), node.output[0]
+    return (Shift(reader.weight(other).row()),), node.output[0]
 
 
 def _qgemm(reader: _Reader, node: Any, _at: str) -> Found:
@@ -266,9 +296,9 @@ def _qlinear_add(reader: _Reader, node: Any, at: str) -> Found:
     reader.check_grid(*(node.input[1:3] if first else node.input[4:6]))
     names = node.input[3:6] if first else node.input[0:3]
     integers, scale, zero = (reader.constant(name) for name in names)
-    bias = _dequantised(integers, scale, zero, 0).values
+    bias = _dequantised(integers, scale, zero, 0).row()
     grid = _grid(reader.constant(node.input[6]), reader.optional(node, 7, np.uint8(0)))
-    return (Shift(bias.reshape(-1)), grid), node.output[0]
+    return (Shift(bias), grid), node.output[0]
 
 
 def _qlinear_sigmoid(reader: _Reader, node: Any, _at: str) -> Found:
@@ -284,9 +314,9 @@ def _by_range(reader: _Reader, node: Any, _at: str) -> Found:
         (one for one in reader.graph.node if one.op_type == "MatMulInteger" and one.input[0] == quantised), None
     )
     scales = next((one for one in reader.graph.node if one.op_type == "Mul" and scale in one.input), None)
-    if product is None or scales is None or product.input[2] != zero:
+    if product is None or scales is None or list(product.input[2:3]) != [zero]:
         raise NotCovered("what is quantised by its range is not multiplied as ONNX Runtime's quantiser writes it")
-    of_weight = reader.constant(next(name for name in scales.input if name != scale))
+    of_weight = reader.constant(next((name for name in scales.input if name != scale), scale))
     weight = _dequantised(reader.constant(product.input[1]), of_weight, reader.optional(product, 3, 0), 1)
     cast = reader._reader_of(product.output[0])
     back = reader._reader_of(cast.output[0])
@@ -314,3 +344,22 @@ READERS: dict[str, Callable[[_Reader, Any, str], Found]] = {
     "QLinearSigmoid": _qlinear_sigmoid,
     "DynamicQuantizeLinear": _by_range,
 }
+
+SHAPING = {"Flatten", "Reshape", "Identity"}
+OF_INTEGERS = {"DequantizeLinear", "QGemm", "QLinearMatMul", "QLinearAdd", "QLinearSigmoid"}
+INTO_INTEGERS = {"QuantizeLinear", "QGemm", "QLinearMatMul", "QLinearAdd", "QLinearSigmoid"}
+
+ONNX, MICROSOFT = {"", "ai.onnx"}, {"com.microsoft"}
+KNOWN: dict[str, tuple[set[str], set[str]]] = {
+    **dict.fromkeys(("Identity", "MatMul", "Add", "Mul", "Relu", "Sigmoid", "MatMulInteger"), (ONNX, set())),
+    **dict.fromkeys(("QLinearMatMul", "DynamicQuantizeLinear"), (ONNX, set())),
+    "Flatten": (ONNX, {"axis"}),
+    "Reshape": (ONNX, {"allowzero"}),
+    "Cast": (ONNX, {"to", "saturate"}),
+    "QuantizeLinear": (ONNX, {"axis", "saturate"}),
+    "DequantizeLinear": (ONNX, {"axis"}),
+    "Gemm": (ONNX, {"alpha", "beta", "transA", "transB"}),
+    "QGemm": (MICROSOFT, {"alpha", "transA", "transB"}),
+    **dict.fromkeys(("QLinearAdd", "QLinearSigmoid"), (MICROSOFT, set())),
+}
+"""Where an operator of such a name is defined, and the attributes that are read, or make no difference here."""

@@ -2,7 +2,7 @@
 many orders; scaled by a float or by a fixed-point multiplier; halves rounded to even, away from zero, or up."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -49,12 +49,16 @@ class _Integers:
 def answer(steps: Sequence[Step], images: NDArray[np.float32], way: Way, *, together: bool = False) -> float32.F32:
     """Return logits; `together`: the images are one batch, where that decides on a scale."""
     state: Any = images.reshape(len(images), -1)
-    for step, following in zip(steps, (*steps[1:], None), strict=True):
+    for place, step in enumerate(steps):
+        # Kernels clip as they scale: ReLU does not come between a sum and the integer that it becomes.
+        following = next((one for one in steps[place + 1 :] if one != Activate("relu")), None)
         if isinstance(step, Quantise):
             # What is fused with the product before it has been quantised with that.
             state = state if isinstance(state, _Integers) else _quantised(state, step, way)
         elif isinstance(step, QuantiseByRange):
             state = _by_range(_floats(state), way, together)
+        elif step == Activate("relu") and isinstance(state, _Integers):
+            state = replace(state, stored=np.maximum(state.stored, state.zero))
         elif isinstance(step, Activate):
             floats = _floats(state)
             state = np.maximum(floats, F32(0)) if step.function == "relu" else float32.sigmoid(floats)

@@ -70,6 +70,7 @@ class Drawn:
                 steps += [self.quantise(self.reached(steps)), Activate("sigmoid")]
                 steps.append(self.quantise(self.reached(steps)))
             else:
+                steps += [Activate("relu")] * int(self.random.integers(2))  # as a node of its own, or by its clipping
                 steps.append(self.quantise(np.maximum(self.reached(steps), 0)))
         # Of every other network the logits are nearly the same: what rounds otherwise flips.
         likeness = self.random.choice([0.01, 1.0])
@@ -175,6 +176,38 @@ def test_a_half_may_become_either_integer(zero: int) -> None:
     assert {2.0, 3.0} == {first for first, _ in given}
     assert found.bounds.logits[0, 0] == 2.5
     assert found.bounds.logits[1].tolist() == [2.0, 1.0]
+
+
+def one_sum(scale: float, unit: float, *between: Step) -> list[Step]:
+    """A pixel of so many units is multiplied by 1, and quantised with a scale of 1; the second logit lies between."""
+    units, one = np.array([unit]), np.array([[1]])
+    product = Product(one * units, np.zeros(1), one, units, np.array([scale * unit]))
+    last = Product(np.array([[1.0], [-1.0]]), np.array([0.0, 0.5]))
+    return [Quantise(scale, 0, 0, 255), product, *between, Quantise(1.0, 0, 0, 255), last]
+
+
+@pytest.mark.parametrize("between", [(), (Activate("relu"),), (Shift(np.zeros(1)),)], ids=["nothing", "relu", "bias"])
+def test_two_roundings_make_a_one_of_less_than_a_half(between: tuple[Step, ...]) -> None:
+    """0.124 is 0.992 / 8: a sum of 4 becomes round(4 · 0.992) / 8, which is a half, and 1."""
+    found = certify_steps(one_sum(1.0, float(F32(0.124)), *between), np.array([[4.0]], F32))
+    assert not found.bounds.certified.any()
+    assert found.bounds.logits[0, 0] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("scale", "unit"), [(0.63489336, 0.19688345), (0.58953136, 0.21203282)], ids=["as float32", "as 31 bits"]
+)
+def test_a_multiplier_may_be_rounded_to_a_power_of_two(scale: float, unit: float) -> None:
+    """An eighth, nearly: as 31 bits it is ½ · 2^-2, and a sum of 3 becomes round(1.5) / 4, which is a half, and 1."""
+    scale, unit = float(F32(scale)), float(F32(unit))
+    assert scale * unit < 0.125
+    found = certify_steps(one_sum(scale, unit), np.array([[3 * scale]], F32))
+    assert not found.bounds.certified.any()
+
+
+def test_a_bias_must_fit_what_it_is_added_to() -> None:
+    with pytest.raises(NotCovered, match="a bias of 3 numbers is added to 1"):
+        certify_steps(one_sum(1.0, 0.5, Shift(np.zeros(3))), np.array([[4.0]], F32))
 
 
 @pytest.mark.parametrize("seed", range(1, 21))

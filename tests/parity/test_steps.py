@@ -170,6 +170,44 @@ def with_weights_of_the_image(model: Any) -> None:
     nodes_of(model, "Gemm")[0].input[1] = "image"
 
 
+def with_an_output_type(model: Any) -> None:
+    node = nodes_of(model, "QuantizeLinear")[0]
+    del node.input[2:]
+    node.attribute.append(helper.make_attribute("output_dtype", TensorProto.INT8))
+
+
+def with_relu_of_integers(model: Any) -> None:
+    node = nodes_of(model, "QuantizeLinear")[0]
+    model.graph.node.append(helper.make_node("Relu", [node.output[0]], ["clipped"]))
+    reader = next(one for one in model.graph.node if node.output[0] in one.input and one.op_type != "Relu")
+    reader.input[0] = "clipped"
+
+
+def with_a_function_called_relu(model: Any) -> None:
+    body = [helper.make_node("Neg", ["x"], ["y"])]
+    opset = helper.make_opsetid("", 18)
+    model.functions.append(helper.make_function("own", "Relu", ["x"], ["y"], body, [opset]))
+
+
+def with_an_operator_of_somebody_s(model: Any) -> None:
+    nodes_of(model, "Gemm")[0].domain = "own"
+
+
+def with_a_bias_an_image(model: Any) -> None:
+    gemm = nodes_of(model, "Gemm")[-1]
+    column = np.zeros((SIZES[-1], 1), np.float32)  # as many images as classes, and the shape fits
+    model.graph.initializer.append(numpy_helper.from_array(column, "column"))
+    gemm.output[0] = "sums"
+    model.graph.node.append(helper.make_node("Add", ["sums", "column"], ["logits"]))
+
+
+def with_weights_of_a_negative_scale(model: Any) -> None:
+    gemm = nodes_of(model, "Gemm")[0]
+    node = next(one for one in nodes_of(model, "DequantizeLinear") if one.output[0] == gemm.input[1])
+    scale = next(one for one in model.graph.initializer if one.name == node.input[1])
+    scale.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(scale), scale.name))
+
+
 def with_a_circle(model: Any) -> None:
     model.graph.node[-1].output[0] = model.graph.node[-1].input[0]
 
@@ -184,10 +222,37 @@ def with_a_circle(model: Any) -> None:
         (with_a_scaled_product, "another way"),
         (with_weights_of_the_image, "read by 2 nodes|no constant"),
         (with_a_circle, "read by|circle|no constant"),
+        (with_an_output_type, "QuantizeLinear with output_dtype"),
+        (with_relu_of_integers, "its Relu reads integers"),
+        (with_a_function_called_relu, "functions of its own"),
+        (with_an_operator_of_somebody_s, "its Gemm is one of own"),
+        (with_a_bias_an_image, "a bias that is no vector"),
+        (with_weights_of_a_negative_scale, "a scale of weights is negative"),
     ],
 )
 def test_what_is_no_such_graph_is_refused(change: Callable[[Any], None], reason: str, tmp_path: Path) -> None:
     model = onnx.load_model_from_string(quantised(tmp_path, "relu", "QDQ"))
+    change(model)
+    with pytest.raises(NotCovered, match=reason):
+        steps_of(model.SerializeToString())
+
+
+def scaled_by_itself(model: Any) -> None:
+    scales = next(node for node in nodes_of(model, "Mul") if "scale" in node.input[0])
+    scales.input[1] = scales.input[0]
+
+
+def without_a_zero_point(model: Any) -> None:
+    del nodes_of(model, "MatMulInteger")[0].input[2:]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"), [(scaled_by_itself, "no constant"), (without_a_zero_point, "not multiplied as")]
+)
+def test_what_no_quantiser_writes_by_range_is_refused(
+    change: Callable[[Any], None], reason: str, tmp_path: Path
+) -> None:
+    model = onnx.load_model_from_string(quantised(tmp_path, "relu", "by range"))
     change(model)
     with pytest.raises(NotCovered, match=reason):
         steps_of(model.SerializeToString())
