@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
@@ -51,12 +51,14 @@ SERVE = 'runpy.run_module("mnist_bench.worker", run_name="__main__", alter_sys=T
 class Processor:
     """An emulated processor: its name, what QEMU calls its model, and which of QEMU's programs shows it.
 
+    `instructions` are its instruction sets, of those that a worker can tell; None where they are whatever QEMU has.
     `cpuinfo` are the lines of /proc/cpuinfo for a core of it; None where programs do not read them.
     """
 
     name: str
     model: str
     program: str
+    instructions: frozenset[str] | None
     cpuinfo: Mapping[str, str] | None = None
 
     def why_unavailable(self) -> Skipped | None:
@@ -103,7 +105,8 @@ class Processor:
         made = self._launch((str(path), *words))
         options = made.command
         if self.program == ARM:  # what the root's Python can import
-            options = (*options[:1], "-E", f"PYTHONPATH={_root.place() / _root.SITE}", *options[1:])
+            variables = f"PYTHONPATH={_root.place() / _root.SITE},PYTHONDONTWRITEBYTECODE=1"  # the root stays as it is
+            options = (*options[:1], "-E", variables, *options[1:])
         label = f"{given.label} on {self.name}"
         return replace(given, label=label, command=options, processor=self.name, sysroot=made.sysroot)
 
@@ -127,6 +130,16 @@ class Processor:
         lines = ("".join(f"{key}\t: {value}\n" for key, value in block.items()) for block in blocks)
         return Sysroot(root, "".join(f"{block}\n" for block in lines))
 
+    def why_another(self, instructions: Iterable[str]) -> str | None:
+        """Return what tells instruction sets from this processor's, or None: older versions of QEMU leave some out."""
+        if self.instructions is None:
+            return None
+        there = set(instructions)
+        if lacking := ", ".join(sorted(self.instructions - there)):
+            return f"it lacks {lacking}, which such a processor has"
+        odd = ", ".join(sorted(there - self.instructions))
+        return f"it has {odd}, which no such processor has" if odd else None
+
     def emulator(self) -> str:
         """Return which emulator shows it, with its version: `qemu-x86_64 7.2.22`."""
         return f"{self.program} {_version(found(self.program) or self.program)}"
@@ -136,18 +149,21 @@ class Processor:
         return _root.versions()
 
 
-def x86(name: str, model: str) -> Processor:
-    """Return an x86 processor, by the name that QEMU has for its model."""
-    return Processor(name, model, X86)
+def x86(name: str, model: str, instructions: str) -> Processor:
+    """Return an x86 processor, by the name that QEMU has for its model, and its instruction sets."""
+    return Processor(name, model, X86, frozenset(instructions.split()))
 
 
-def arm(name: str, model: str, part: int, implementer: int = 0x41, features: str = "") -> Processor:
+def arm(
+    name: str, model: str, part: int, instructions: str | None, implementer: int = 0x41, features: str = ""
+) -> Processor:
     """Return an ARM processor.
 
     Args:
         name: what it is called here.
         model: what QEMU calls it.
         part: its part number, as in MIDR_EL1 and /proc/cpuinfo.
+        instructions: its instruction sets; None where they are whatever QEMU has.
         implementer: who designed it; ARM, unless told.
         features: what it has beyond ARMv8.0 with the cryptography extension, in Linux's words.
     """
@@ -160,7 +176,7 @@ def arm(name: str, model: str, part: int, implementer: int = 0x41, features: str
         "CPU part": f"{part:#05x}",
         "CPU revision": "0",
     }
-    return Processor(name, model, ARM, lines)
+    return Processor(name, model, ARM, None if instructions is None else frozenset(instructions.split()), lines)
 
 
 def found(program: str) -> str | None:
@@ -173,7 +189,7 @@ def _version(path: str) -> str:
     """Ask a program for its version, once: by its path, for another may be put in its way."""
     try:
         done = subprocess.run(  # noqa: S603 a program of a known name
-            [path, "--version"], capture_output=True, text=True, timeout=ASK_S, check=False
+            [path, "--version"], capture_output=True, text=True, errors="replace", timeout=ASK_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return "?"

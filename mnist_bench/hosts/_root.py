@@ -6,6 +6,7 @@ it is used, once a process.
 
 import functools
 import hashlib
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from msgspec import Struct
 
 from mnist_bench.core import limits
 from mnist_bench.core.commands import line
+from mnist_bench.core.digest import sha256
 from mnist_bench.core.errors import EnvironmentProblem
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.places import cache_folder
@@ -22,6 +24,9 @@ from mnist_bench.core.types import Sha256
 
 DISTRIBUTIONS = ("onnxruntime", "numpy", "onnx", "protobuf", "ml-dtypes", "typing-extensions")
 """What a worker with ONNX Runtime imports: the wheels of the same versions are for every processor."""
+
+LARGEST_BYTES = 2**28
+"""Of a file of a root; the largest there is, of ONNX Runtime, is a tenth of that."""
 
 MANIFEST, SITE, PYTHON = "root.json", "site", "usr/bin/python3"
 FOLDER = "hosts"
@@ -91,30 +96,36 @@ def _damage(root: Path, _inode: int, _changed_ns: int) -> str | None:
     """Say what differs from a root's list; None where nothing does."""
     try:
         made = read(root)
+        there = {name for name, path in _named(root) if path.is_symlink() or not path.is_dir()} - {MANIFEST}
+        if odd := sorted(there - made.files.keys() - made.links.keys()):
+            return f"{odd[0]} does not belong there"
         for name, target in made.links.items():
             if str((root / name).readlink()) != target:
                 return f"{name} leads elsewhere"
         for name, expected in made.files.items():
             if digest(root / name) != expected:
                 return f"{name} is another file"
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, ValueError) as error:  # no UTF-8, or a name that no file can have
         return f"{MANIFEST} is no list: {error}"
     except OSError as error:
-        return f"{error.filename or MANIFEST}: {error.strerror or error}"
+        return f"{error.filename if isinstance(error.filename, str) else MANIFEST}: {error.strerror or error}"
     return None if made.libraries == versions() else "it was made for other versions"
 
 
 def digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the SHA-256 of a regular file; raises OSError where it is none, or larger than any of a root."""
+    return sha256(read_regular(path, LARGEST_BYTES, links=False))
+
+
+def _named(root: Path) -> Iterator[tuple[str, Path]]:
+    for path in sorted(root.rglob("*")):
+        yield path.relative_to(root).as_posix(), path
 
 
 def listed(root: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Return every file below a folder with its hash, and every link with its target."""
     files, links = {}, {}
-    for path in sorted(root.rglob("*")):
-        name = path.relative_to(root).as_posix()
+    for name, path in _named(root):
         if path.is_symlink():
             links[name] = str(path.readlink())
         elif path.is_file():

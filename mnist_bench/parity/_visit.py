@@ -100,7 +100,7 @@ def visited(questions: Questions, name: str, targets: Sequence[Target], share_s:
     asking = _Asking(questions, Visit(known), running, questions.plan.time_limit_s or max(share_s, LEAST_S))
     try:
         with asking.started(shown.launch(""), None) as worker:
-            asking.visit.processor = _proved(worker, known)
+            asking.visit.processor = _proved(worker, known, shown)
             if not asking.visit.processor.refusal:
                 asking.ask_in_turn(worker, targets, deadline)
     except (Unreachable, RuntimeFailed) as error:
@@ -194,11 +194,11 @@ def _beside(logits: Logits, native: Logits, chosen: NDArray[np.intp]) -> Beside:
     )
 
 
-def _proved(worker: hosts.Worker, processor: Emulated) -> Emulated:
-    """Add how a processor answers what is known; refuse it where anything is wrong."""
+def _proved(worker: hosts.Worker, processor: Emulated, shown: hosts.Processor) -> Emulated:
+    """Add how a processor answers what is known; refuse it where anything is wrong, or it is another one."""
     features, checks = hosts.prove(worker)
     wrong = [f"{one.name}: {one.wrong} of {one.cases} wrong" for one in checks if one.wrong]
-    refusal = f"known answers come out wrong ({'; '.join(wrong)})" if wrong else None
+    refusal = f"known answers come out wrong ({'; '.join(wrong)})" if wrong else shown.why_another(features)
     return msgspec.structs.replace(processor, instructions=features, checks=checks, refusal=refusal)
 
 

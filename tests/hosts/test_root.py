@@ -46,11 +46,27 @@ def test_a_sound_root_is_used_and_each_damage_is_noticed(root: Path) -> None:
     assert "No such file" in why(root)
     program.write_bytes(b"a program")
     assert why(root) == ""
+    (root / "usr" / "sitecustomize.py").write_bytes(b"")
+    assert "usr/sitecustomize.py does not belong there" in why(root)
+    (root / "usr" / "sitecustomize.py").unlink()
+    program.unlink()
+    os.mkfifo(program)
+    assert "python3.11: it is no regular file" in why(root)
+    program.unlink()
+    program.write_bytes(b"a program")
     link.unlink()
     link.symlink_to("/bin/sh")
     assert "usr/bin/python3 leads elsewhere" in why(root)
-    (root / _root.MANIFEST).write_text('{"files": 3}', encoding="utf-8")
-    assert "is no list" in why(root)
+    link.unlink()
+    link.symlink_to("python3.11")
+    manifest = root / _root.MANIFEST
+    whole = json.loads(manifest.read_text(encoding="utf-8"))
+    for content in ('{"files": 3}', json.dumps(whole | {"links": whole["links"] | {"a\0b": "c"}}), ""):
+        manifest.write_text(content, encoding="utf-8")
+        assert "root.json is no list" in why(root)
+    manifest.unlink()
+    manifest.mkdir()
+    assert "root.json: " in why(root)
 
 
 def test_a_root_of_other_versions_is_another_root(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
