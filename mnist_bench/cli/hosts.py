@@ -43,31 +43,19 @@ def command(wanted: str | None, check: bool, renderer: str, quiet: bool) -> None
         say(f"{made}\n")
         return
     names = ("Host", "Emulator", "Model", "Instruction sets", "Libraries", "Here")
-    rows, failed = [], []
-    for name in hosts.names():
-        if not hosts.load(name).ARGUMENT:
-            row, problem = _row(name, check)
-            rows.append(row)
-            failed += [f"{name}: {problem}"] if problem and not _is_a_trial(name) else []
+    asked = {name: _row(name, check) for name in hosts.names() if not hosts.load(name).ARGUMENT}
+    rows = [row for row, _ in asked.values()]
     notes = [
         "verify --cpu asks emulated processors: before one counts, it gives answers that are known. It is never timed.",
         "--host also takes a command that speaks docs/protocol.md: --command CMD.",
     ]
     print_tables(renderer, [report.Table("Hosts", [report.Column(one) for one in names], rows, notes=notes)])
-    if check and failed:
+    if check and (failed := [f"{name}: {problem}" for name, (_, problem) in asked.items() if problem]):
         raise CheckFailed("; ".join(failed))
 
 
-def _is_a_trial(name: str) -> bool:
-    """Tell whether a host is a processor of nobody's, a trial of the emulator: that it fails is no news."""
-    from mnist_bench import hosts
-
-    processor = hosts.load(name).PROCESSOR
-    return processor is not None and processor.instructions is None
-
-
 def _row(name: str, check: bool) -> tuple[list[Any], str | None]:
-    """Return a host's row, and what is wrong with it where it is there; what is not there is no failure."""
+    """Return a host's row, and how it fails: what is not there does not, nor does a trial of the emulator."""
     from mnist_bench import hosts
 
     processor = hosts.load(name).PROCESSOR
@@ -76,7 +64,9 @@ def _row(name: str, check: bool) -> tuple[list[Any], str | None]:
     if missing:
         return [name, emulator, model, None, None, f"no: {missing.reason}; {missing.remedy}"], None
     sets, problem = _asked(name, processor, check)
-    return [name, emulator, model, sets, _libraries(processor), f"no: {problem}" if problem else "yes"], problem
+    row = [name, emulator, model, sets, _libraries(processor), f"no: {problem}" if problem else "yes"]
+    trial = processor is not None and processor.instructions is None
+    return row, None if trial else problem
 
 
 def _asked(name: str, processor: "Processor | None", check: bool) -> tuple[str | None, str | None]:
@@ -84,17 +74,13 @@ def _asked(name: str, processor: "Processor | None", check: bool) -> tuple[str |
     from mnist_bench import hosts
     from mnist_bench.core.errors import MnistBenchError
 
-    wrong: list[str] = []
     try:
         with hosts.started(hosts.launch(hosts.Host(name)), None, hosts.Limits(ASK_S)) as worker:
-            features = worker.instructions().features
-            if processor and (other := processor.why_another(features)):
-                wrong.append(other)
-            if processor and check:
-                wrong += [f"{one.name} comes out wrong" for one in hosts.prove(worker)[1] if one.wrong]
+            proving = processor is not None and check
+            features, checks = hosts.prove(worker) if proving else (worker.instructions().features, ())
     except MnistBenchError as error:
         return None, str(error)
-    return ", ".join(features) or None, "; ".join(wrong) or None
+    return ", ".join(features) or None, processor.why_refused(features, checks) if processor else None
 
 
 def _libraries(processor: "Processor | None") -> str:

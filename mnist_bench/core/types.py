@@ -30,8 +30,6 @@ Count = Annotated[int, Meta(ge=0, le=LARGEST)]
 Positive = Annotated[int, Meta(gt=0, le=LARGEST)]
 Seconds = Annotated[float, Meta(ge=0)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-
-
 ClassNames = Annotated[tuple[str, ...], Meta(max_length=CLASSES)]
 """What the classes are called; no more of them than the network has outputs."""
 

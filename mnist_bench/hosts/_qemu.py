@@ -11,7 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
@@ -20,10 +20,12 @@ import mnist_bench
 from mnist_bench.core.errors import BadInput
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.process import inherited
+from mnist_bench.core.types import Check
 from mnist_bench.hosts import _root
 from mnist_bench.hosts._contract import SYSROOT, Launch, Sysroot
 from mnist_bench.hosts.command import launch as launch_command
 from mnist_bench.hosts.here import WORKER
+from mnist_bench.worker.instructions import HWCAP_BITS
 
 ONNXRUNTIME = ("onnxruntime",)  # under emulation, importing torch alone takes most of a minute
 X86, ARM = "qemu-x86_64", "qemu-aarch64"
@@ -51,14 +53,15 @@ SERVE = 'runpy.run_module("mnist_bench.worker", run_name="__main__", alter_sys=T
 class Processor:
     """An emulated processor: its name, what QEMU calls its model, and which of QEMU's programs shows it.
 
-    `instructions` are its instruction sets, of those that a worker can tell; None where they are whatever QEMU has.
+    `instructions` are its instruction sets, of those that a worker can tell; None where they are whatever QEMU has, in
+    a trial of the emulator that is a processor of nobody's.
     `cpuinfo` are the lines of /proc/cpuinfo for a core of it; None where programs do not read them.
     """
 
     name: str
     model: str
     program: str
-    instructions: frozenset[str] | None
+    instructions: Set[str] | None
     cpuinfo: Mapping[str, str] | None = None
 
     def why_unavailable(self) -> Skipped | None:
@@ -130,6 +133,11 @@ class Processor:
         lines = ("".join(f"{key}\t: {value}\n" for key, value in block.items()) for block in blocks)
         return Sysroot(root, "".join(f"{block}\n" for block in lines))
 
+    def why_refused(self, instructions: Iterable[str], checks: Iterable[Check] = ()) -> str | None:
+        """Return why what an emulator shows does not count, by its instruction sets and its known answers; or None."""
+        wrong = [f"{one.name}: {one.wrong} of {one.cases} wrong" for one in checks if one.wrong]
+        return f"known answers come out wrong ({'; '.join(wrong)})" if wrong else self.why_another(instructions)
+
     def why_another(self, instructions: Iterable[str]) -> str | None:
         """Return what tells instruction sets from this processor's, or None: older versions of QEMU leave some out."""
         if self.instructions is None:
@@ -151,11 +159,11 @@ class Processor:
 
 def x86(name: str, model: str, instructions: str) -> Processor:
     """Return an x86 processor, by the name that QEMU has for its model, and its instruction sets."""
-    return Processor(name, model, X86, frozenset(instructions.split()))
+    return Processor(name, model, X86, set(instructions.split()))
 
 
 def arm(
-    name: str, model: str, part: int, instructions: str | None, implementer: int = 0x41, features: str = ""
+    name: str, model: str, part: int, implementer: int = 0x41, features: str = "", *, trial: bool = False
 ) -> Processor:
     """Return an ARM processor.
 
@@ -163,20 +171,21 @@ def arm(
         name: what it is called here.
         model: what QEMU calls it.
         part: its part number, as in MIDR_EL1 and /proc/cpuinfo.
-        instructions: its instruction sets; None where they are whatever QEMU has.
         implementer: who designed it; ARM, unless told.
         features: what it has beyond ARMv8.0 with the cryptography extension, in Linux's words.
+        trial: it is no processor of anybody's, and may have more than that.
     """
+    whole = f"{FEATURES} {features}".strip()
     lines = {
         "BogoMIPS": "62.50",
-        "Features": f"{FEATURES} {features}".strip(),
+        "Features": whole,
         "CPU implementer": f"{implementer:#04x}",
         "CPU architecture": "8",
         "CPU variant": "0x0",
         "CPU part": f"{part:#05x}",
         "CPU revision": "0",
     }
-    return Processor(name, model, ARM, None if instructions is None else frozenset(instructions.split()), lines)
+    return Processor(name, model, ARM, None if trial else HWCAP_BITS.keys() & whole.split(), lines)
 
 
 def found(program: str) -> str | None:

@@ -3,5 +3,5 @@
 from mnist_bench.hosts._qemu import ONNXRUNTIME, arm
 
 ARGUMENT, RUNTIMES, TIMED = False, ONNXRUNTIME, False
-PROCESSOR = arm("arm-max", "max", 0xD0C, None, features="fphp asimdhp asimdrdm lrcpc dcpop asimddp")
+PROCESSOR = arm("arm-max", "max", 0xD0C, features="fphp asimdhp asimdrdm lrcpc dcpop asimddp", trial=True)
 why_unavailable, launch = PROCESSOR.why_unavailable, PROCESSOR.launch

@@ -3,5 +3,5 @@
 from mnist_bench.hosts._qemu import ONNXRUNTIME, arm
 
 ARGUMENT, RUNTIMES, TIMED = False, ONNXRUNTIME, False
-PROCESSOR = arm("cortex-a53", "cortex-a53", 0xD03, "asimd")
+PROCESSOR = arm("cortex-a53", "cortex-a53", 0xD03)
 why_unavailable, launch = PROCESSOR.why_unavailable, PROCESSOR.launch

@@ -3,7 +3,5 @@
 from mnist_bench.hosts._qemu import ONNXRUNTIME, arm
 
 ARGUMENT, RUNTIMES, TIMED = False, ONNXRUNTIME, False
-PROCESSOR = arm(
-    "neoverse-n1", "neoverse-n1", 0xD0C, "asimd asimdhp asimddp", features="fphp asimdhp asimdrdm lrcpc dcpop asimddp"
-)
+PROCESSOR = arm("neoverse-n1", "neoverse-n1", 0xD0C, features="fphp asimdhp asimdrdm lrcpc dcpop asimddp")
 why_unavailable, launch = PROCESSOR.why_unavailable, PROCESSOR.launch

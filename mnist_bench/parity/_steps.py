@@ -1,7 +1,7 @@
 """A quantised ONNX graph as a chain of steps: what the certificate for int8 reads."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -100,12 +100,12 @@ class _Reader:
 
     def _check(self, node: Any) -> None:
         """Raise NotCovered where a node of a known name is none of those that are meant by it."""
-        if node.op_type not in KNOWN:
+        known = OPERATORS.get(node.op_type)
+        if known is None:
             return
-        domains, attributes = KNOWN[node.op_type]
-        if node.domain not in domains:
+        if node.domain not in known.domains:
             raise NotCovered(f"its {node.op_type} is one of {node.domain}")
-        if unknown := self.attributes[id(node)].keys() - attributes:
+        if unknown := self.attributes[id(node)].keys() - known.attributes:
             raise NotCovered(f"it has a node {node.op_type} with {', '.join(sorted(unknown))}")
 
     def steps(self) -> Iterator[Step]:
@@ -117,16 +117,19 @@ class _Reader:
             seen += 1
             if seen > len(self.graph.node):
                 raise NotCovered("it runs in a circle")
-            read = READERS.get(node.op_type)
-            if read is None:
+            operator = OPERATORS.get(node.op_type)
+            if operator is None or operator.read is None:
                 raise NotCovered(f"it has a node {node.op_type}")
-            if node.op_type not in SHAPING and self.integers != (node.op_type in OF_INTEGERS):
+            if operator.of_integers not in (self.integers, None):
                 raise NotCovered(f"its {node.op_type} reads {'integers' if self.integers else 'real numbers'}")
-            found, at = read(self, node, at)
-            self.grid = next((step for step in reversed(found) if isinstance(step, Quantise)), self.grid)
-            if node.op_type not in SHAPING:
-                self.integers = self.source[at].op_type in INTO_INTEGERS and isinstance(found[-1], Quantise)
+            found, at = operator.read(self, node, at)
+            last = found[-1] if found else None
+            self.grid = last if isinstance(last, Quantise) else self.grid
+            if operator.of_integers is not None:
+                self.integers = isinstance(last, Quantise)
             yield from found
+        if self.integers:
+            raise NotCovered("its answers are integers")
 
     def _reader_of(self, name: str) -> Any:
         """Return the one node that computes with a value; a scale that is used beside it does not count."""
@@ -211,21 +214,19 @@ def _same(_reader: _Reader, node: Any, _at: str) -> Found:
     return (), node.output[0]
 
 
-def _dequantise(reader: _Reader, node: Any, _at: str) -> Found:
-    reader.check_grid(node.input[1], node.input[2])
+def _quantise(reader: _Reader, node: Any, _at: str) -> Found:
+    return (_grid_of(reader, node),), node.output[0]
+
+
+def _dequantise(reader: _Reader, node: Any, at: str) -> Found:
+    if _grid_of(reader, node) != reader.grid:
+        raise NotCovered(f"{at} is quantised and dequantised differently")
     return (), node.output[0]
 
 
-def _quantise(reader: _Reader, node: Any, at: str) -> Found:
-    """QuantizeLinear and the DequantizeLinear behind it, of the same scale and zero point."""
-    scale, zero = reader.constant(node.input[1]), reader.optional(node, 2, np.uint8(0))
-    step = _grid(scale, zero)
-    back = reader._reader_of(node.output[0])
-    if back.op_type == "DequantizeLinear":
-        if _grid(reader.constant(back.input[1]), reader.optional(back, 2, np.uint8(0))) != step:
-            raise NotCovered(f"{at} is quantised and dequantised differently")
-        return (step,), back.output[0]
-    return (step,), node.output[0]
+def _grid_of(reader: _Reader, node: Any) -> Quantise:
+    """Return the grid of QuantizeLinear or DequantizeLinear."""
+    return _grid(reader.constant(node.input[1]), reader.optional(node, 2, np.uint8(0)))
 
 
 def _grid(scale: NDArray[Any], zero: NDArray[Any]) -> Quantise:
@@ -329,37 +330,41 @@ def _activate(function: Activation) -> Callable[[_Reader, Any, str], Found]:
     return lambda _reader, node, _at: ((Activate(function),), node.output[0])
 
 
-READERS: dict[str, Callable[[_Reader, Any, str], Found]] = {
-    **dict.fromkeys(("Flatten", "Reshape", "Identity"), _same),
-    "DequantizeLinear": _dequantise,
-    "QuantizeLinear": _quantise,
-    "Gemm": _gemm,
-    "MatMul": _gemm,
-    "Add": _add,
-    "Relu": _activate("relu"),
-    "Sigmoid": _activate("sigmoid"),
-    "QGemm": _qgemm,
-    "QLinearMatMul": _qlinear_matmul,
-    "QLinearAdd": _qlinear_add,
-    "QLinearSigmoid": _qlinear_sigmoid,
-    "DynamicQuantizeLinear": _by_range,
-}
+ONNX, MICROSOFT = frozenset({"", "ai.onnx"}), frozenset({"com.microsoft"})
 
-SHAPING = {"Flatten", "Reshape", "Identity"}
-OF_INTEGERS = {"DequantizeLinear", "QGemm", "QLinearMatMul", "QLinearAdd", "QLinearSigmoid"}
-INTO_INTEGERS = {"QuantizeLinear", "QGemm", "QLinearMatMul", "QLinearAdd", "QLinearSigmoid"}
 
-ONNX, MICROSOFT = {"", "ai.onnx"}, {"com.microsoft"}
-KNOWN: dict[str, tuple[set[str], set[str]]] = {
-    **dict.fromkeys(("Identity", "MatMul", "Add", "Mul", "Relu", "Sigmoid", "MatMulInteger"), (ONNX, set())),
-    **dict.fromkeys(("QLinearMatMul", "DynamicQuantizeLinear"), (ONNX, set())),
-    "Flatten": (ONNX, {"axis"}),
-    "Reshape": (ONNX, {"allowzero"}),
-    "Cast": (ONNX, {"to", "saturate"}),
-    "QuantizeLinear": (ONNX, {"axis", "saturate"}),
-    "DequantizeLinear": (ONNX, {"axis"}),
-    "Gemm": (ONNX, {"alpha", "beta", "transA", "transB"}),
-    "QGemm": (MICROSOFT, {"alpha", "transA", "transB"}),
-    **dict.fromkeys(("QLinearAdd", "QLinearSigmoid"), (MICROSOFT, set())),
+@dataclass(frozen=True)
+class Operator:
+    """What is known of an operator of some name.
+
+    `read` makes steps of a node that the image's values go through; None where it only stands beside them. Other
+    `domains` mean something else by the name. `attributes` are those that are read, or make no difference here.
+    `of_integers`: whether it takes bytes or real numbers; None where either, and hands on what it takes.
+    """
+
+    read: Callable[[_Reader, Any, str], Found] | None
+    attributes: Set[str] = frozenset()
+    of_integers: bool | None = False
+    domains: Set[str] = ONNX
+
+
+OPERATORS = {
+    "Flatten": Operator(_same, {"axis"}, of_integers=None),
+    "Reshape": Operator(_same, {"allowzero"}, of_integers=None),
+    "Identity": Operator(_same, of_integers=None),
+    "QuantizeLinear": Operator(_quantise, {"axis", "saturate"}),
+    "DequantizeLinear": Operator(_dequantise, {"axis"}, of_integers=True),
+    "Gemm": Operator(_gemm, {"alpha", "beta", "transA", "transB"}),
+    "MatMul": Operator(_gemm),
+    "Add": Operator(_add),
+    "Relu": Operator(_activate("relu")),
+    "Sigmoid": Operator(_activate("sigmoid")),
+    "QGemm": Operator(_qgemm, {"alpha", "transA", "transB"}, of_integers=True, domains=MICROSOFT),
+    "QLinearMatMul": Operator(_qlinear_matmul, of_integers=True),
+    "QLinearAdd": Operator(_qlinear_add, of_integers=True, domains=MICROSOFT),
+    "QLinearSigmoid": Operator(_qlinear_sigmoid, of_integers=True, domains=MICROSOFT),
+    "DynamicQuantizeLinear": Operator(_by_range),
+    "MatMulInteger": Operator(None),
+    "Cast": Operator(None, {"to", "saturate"}),
+    "Mul": Operator(None),
 }
-"""Where an operator of such a name is defined, and the attributes that are read, or make no difference here."""

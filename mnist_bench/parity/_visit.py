@@ -197,8 +197,7 @@ def _beside(logits: Logits, native: Logits, chosen: NDArray[np.intp]) -> Beside:
 def _proved(worker: hosts.Worker, processor: Emulated, shown: hosts.Processor) -> Emulated:
     """Add how a processor answers what is known; refuse it where anything is wrong, or it is another one."""
     features, checks = hosts.prove(worker)
-    wrong = [f"{one.name}: {one.wrong} of {one.cases} wrong" for one in checks if one.wrong]
-    refusal = f"known answers come out wrong ({'; '.join(wrong)})" if wrong else shown.why_another(features)
+    refusal = shown.why_refused(features, checks)
     return msgspec.structs.replace(processor, instructions=features, checks=checks, refusal=refusal)
 
 

@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import time
-from typing import Any, NoReturn
+from typing import Any
 
 
 def ready() -> None:
@@ -30,12 +30,6 @@ def ready() -> None:
 STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 
-def stopped(number: int, _frame: object) -> NoReturn:
-    """End as the command does before it has begun; see `mnist_bench.__main__`."""
-    os.write(2, b"mnist-bench: stopped\n")
-    os._exit(128 + number)
-
-
 def became(request: dict[str, Any]) -> None:
     """Become one command; never returns."""
     status = 70
@@ -49,6 +43,7 @@ def became(request: dict[str, Any]) -> None:
             os.close(file)
         nowhere = os.open(os.devnull, os.O_RDONLY)
         os.dup2(nowhere, 0)
+        from mnist_bench.__main__ import stopped
         from mnist_bench.cli import _main
 
         for number in STOPPING:
