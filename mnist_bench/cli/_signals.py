@@ -6,23 +6,35 @@ import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+from mnist_bench.__main__ import stopped
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Raising:
     """A handler that raises, so that what is open is cleaned up, and remembers that it did.
 
-    What it raises while a library is imported may never arrive: some of them swallow whatever comes then.
+    While a module is imported it ends the process at once, which loses nothing, like every kill: some libraries swallow
+    whatever is raised then, and those in C++ may abort.
     """
 
     def __init__(self, error: Callable[[int], BaseException]) -> None:
         self._error = error
         self.came: int | None = None
 
-    def __call__(self, number: int, _frame: FrameType | None) -> None:
-        """Raise."""
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Raise, or end."""
+        if _imports(frame):
+            stopped(number, frame)
         self.came = number
         raise self._error(number)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether a module is being imported: Python's importing functions are among those that are being run."""
+    while frame and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
 
 
 def came() -> int | None:
@@ -34,7 +46,7 @@ def came() -> int | None:
 def without_words(found: "sys.UnraisableHookArgs") -> None:
     """Say nothing of an error of a handler's that came where none can be raised: `heed` raises it once more.
 
-    Within a callback of the import machinery, say; Python would print a traceback.
+    Within `__del__`, say; Python would print a traceback.
     """
     if not (came() and isinstance(found.exc_value, (KeyboardInterrupt, SystemExit))):
         sys.__unraisablehook__(found)

@@ -34,7 +34,7 @@ from mnist_bench.core.digest import sha256
 from mnist_bench.core.errors import Unreachable
 from mnist_bench.core.kinds import SCENARIOS, Skipped
 from tests.bench import made
-from tests.conftest import Run
+from tests.conftest import Run, heeds_ctrl_c
 
 BLOCKS = 2
 ORT = ("--runtime", "onnxruntime", "--threads", "1")
@@ -306,11 +306,14 @@ def test_what_cannot_be_gone_on_with_is_refused(
 
 
 def test_ctrl_c_keeps_the_blocks_that_are_done_and_leaves_no_process(here: Path) -> None:
-    # Where the tests themselves run in the background, Ctrl-C is switched off for everything that they start.
-    code = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-    code += "runpy.run_module('mnist_bench', run_name='__main__')"
-    command = [sys.executable, "-c", code, "bench", "--runtime", "null", "--batch-size", "1", "--allow-busy"]
-    with subprocess.Popen(command, cwd=here.parent.parent, stderr=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "mnist_bench", "bench", "--runtime", "null", "--batch-size", "1", "--allow-busy"]
+    with subprocess.Popen(
+        command,
+        cwd=here.parent.parent,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heeds_ctrl_c,  # noqa: PLW1509 nothing else runs between fork and exec
+    ) as process:
         own = psutil.Process(process.pid)
         deadline = time.monotonic() + 120
         while not (here / "bench-unfinished.json").exists() and time.monotonic() < deadline:

@@ -1,7 +1,9 @@
 """What is shown while work goes on."""
 
 import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -43,8 +45,18 @@ def test_a_ctrl_c_within_a_callback_is_no_traceback(
     assert not capsys.readouterr().err
 
 
+def test_a_ctrl_c_while_a_module_is_imported_ends_at_once(tmp_path: Path) -> None:
+    """Although the library swallows whatever is raised."""
+    library = "import signal\ntry: signal.raise_signal(signal.SIGINT)\nexcept BaseException: pass\n"
+    (tmp_path / "library.py").write_text(library)
+    code = "import signal; from mnist_bench.cli import _signals; "
+    code += "signal.signal(signal.SIGINT, _signals.Raising(SystemExit)); import library; print('went on')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "mnist-bench: stopped\n")
+
+
 @pytest.mark.parametrize("quiet", [True, False])
-def test_a_ctrl_c_that_an_import_swallowed_is_heeded(quiet: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_ctrl_c_that_was_swallowed_is_heeded(quiet: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     handler = _signals.Raising(lambda _: KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         handler(2, None)

@@ -11,7 +11,7 @@ import pytest
 
 from mnist_bench import store
 from mnist_bench.core.types import Record
-from tests.conftest import Run
+from tests.conftest import Run, heeds_ctrl_c
 from tests.documents import unsealed
 
 DIGITS = ("train", "--dataset", "digits", "--epochs", 2)
@@ -261,7 +261,14 @@ LONG = ("train", "--dataset", "digits", "--epochs", "60", "--run", "long", "--th
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "mnist_bench", *LONG, *arguments]
-    return subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=heeds_ctrl_c,  # noqa: PLW1509 nothing else runs between fork and exec
+    )
 
 
 def wait_for_epoch(process: subprocess.Popen[str], epoch: int) -> None:

@@ -14,7 +14,8 @@ from hypothesis.extra import numpy as arrays_of
 from mnist_bench.core import protocol
 from mnist_bench.core.protocol import DTYPES, Message, ProtocolError
 
-SCALARS = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False) | st.text(max_size=9)
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+SCALARS = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | FINITE | st.text(max_size=9)
 NAMES = st.text(min_size=1, max_size=9)
 ARRAYS = st.sampled_from(DTYPES).flatmap(
     lambda dtype: arrays_of.arrays(
@@ -75,6 +76,9 @@ def described(**changes: Any) -> bytes:
         (b"[1]\n", "no message"),
         (b"{}\n", "no message"),
         (b'{"message": 7}\n', "no message"),
+        (b'{"message": "m", "x": NaN}\n', "no JSON"),
+        (b'{"message": "m", "x": -Infinity}\n', "no JSON"),
+        (b'{"message": "m", "x": 1e999}\n', "no JSON"),
         (b'{"message": "m", "arrays": {}}\n', "no message"),
         (b'{"message": "m", "arrays": [7]}\n', "described wrongly"),
         (described(dtype="object"), "described wrongly"),
