@@ -276,8 +276,10 @@ def _exact_failures(
     if count := int((flipped & inputs.bounds.certified).sum()):
         failures.append(f"{count} certified images are predicted differently")
     if count := int((~within).sum()):
+        others = int((~within)[len(inputs.labels) :].sum())
+        among = f", {others} of them edge images," if others else ""
         largest = f"largest |Δlogit| {result.largest_difference:.2g}, allowed {inputs.tolerance:.2g}"
-        failures.append(f"{count} images leave the tolerance: {largest}")
+        failures.append(f"{count} images{among} leave the tolerance: {largest}")
     if result.beyond_bound:
         failures.append(f"{result.beyond_bound} logits lie outside the certificate's bound: this is not IEEE float32")
     return tuple(failures)

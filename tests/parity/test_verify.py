@@ -15,9 +15,12 @@ import onnx
 import psutil
 import pytest
 import torch
+from msgspec.structs import replace
 
 from mnist_bench import data, parity, runtimes, store
-from mnist_bench.core.types import RUNGS, Configuration, Manifest, ParityRecord
+from mnist_bench.core.types import RUNGS, Configuration, Deviation, Manifest, ParityRecord
+from mnist_bench.report._table import ViewOptions
+from mnist_bench.report.views.parity import quantised
 from tests.conftest import Plugins, Run
 from tests.documents import edit
 
@@ -73,9 +76,22 @@ def test_quantised_files_have_a_certificate_of_their_own(exported: Path, digits:
         assert (found.saturating, found.pairs_reached) == ((), 0)
         for entry in found.uncertified:
             assert entry.margin <= entry.bound
-    quantised = [one for one in record.results if one.configuration.precision.startswith("int8")]
-    assert quantised
-    assert not [one for one in quantised if one.failures or one.beyond_bound]
+    results = [one for one in record.results if one.configuration.precision.startswith("int8")]
+    assert results
+    assert not [one for one in results if one.failures or one.beyond_bound]
+
+
+def test_predictions_against_the_proof_are_told_apart_from_flips(exported: Path, digits: data.Dataset) -> None:
+    record = verify(exported, digits, "onnxruntime", batch_sizes=(128,))
+    found = next(one for one in record.quantised if one.precision == "int8")
+    unsure = {one.image for one in found.uncertified} | {one.image for one in found.deviations}
+    image = next(one for one in range(found.images) if one not in unsure)
+    other = Deviation(image=image, prediction=(record.reference_predictions[image] + 1) % 10)
+    contrary = replace(found, agreeing=found.agreeing - 1, deviations=(*found.deviations, other))
+    for certificate, broken in ((found, 0), (contrary, 1)):
+        tables = quantised.build(replace(record, quantised=(certificate,)), ViewOptions())
+        (row,) = next(one for one in tables if one.title == "Whose the flips are").rows
+        assert row[-1] == broken
 
 
 def test_a_copied_run_verifies_on_another_path(own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:

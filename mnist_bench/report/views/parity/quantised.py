@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from mnist_bench.analysis.parity import by_target, changed_by_quantisation, open_to_processors
+from mnist_bench.analysis.processors import lost
 from mnist_bench.core.types import ParityRecord, ParityResult, QuantisedCertificate
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
@@ -62,11 +63,13 @@ def _flips(record: ParityRecord) -> Table:
         Column("Flips", Unit.COUNT),
         Column("the same everywhere", Unit.COUNT),
         Column("may differ by processor", Unit.COUNT),
+        Column("against the proof", Unit.COUNT),
     ]
     rows = [_target(record, name, results) for name, results in by_target(record).items()]
     note = (
         "Flips: test images that are not predicted as by the float reference, in any configuration. On a certified "
-        "image the quantisation flips it, on every processor alike."
+        "image the quantisation flips it, on every processor alike. Against the proof: certified images that are not "
+        "predicted as proved; a target that has any does not compute what the file says."
     )
     return Table("Whose the flips are", columns, [row for row in rows if row], notes=[note])
 
@@ -77,7 +80,8 @@ def _target(record: ParityRecord, name: str, results: list[ParityResult]) -> lis
         return []
     tests = len(record.labels)
     images = {one.image for result in results for one in result.deviations if one.image < tests}
-    return [name, len(images), len(images - open_images), len(images & open_images)]
+    broken = {image for result in results if result.largest_difference is not None for image in lost(record, result)}
+    return [name, len(images), len(images - open_images - broken), len(images & open_images), len(broken)]
 
 
 def _pairs(found: QuantisedCertificate) -> Table:
