@@ -27,7 +27,7 @@ finally:
 """
 SCREEN = {"mnist_bench", "click", "__main__"}
 RECORDS = SCREEN | {"msgspec", "numpy", "filelock", "typing_extensions"}
-TABLES = RECORDS | {"rich", "markdown_it", "mdurl", "pygments", "attr"}  # the last by an older rich, where it is there
+TABLES = RECORDS | {"rich", "markdown_it", "mdurl", "pygments"}
 
 
 def imported(*arguments: str) -> set[str]:
