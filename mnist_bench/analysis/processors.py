@@ -1,6 +1,6 @@
 """What a comparison by processor says: functions over the saved results."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mnist_bench.core.kinds import Precision
 from mnist_bench.core.types import Emulated, Environment, FleetRecord, ParityRecord, ParityResult, Uncertified
@@ -29,9 +29,9 @@ def _without(predicted: dict[int, int], uncertified: Sequence[Uncertified]) -> d
     return {image: prediction for image, prediction in predicted.items() if image not in unsure}
 
 
-def lost(record: ParityRecord, result: ParityResult) -> list[int]:
-    """Return the certified test images on which a result does not predict what is proved."""
-    proved, said = certified(record, result.configuration.precision), predictions(record, result)
+def lost(record: ParityRecord, result: ParityResult, proved: Mapping[int, int]) -> list[int]:
+    """Return the `certified` test images on which a result does not predict what is proved."""
+    said = predictions(record, result)
     return [image for image, prediction in proved.items() if said.get(image, prediction) != prediction]
 
 

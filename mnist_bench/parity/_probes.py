@@ -95,9 +95,11 @@ def _ascended(
 
     Projected gradient ascent: the box [0, 1] is where images are.
     """
-    (weight_1, bias_1), (weight_2, bias_2) = weights.layers[:2]
-    images, best, score = start, start.copy(), np.full(len(units), -np.inf)
-    for step in np.geomspace(FIRST_STEP, LAST_STEP, ASCENT_STEPS):
+    # In float32, which takes half the time: whether an image lights a unit is found out afterwards.
+    (weight_1, bias_1), (weight_2, bias_2) = ([one.astype(np.float32) for one in pair] for pair in weights.layers[:2])
+    images, score = start.astype(np.float32), np.full(len(units), -np.inf, np.float32)
+    best = images.copy()
+    for step in np.geomspace(FIRST_STEP, LAST_STEP, ASCENT_STEPS, dtype=np.float32):
         before = images @ weight_1.T + bias_1
         after = activate(before, weights.activation)
         reached = (after * weight_2[units]).sum(1) + bias_2[units]
@@ -110,10 +112,12 @@ def _ascended(
         best[better], score[better] = images[better], value[better]
         pull = weight_2[units] * ((before > 0) if weights.activation == "relu" else after * (1 - after))
         if dark is not None:
-            pull = np.where(reached[:, None] > 0, (dark & (before <= lit_from)).astype(np.float64), pull)
+            pull = np.where(reached[:, None] > 0, (dark & (before <= lit_from)).astype(np.float32), pull)
         gradient = pull @ weight_1
-        images = np.clip(images + step * gradient / np.maximum(np.abs(gradient).max(1, keepdims=True), 1e-12), 0, 1)
-    return best
+        images = np.clip(
+            images + step * gradient / np.maximum(np.abs(gradient).max(1, keepdims=True), np.float32(1e-12)), 0, 1
+        )
+    return best.astype(np.float64)
 
 
 def unseen(weights: Weights, images: NDArray[np.float32], tolerances: Array, trials: int = TRIALS) -> int:
@@ -148,7 +152,7 @@ def _shows(weights: Weights, seen: Passes, layer: int, unit: int, source: int, t
     if layer == len(seen.before):
         return bool((np.abs(moved) > tolerances).any())
     change = activate(seen.before[layer][:, unit] + moved, weights.activation) - seen.after[layer][:, unit]
-    rows = np.argsort(-np.abs(change))[:CLOSE_LOOKS]
+    rows = np.argpartition(-np.abs(change), min(CLOSE_LOOKS, len(change)) - 1)[:CLOSE_LOOKS]
     if layer == 0:
         next_weight = weights.layers[1][0][:, unit]
         after = activate(seen.before[1][rows] + change[rows, None] * next_weight, weights.activation)

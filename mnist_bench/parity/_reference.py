@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mnist_bench.core.kinds import Activation
 
 Array = NDArray[np.float64]
+F = TypeVar("F", bound=np.floating[Any])
 LAYERS = ("fc1", "fc2", "fc3")
 
 
@@ -30,13 +31,14 @@ class Weights:
         return cls(tuple((w.astype(np.float64), b.astype(np.float64)) for w, b in pairs), activation)
 
 
-def activate(values: Array, activation: Activation) -> Array:
-    """Apply the activation function in float64."""
+def activate(values: NDArray[F], activation: Activation) -> NDArray[F]:
+    """Apply the activation function, in the precision of its argument."""
     if activation == "relu":
-        return np.maximum(values, 0.0)
+        positive: NDArray[F] = np.maximum(values, values.dtype.type(0))
+        return positive
     from scipy.special import expit
 
-    activated: Array = expit(values)
+    activated: NDArray[F] = expit(values)
     return activated
 
 

@@ -69,7 +69,7 @@ def _tried(record: FleetRecord, tried: list[ParityResult]) -> str:
     most = max(len(flips(record, one)) for one in tried)
     compared = [one for one in tried if one.native]
     proved = certified(record, tried[0].configuration.precision)
-    broken = max(len(lost(record, one)) for one in tried)
+    broken = max(len(lost(record, one, proved)) for one in tried)
     words = [f"{images} test images each, {_most(most)} other than the reference's"]
     if compared:
         alike = sum(bool(same_bits(one)) for one in compared)

@@ -1,6 +1,6 @@
 """What every processor answers, beside the reference and beside this machine's own."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from mnist_bench.analysis.processors import asked, by_file, certified, flips, lost, native_flips, same_bits
 from mnist_bench.core.kinds import LARGEST_INT16
@@ -25,16 +25,18 @@ def build(record: FleetRecord, _options: ViewOptions) -> Iterator[Table]:
         Column("Largest |Δ| from here", Unit.TINY),
         Column("Largest |Δ|", Unit.TINY),
     ]
-    rows = [_row(record, one) for results in by_file(record).values() for one in results]
+    rows: list[list[Cell]] = []
+    for results in by_file(record).values():
+        proved = certified(record, results[0].configuration.precision)
+        rows += [_row(record, one, proved) for one in results]
     yield Table(f"{record.name} by processor", columns, rows, notes=list(_notes(record)))
     failures = [(one.configuration.target, why) for one in record.results for why in one.failures]
     if failures:
         yield Table("Failures by processor", [Column("Target"), Column("What failed")], failures)
 
 
-def _row(record: FleetRecord, result: ParityResult) -> list[Cell]:
-    own = result.configuration
-    proved = certified(record, own.precision).keys() & set(asked(record, result))
+def _row(record: FleetRecord, result: ParityResult, certain: Mapping[int, int]) -> list[Cell]:
+    own, proved = result.configuration, certain.keys() & set(asked(record, result))
     beside = result.native
     bits = same_bits(result)
     return [
@@ -43,7 +45,7 @@ def _row(record: FleetRecord, result: ParityResult) -> list[Cell]:
         "FAILED" if result.failures else "passed",
         len(asked(record, result)),
         len(flips(record, result)),
-        f"{len(proved) - len(lost(record, result)):,} of {len(proved):,}" if proved else None,
+        f"{len(proved) - len(lost(record, result, certain)):,} of {len(proved):,}" if proved else None,
         None if bits is None or beside is None else "yes" if bits else f"{beside.same_bits:,} of {beside.images:,}",
         len(native_flips(record, result)) if beside else None,
         beside.largest_difference if beside else None,

@@ -1,6 +1,7 @@
 """On how many images any two processors disagree about the same file, and on which."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 
 from mnist_bench.analysis.parity import label_name
 from mnist_bench.analysis.processors import by_file, certified, predictions
@@ -57,9 +58,9 @@ def _together(found: Answers, precision: str) -> list[Answers]:
 
 def _matrix(title: str, found: Answers, precision: str) -> Table:
     columns = [Column("Images that differ"), *(Column(str(place), Unit.COUNT) for place in range(1, len(found) + 1))]
+    pairs = {frozenset(pair): _differing(found, *pair, precision) for pair in combinations(found, 2)}
     rows: list[list[Cell]] = [
-        [f"{place} {a}", *(None if a == b else _differing(found, a, b, precision) for b in found)]
-        for place, a in enumerate(found, 1)
+        [f"{place} {a}", *(pairs.get(frozenset((a, b))) for b in found)] for place, a in enumerate(found, 1)
     ]
     notes = ["Of the test images that both were asked about."]
     if precision == BATCHED and len({frozenset(own) for own in found.values()}) > 1:
@@ -72,7 +73,7 @@ def _differing(found: Answers, one: str, other: str, precision: str) -> int | No
     first, second = found[one], found[other]
     if precision == BATCHED and REFERENCE not in (one, other) and first.keys() != second.keys():
         return None
-    return sum(second.get(image, prediction) != prediction for image, prediction in first.items())
+    return sum(image in second for image, _ in first.items() - second.items())
 
 
 def _images(record: FleetRecord, target: str, answered: Answers, proved: Mapping[int, int]) -> Iterator[list[Cell]]:

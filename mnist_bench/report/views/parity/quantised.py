@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from mnist_bench.analysis.parity import by_target, changed_by_quantisation, open_to_processors
-from mnist_bench.analysis.processors import lost
+from mnist_bench.analysis.processors import certified, lost
 from mnist_bench.core.types import ParityRecord, ParityResult, QuantisedCertificate
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
@@ -80,7 +80,9 @@ def _target(record: ParityRecord, name: str, results: list[ParityResult]) -> lis
         return []
     tests = len(record.labels)
     images = {one.image for result in results for one in result.deviations if one.image < tests}
-    broken = {image for result in results if result.largest_difference is not None for image in lost(record, result)}
+    proved = certified(record, results[0].configuration.precision)
+    answered = [result for result in results if result.largest_difference is not None]
+    broken = {image for result in answered for image in lost(record, result, proved)}
     return [name, len(images), len(images - open_images - broken), len(images & open_images), len(broken)]
 
 
