@@ -111,7 +111,10 @@ def timed(epochs: Callable[[int], object]) -> float:
 
 def run(command: list[str]) -> Any:
     surroundings = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    done = subprocess.run(command, check=True, capture_output=True, text=True, env=surroundings)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=surroundings)
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()[-5:]
+        sys.exit(f"{' '.join(command)}\nended with exit code {done.returncode}:\n" + "\n".join(said))
     return json.loads(done.stdout)
 
 

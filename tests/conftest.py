@@ -16,7 +16,7 @@ import mnist_bench
 from mnist_bench import data, formats, training
 from mnist_bench.cli import _main
 from mnist_bench.core.events import ignore
-from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.kinds import PROGRAM, Skipped
 from mnist_bench.core.types import Artifact, Record, TrainConfig
 
 MNIST_ROOT = Path(os.environ.pop("MNIST_BENCH_DATA", "/nowhere"))
@@ -41,10 +41,19 @@ def heeds_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+@pytest.fixture(scope="session")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where all tests keep what takes seconds to compile."""
+    return tmp_path_factory.mktemp("compiled")
+
+
 @pytest.fixture(autouse=True)
-def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def alone(compiled: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees or fills its user's cache, and the screen has one width everywhere."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    (cache / PROGRAM).mkdir()
+    (cache / PROGRAM / "compiled").symlink_to(compiled)
     monkeypatch.setenv("COLUMNS", "100")
 
 

@@ -140,11 +140,13 @@ def test_a_damaged_record_is_named(damage, folder: Path, trained: tuple[Path, Re
 NOW = b'"schema_version": %d' % SCHEMA_VERSION
 
 
-@pytest.mark.parametrize("version", [b"0", b"6", b'"1"', b"null"])
+@pytest.mark.parametrize("version", [b"0", b"%d" % (SCHEMA_VERSION + 1), b'"1"', b"null"])
 def test_another_schema_version_is_named(version: bytes, folder: Path, record: Record) -> None:
     content = store.to_json(record).replace(NOW, b'"schema_version": ' + version)
     (folder / "run.json").write_bytes(content)
-    with pytest.raises(RecordDamaged, match=f"has schema version {version.decode()}, not 1 or 2 or 3 or 4 or 5"):
+    with pytest.raises(
+        RecordDamaged, match=f"has schema version {version.decode()}, not 1 or .* or {SCHEMA_VERSION}: "
+    ):
         store.load_record(folder)
 
 

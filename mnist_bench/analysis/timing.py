@@ -54,19 +54,20 @@ class Summary:
     calls: int
     processes: int
     unresolved: bool
+    skips_zeros: bool
     floor_s: float | None
 
     @property
     def peak_share(self) -> float | None:
-        """The share of the machine's limit that was reached; None where it is unknown, or more than there is."""
+        """The share of the machine's limit that was reached; None where it is unknown, or more than there can be."""
         share = self._share
-        return None if share is None or share > 1 else share
+        return None if share is None or self.beyond_peak else share
 
     @property
     def beyond_peak(self) -> float | None:
         """The share of the machine's limit where it is above 1, which cannot be: an alarm."""
         share = self._share
-        return None if share is None or share <= 1 else share
+        return None if share is None or share <= 1 or self.skips_zeros else share
 
     @property
     def _share(self) -> float | None:
@@ -154,8 +155,15 @@ def _summarised(of_record: _Same, of_row: _Same) -> Summary:
         calls=len(times),
         processes=len(medians),
         unresolved=middle < RESOLVED * max((limit.timer_s for limit in limits), default=0.0),
+        skips_zeros=row.skips_zeros,
         floor_s=floor_s(row, limits),
     )
+
+
+def dense_flop_per_s(row: Row, seconds: float) -> float:
+    """Return the operations a second of an epoch's products, as if none of them were skipped."""
+    batch, images = row.configuration.batch_size, row.samples[0].images
+    return images / batch * operations(training_products(batch)) / seconds
 
 
 def floor_s(row: Row, limits: Sequence[Limits]) -> float | None:

@@ -114,7 +114,13 @@ class Process:
             peak_device_bytes=session.peak_device_bytes,
         )
         checked = f"loss within {LOSS_TOLERANCE:.0%} of {REFERENCE_ENGINE}'s"
-        return Row(kind="training", configuration=configuration, checked=checked, samples=(sample,))
+        return Row(
+            kind="training",
+            configuration=configuration,
+            checked=checked,
+            skips_zeros=training.skips_zeros(self.config.engine),
+            samples=(sample,),
+        )
 
 
 def _path(data_dir: Path | None) -> str | None:

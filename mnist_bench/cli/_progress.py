@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import click
 
@@ -25,6 +25,12 @@ from mnist_bench.core.types import Configuration, EpochMetrics, Record
 
 # Ten times a second looks smooth; above a minute and a half nobody counts in seconds.
 REFRESH_S, SECONDS_BELOW = 0.1, 90
+
+
+def tell_passed_over(name: str, reasons: Sequence[str]) -> None:
+    """Say why faster engines cannot be used."""
+    for reason in reasons:
+        tell(f"{name}: not trained by a faster engine, {reason}")
 
 
 def tell(line: str) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mnist_bench import data, environment, report, store, study, training
 from mnist_bench.cli._output import print_tables, write_json
-from mnist_bench.cli._progress import study_display, tell
+from mnist_bench.cli._progress import study_display, tell, tell_passed_over
 from mnist_bench.cli._requests import Study, changed
 from mnist_bench.cli._screen import say
 from mnist_bench.cli._signals import stop_on_signal
@@ -42,27 +42,29 @@ def _trained(options: study.WorkerOptions, asked: Study, crew: study.Crew) -> tu
     dataset = data.load(config.dataset, asked.data_dir)
     with store.locked(folder, StudyRecord), study_display(asked.quiet) as on_event, stop_on_signal() as stop:
         # Once more, now that nobody else can write the study.
-        _, saved, config = _prepare(asked)
+        _, saved, config = _prepare(asked, dataset)
         record = _planned(folder, saved, config, dataset, asked)
+        if not asked.quiet:
+            tell_passed_over(record.name, record.passed_over)
         return folder, study.run(record, dataset, folder, options, on_event, stop, crew)
 
 
-def _prepare(asked: Study) -> tuple[Path, StudyRecord | None, TrainConfig]:
+def _prepare(asked: Study, dataset: data.Dataset | None = None) -> tuple[Path, StudyRecord | None, TrainConfig]:
     """Return the study's folder, its saved record where it is to be resumed, and how to train; or refuse."""
     folder = store.study_folder(asked.out, asked.name or f"study-{asked.dataset}")
     if not (asked.resume or asked.overwrite):
         store.check_new(folder, StudyRecord)
     saved = store.load_study(folder) if asked.resume and store.exists(folder, StudyRecord) else None
-    return folder, saved, _resumed(saved, asked) if saved else _config(asked)
+    return folder, saved, _resumed(saved, asked) if saved else _config(asked, dataset)
 
 
-def _config(asked: Study) -> TrainConfig:
+def _config(asked: Study, dataset: data.Dataset | None = None) -> TrainConfig:
     if asked.dataset not in data.names():
         raise BadInput(f"no dataset {asked.dataset!r}: choose from {', '.join(data.names())}")
     device, cores = environment.resolve_device(asked.device), environment.available_cores()
     if device == "cpu" and (asked.workers or 1) > cores:
         raise BadInput(f"--workers {asked.workers} is more than the {cores} cores that this process may use")
-    engine = asked.engine or (training.default_engine(device) if device == "cpu" else BATCHED)
+    engine = asked.engine or (training.default_engine(device, dataset).engine if device == "cpu" else BATCHED)
     if engine != BATCHED or device == "cpu":
         training.usable_engine(engine, device)
     return TrainConfig(
@@ -97,7 +99,9 @@ def _planned(
 ) -> StudyRecord:
     """Return the record to begin with, or to go on with: saved, where its plan is another one now."""
     if saved is None:
-        return study.new_study(folder.name, config, asked.activations, asked.seeds or SEEDS, dataset)
+        chosen = not asked.engine and config.engine != BATCHED
+        passed_over = training.default_engine(config.device, dataset).passed_over if chosen else ()
+        return study.new_study(folder.name, config, asked.activations, asked.seeds or SEEDS, dataset, passed_over)
     activations = asked.activations if "activation" in asked.typed else saved.activations
     record = study.extended(saved, activations, asked.seeds or saved.seeds)
     if record.keys != saved.keys:

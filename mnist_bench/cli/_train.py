@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from mnist_bench import data, environment, store, tracking, training
-from mnist_bench.cli._progress import tell, training_display
+from mnist_bench.cli._progress import tell, tell_passed_over, training_display
 from mnist_bench.cli._requests import Train, changed
 from mnist_bench.cli._signals import stop_on_signal
 from mnist_bench.core import torchrun
@@ -32,13 +32,18 @@ FIXED_ON_RESUME = (
 )
 
 
-def prepare(activation: Activation, asked: Train) -> tuple[Path, Record | None, TrainConfig]:
-    """Return a run's folder, its saved record where it is to be resumed, and its configuration; or refuse."""
+def prepare(
+    activation: Activation, asked: Train, dataset: data.Dataset | None = None
+) -> tuple[Path, Record | None, TrainConfig]:
+    """Return a run's folder, its saved record where it is to be resumed, and its configuration; or refuse.
+
+    The engine that is chosen depends on the dataset: without it this is no more than a first look.
+    """
     folder = store.run_folder(asked.out, _run_name(activation, asked))
     if not (asked.resume or asked.overwrite):
         store.check_new(folder)
     saved = store.load_record(folder) if asked.resume and store.exists(folder) else None
-    return folder, saved, _resumed(saved, activation, asked) if saved else _config(activation, asked)
+    return folder, saved, _resumed(saved, activation, asked) if saved else _config(activation, asked, dataset)
 
 
 def train_one(activation: Activation, asked: Train, group: training.Group) -> Record:
@@ -51,6 +56,8 @@ def train_one(activation: Activation, asked: Train, group: training.Group) -> Re
         shown = stack.enter_context(training_display(quiet))
         stop = stack.enter_context(stop_on_signal())
         record = group.first(lambda: _begun(activation, asked, dataset), Record)
+        if not quiet:
+            tell_passed_over(record.name, record.passed_over)
         names = asked.trackers if group.leads else ()
         trackers = stack.enter_context(tracking.track(names, folder, tell))
 
@@ -65,8 +72,12 @@ def train_one(activation: Activation, asked: Train, group: training.Group) -> Re
 
 def _begun(activation: Activation, asked: Train, dataset: data.Dataset) -> Record:
     """Return the record to train; asked once more, now that nobody else can write the run."""
-    folder, saved, config = prepare(activation, asked)
-    return _going_on(saved, config) if saved else training.new_record(folder.name, config, dataset)
+    folder, saved, config = prepare(activation, asked, dataset)
+    if saved:
+        return _going_on(saved, config)
+    chosen = not asked.engine and config.engine != SEVERAL
+    passed_over = training.default_engine(config.device, dataset).passed_over if chosen else ()
+    return training.new_record(folder.name, config, dataset, passed_over)
 
 
 def _run_name(activation: Activation, asked: Train) -> str:
@@ -75,7 +86,7 @@ def _run_name(activation: Activation, asked: Train) -> str:
     return f"{asked.name}-{activation}" if asked.activation == "both" else asked.name
 
 
-def _config(activation: Activation, asked: Train) -> TrainConfig:
+def _config(activation: Activation, asked: Train, dataset: data.Dataset | None) -> TrainConfig:
     """Turn options into a configuration for this machine."""
     cores, place = environment.available_cores(), torchrun.place()
     threads = asked.threads or max(cores // place.local_size, 1)
@@ -84,7 +95,7 @@ def _config(activation: Activation, asked: Train) -> TrainConfig:
     if asked.dataset not in data.names():
         raise BadInput(f"no dataset {asked.dataset!r}: choose from {', '.join(data.names())}")
     device = environment.resolve_device(asked.device)
-    engine = asked.engine or (SEVERAL if place.size > 1 else training.default_engine(device))
+    engine = asked.engine or (SEVERAL if place.size > 1 else training.default_engine(device, dataset).engine)
     if place.size > 1 and engine != SEVERAL:
         raise BadInput(f"engine {engine!r} trains in one process, not in {place.size}: leave --engine out")
     training.usable_engine(engine, device)

@@ -135,7 +135,8 @@ class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     `side` tells sides of a comparison apart and is empty otherwise. `sha256` is that of the file. `checked` says how
     far the answers of its process in the first block agree with the reference; `deviations` on how many images the
-    predictions differ.
+    predictions differ. `skips_zeros`: a training engine leaves products with zero out, and may be faster than all of
+    them take.
     """
 
     side: str = ""
@@ -145,6 +146,7 @@ class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sha256: Sha256 | None = None
     checked: str
     deviations: Count = 0
+    skips_zeros: bool = False
     samples: tuple[Sample, ...] = ()
 
 

@@ -16,6 +16,9 @@ from typing import IO, Any
 
 import psutil
 
+from mnist_bench.core import text
+from mnist_bench.core.errors import EnvironmentProblem
+
 TETHER = Path(__file__).with_name("tether.py")
 KEPT_BYTES, CHUNK = 64 * 1024, 4096  # the last words, not a log of gigabytes
 
@@ -48,6 +51,33 @@ def start(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
+
+
+def run(
+    command: Sequence[str], *, environment: Mapping[str, str], time_limit_s: float, folder: Path | None = None
+) -> str:
+    """Run a program to its end, and leave nothing of it; return what it printed.
+
+    Raises:
+        EnvironmentProblem: it failed, with its last words, or it took longer than it may.
+    """
+    with start(command, folder=folder, environment=environment) as started:
+        try:
+            out, err = started.communicate(timeout=time_limit_s)
+        except subprocess.TimeoutExpired as error:
+            raise EnvironmentProblem(f"{command[0]} took longer than {time_limit_s:g} s and was stopped") from error
+        finally:
+            kill_group(started)
+    if started.returncode:
+        why = text.reason(epitaph(started.returncode, _cause(err.decode("utf-8", "replace"))))
+        raise EnvironmentProblem(f"{Path(command[0]).name} failed: {why}")
+    return out.decode("utf-8", "replace")
+
+
+def _cause(said: str) -> str:
+    """Return the line that tells the cause, where one does: compilers draw below it, and count errors at the end."""
+    lines = [line for line in said.splitlines() if not line.startswith("collect2:")]
+    return next((line for line in lines if "error:" in line), "\n".join(lines))
 
 
 def kill_group(process: "subprocess.Popen[bytes]") -> None:

@@ -53,12 +53,17 @@ def why_unusable(place: Path) -> str | None:
     if any(letter.isspace() for letter in str(place)):
         return f"{place} has a space in its name, at which compilers split it"
     if os.name == "posix":
-        system = os.statvfs(place)
-        if system.f_flag & getattr(os, "ST_NOEXEC", 0):
+        if executes_nothing(place):
             return f"nothing in {place} may be executed (noexec)"
+        system = os.statvfs(place)
         if system.f_bavail * system.f_frsize < ROOM_BYTES:
             return f"{place} is full"
     return None
+
+
+def executes_nothing(place: Path) -> bool:
+    """Tell whether what lies in a folder can be neither executed nor loaded."""
+    return os.name == "posix" and bool(os.statvfs(place).f_flag & getattr(os, "ST_NOEXEC", 0))
 
 
 def why_no_place() -> str | None:

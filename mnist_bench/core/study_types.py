@@ -76,7 +76,8 @@ class StudyRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """The same training with every one of `activations` and every one of `seeds`, as far as it has come.
 
     `config` says how each is trained, but for its activation and its seed. `results` stand in the order of `keys`,
-    whenever each came; `failures` are of the last attempt.
+    whenever each came; `failures` are of the last attempt. `passed_over` says why faster engines could not be used
+    where none was asked for.
     """
 
     schema_version: SchemaVersion = SCHEMA_VERSION
@@ -89,6 +90,7 @@ class StudyRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     results: tuple[SeedResult, ...] = ()
     failures: tuple[SeedFailure, ...] = ()
     resumed_at: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.keys or len(set(self.keys)) < len(self.keys):

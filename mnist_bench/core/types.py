@@ -3,6 +3,7 @@
 Every type is a `msgspec.Struct`: saved as JSON with its field names, checked against its annotations when read back.
 """
 
+from collections.abc import Sequence
 from operator import eq
 from typing import Annotated, Literal
 
@@ -12,8 +13,8 @@ from mnist_bench.core.architecture import CLASSES
 from mnist_bench.core.errors import BadInput
 from mnist_bench.core.kinds import LARGEST_BATCH, LARGEST_INT16, PROTOCOL_BATCH, Activation, Precision, Validation
 
-SchemaVersion = Literal[1, 2, 3, 4, 5]
-SCHEMA_VERSION: SchemaVersion = 5
+SchemaVersion = Literal[1, 2, 3, 4, 5, 6]
+SCHEMA_VERSION: SchemaVersion = 6
 """Version of the saved documents.
 
 History: 1, the first; 2, `TrainConfig.processes` (1 where it is not there); 3, `Artifact.saturation`
@@ -21,9 +22,10 @@ and `files`, `ParityRecord.saturation` and `unreachable`, `Environment.instructi
 machine), `BenchPlan.hosts`, `command_format` and `command_precision`, and `Row.kind` (before, `Configuration.format`
 was `null` or `training` where a row was neither of a file nor of weights); 4, the checksum at the end of every
 document, and `ParityRecord.blind`; 5, `ParityRecord.quantised`, `layers` and `shares`, `FleetRecord`,
-`Configuration.processor` (none), `ParityResult.native`, `sample` and `tier`.
+`Configuration.processor` (none), `ParityResult.native`, `sample` and `tier`; 6, `passed_over` of `Record` and
+`StudyRecord`, and `Row.skips_zeros`.
 """
-READABLE_VERSIONS: tuple[SchemaVersion, ...] = (1, 2, 3, 4, 5)
+READABLE_VERSIONS: tuple[SchemaVersion, ...] = (1, 2, 3, 4, 5, 6)
 
 LARGEST = 2**63 - 1  # JSON readers take no larger integers
 Count = Annotated[int, Meta(ge=0, le=LARGEST)]
@@ -197,7 +199,10 @@ class Environment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One run: the only thing that is saved, compared and reported."""
+    """One run: the only thing that is saved, compared and reported.
+
+    `passed_over` says why faster engines could not be used where none was asked for.
+    """
 
     schema_version: SchemaVersion = SCHEMA_VERSION
     name: str
@@ -209,6 +214,7 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     checkpoint: Checkpoint | None = None
     final: FinalMeasurement | None = None
     resumed_at: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if [epoch.epoch for epoch in self.epochs] != list(range(1, len(self.epochs) + 1)):
@@ -664,8 +670,9 @@ class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         if max((*self.labels, *self.reference_predictions)) >= classes:
             raise ValueError(f"a label or a prediction beyond the {classes} classes")
         self._check_certificate(images, classes)
+        right = list(map(eq, self.labels, self.reference_predictions))
         for result in self.results:
-            self._check(result, images, classes)
+            self._check(result, images, classes, right)
         for one in self.quantised:
             one.check(len(self.labels), classes)
         asked = [one.images for one in self.layers] + [one.images for one in self.shares]
@@ -680,7 +687,7 @@ class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         if found.images != tests or found.certified + len(open_tests) != tests:
             raise ValueError("certified images and those without a certificate are not all test images")
 
-    def _check(self, result: ParityResult, images: int, classes: int) -> None:
+    def _check(self, result: ParityResult, images: int, classes: int, right: Sequence[bool]) -> None:
         changed = {one.image: one.prediction for one in result.deviations}
         if any(image >= images or prediction >= classes for image, prediction in changed.items()):
             raise ValueError("a deviation on an image, or to a class, that is none")
@@ -689,11 +696,12 @@ class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         if result.largest_difference is None:  # it gave no logits that could be compared
             return
         tests = len(self.labels)
-        asked = result.sample.images if result.sample else tuple(range(tests))
+        asked = result.sample.images if result.sample else range(tests)
         if asked[-1] >= tests or any(image < tests for image in changed.keys() - set(asked)):
             raise ValueError("a sample, or a deviation, of images that were not asked")
-        answers = (changed.get(image, self.reference_predictions[image]) for image in asked)
-        if result.correct != sum(map(eq, answers, (self.labels[image] for image in asked))):
+        same = sum(right) if len(asked) == tests else sum(right[image] for image in asked)
+        moved = sum((now == self.labels[image]) - right[image] for image, now in changed.items() if image < tests)
+        if result.correct != same + moved:
             raise ValueError(
                 f"{result.configuration.target}: its deviations do not come to its {result.correct} correct"
             )

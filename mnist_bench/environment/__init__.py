@@ -7,6 +7,7 @@ from mnist_bench.environment._machine import (
     free_memory_bytes,
     library_version,
     now,
+    processor_identity,
     resolve_device,
 )
 
@@ -18,6 +19,7 @@ __all__ = [
     "free_memory_bytes",
     "library_version",
     "now",
+    "processor_identity",
     "resolve_device",
     "usage_since",
     "used",

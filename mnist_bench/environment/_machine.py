@@ -80,6 +80,13 @@ def instructions(cpuinfo: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(name for name in INSTRUCTIONS if name in there)
 
 
+def processor_identity() -> tuple[str, ...]:
+    """Return all that tells which instructions this processor has, and how they are best used."""
+    cpuinfo = _proc_cpuinfo()
+    told = (cpuinfo.get("flags", ""), cpuinfo.get("Features", ""), cpuinfo.get("CPU part", ""))
+    return platform.machine(), processor(cpuinfo) or platform.processor(), *told
+
+
 def resolve_device(name: str) -> str:
     """Turn `auto`, `cpu`, `cuda` or `cuda:N` into a concrete device that is there: `cpu` or `cuda:N`.
 

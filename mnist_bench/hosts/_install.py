@@ -5,7 +5,6 @@ signed index, and pip every wheel against its index. A root appears as a whole, 
 """
 
 import shutil
-import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Sequence
@@ -16,7 +15,7 @@ import filelock
 import msgspec
 
 import mnist_bench
-from mnist_bench.core import locks, process, text
+from mnist_bench.core import locks, process
 from mnist_bench.core.errors import BadInput, EnvironmentProblem, TargetUnavailable
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.hosts import _root
@@ -170,15 +169,4 @@ def _warm(processor: Processor, made: Path, root: Path) -> None:
 
 
 def _run(command: Sequence[str], folder: Path) -> None:
-    """Run a step to its end, and leave nothing of it; raise EnvironmentProblem with its last words where it fails."""
-    started = process.start(command, folder=folder, environment=process.inherited())
-    try:
-        _, err = started.communicate(timeout=STEP_S)
-    except subprocess.TimeoutExpired as error:
-        raise EnvironmentProblem(f"{command[0]} took longer than {STEP_S:g} s and was stopped") from error
-    finally:
-        process.kill_group(started)
-        started.wait()
-    if started.returncode:
-        why = text.reason(process.epitaph(started.returncode, err.decode("utf-8", "replace")))
-        raise EnvironmentProblem(f"{Path(command[0]).name} failed: {why}")
+    process.run(command, folder=folder, environment=process.inherited(), time_limit_s=STEP_S)

@@ -51,9 +51,14 @@ class WorkerOptions:
 
 
 def new_study(
-    name: str, config: TrainConfig, activations: Sequence[Activation], seeds: Sequence[int], dataset: data.Dataset
+    name: str,
+    config: TrainConfig,
+    activations: Sequence[Activation],
+    seeds: Sequence[int],
+    dataset: data.Dataset,
+    passed_over: Sequence[str] = (),
 ) -> StudyRecord:
-    """Return the record of a study that has not begun."""
+    """Return the record of a study that has not begun; `passed_over` as in the record."""
     return StudyRecord(
         name=name,
         environment=environment.collect(config.device),
@@ -61,6 +66,7 @@ def new_study(
         config=replace(config, activation=activations[0], seed=seeds[0]),
         activations=tuple(activations),
         seeds=tuple(sorted(seeds)),
+        passed_over=tuple(passed_over),
     )
 
 

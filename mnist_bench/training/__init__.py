@@ -1,6 +1,6 @@
 """Training: what an epoch is, how it is saved and resumed, and the engines that execute its steps."""
 
-from mnist_bench.training._choice import default_engine, engines_for, usable_engine
+from mnist_bench.training._choice import Choice, default_engine, engines_for, skips_zeros, usable_engine
 from mnist_bench.training._group import ALONE, Group, process_group
 from mnist_bench.training._many import train_many
 from mnist_bench.training._session import Trained, dataset_info, new_record, train, train_in_memory
@@ -8,6 +8,7 @@ from mnist_bench.training._step_runner import StepRunner
 
 __all__ = [
     "ALONE",
+    "Choice",
     "Group",
     "StepRunner",
     "Trained",
@@ -16,6 +17,7 @@ __all__ = [
     "engines_for",
     "new_record",
     "process_group",
+    "skips_zeros",
     "train",
     "train_in_memory",
     "train_many",

@@ -23,6 +23,12 @@ def epoch_order(seed: int, epoch: int, images: int) -> Tensor:
     return torch.randperm(images, generator=generator)
 
 
+def kept(dropout: float) -> tuple[int, float]:
+    """Return up to which signed 16-bit integer a unit is kept, and by what kept units are scaled."""
+    levels = max(round(LEVELS * (1 - dropout)), 1)
+    return levels - LEVELS // 2 - 1, LEVELS / levels
+
+
 class MaskStream:
     """The dropout masks of one epoch, one after the other; the same for every engine on one device.
 
@@ -32,9 +38,7 @@ class MaskStream:
     """
 
     def __init__(self, seed: int, epoch: int, dropout: float, device: torch.device | str) -> None:
-        kept = max(round(LEVELS * (1 - dropout)), 1)
-        self._largest_kept = kept - LEVELS // 2 - 1  # the integers are signed
-        self._scale = LEVELS / kept
+        self._largest_kept, self._scale = kept(dropout)
         self.generator = torch.Generator(device).manual_seed(derived_seed(seed, epoch, "masks"))
         self._words = torch.empty(0, HIDDEN_1 // 4, dtype=torch.int64, device=device)
         self.device = self.generator.device
@@ -47,10 +51,14 @@ class MaskStream:
 
     def draw_each(self, sizes: list[int]) -> Tensor:
         """Return the next masks, one after the other: float32 (sum of sizes, 512); bit for bit those of `draw`."""
+        return self._mask(self.draw_words(sizes))
+
+    def draw_words(self, sizes: list[int]) -> Tensor:
+        """Return what the next masks are made of, see `kept`: int64 (sum of sizes, 128), of four integers each."""
         words = self._words.new_empty(sum(sizes), HIDDEN_1 // 4)
         for part in torch.split(words, sizes):
             self._drawn(part)
-        return self._mask(words)
+        return words
 
     def _drawn(self, words: Tensor) -> Tensor:
         return words.random_(-(2**63), None, generator=self.generator)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,14 +56,15 @@ class DeviceTensors:
     test: tuple[Tensor, Tensor]
 
 
-def new_record(name: str, config: TrainConfig, dataset: data.Dataset) -> Record:
-    """Return the record of a run that has not begun."""
+def new_record(name: str, config: TrainConfig, dataset: data.Dataset, passed_over: Sequence[str] = ()) -> Record:
+    """Return the record of a run that has not begun; `passed_over` as in the record."""
     return Record(
         name=name,
         environment=environment.collect(config.device),
         dataset=dataset_info(dataset, config.validation),
         config=config,
         parameters=model.count_parameters(model.Network()),
+        passed_over=tuple(passed_over),
     )
 
 

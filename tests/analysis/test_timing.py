@@ -78,6 +78,13 @@ def test_more_than_the_machine_can_do_is_an_alarm_and_no_share() -> None:
     assert alarms(made.record([made.row([2.0] * 6, made.configuration(batch=1_000))], limits=limits)) == []
 
 
+def test_who_skips_products_may_be_faster_than_all_of_them() -> None:
+    row = replace(made.row([1e-4] * 6, made.configuration(batch=1_000)), skips_zeros=True)
+    record = made.record([row], limits=(made.limits(flop_per_s=1e9),))
+    assert summarise(record, row).peak_share == pytest.approx(1_070_080_000 / 1e9 / 1e-4)
+    assert alarms(record) == []
+
+
 def test_no_floor_is_claimed_where_no_limit_was_measured() -> None:
     limits = (made.limits(),)
     assert floor_s(made.row([1.0], made.configuration(precision="int8")), limits) is None

@@ -65,8 +65,10 @@ class Engine(Protocol):
     `labels` int64 (n,), both on the network's device.
     """
 
-    network: Network
-    """Its parameters are current whenever `run` is not executing a step."""
+    @property
+    def network(self) -> Network:
+        """Its parameters are current whenever `run` is not executing a step."""
+        ...
 
     def run(self, order: Tensor, masks: MaskStream, tally: RunningTally) -> Iterator[int]:
         """Train on the images at the indices `order` (int64, on the device), a batch a step.

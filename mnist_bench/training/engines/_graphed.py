@@ -57,10 +57,6 @@ class Multiplied:
     def __init__(self, multiply: Multiply) -> None:
         self._multiply = multiply
 
-    def operand(self, tensor: Tensor) -> Tensor:
-        """See `MatmulBackend`."""
-        return tensor
-
     def dense(self, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """See `MatmulBackend`."""
         return self._product(inputs, weight.t()).add_(bias)

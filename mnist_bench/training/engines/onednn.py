@@ -33,10 +33,6 @@ class OneDnnProducts:
         self._linear = torch.ops.mkldnn._linear_pointwise
         self._narrow = TorchProducts()
 
-    def operand(self, tensor: Tensor) -> Tensor:
-        """See `MatmulBackend`."""
-        return tensor
-
     def dense(self, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """See `MatmulBackend`."""
         if len(weight) < NARROW:

@@ -26,10 +26,6 @@ class TorchProducts:
     def __init__(self) -> None:
         self._buffers: dict[tuple[str, int, int], Tensor] = {}
 
-    def operand(self, tensor: Tensor) -> Tensor:
-        """See `MatmulBackend`."""
-        return tensor
-
     def dense(self, inputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """See `MatmulBackend`."""
         return torch.addmm(bias, inputs, weight.t(), out=self._buffer("dense", inputs, len(inputs), len(weight)))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from statistics import median
 
-from mnist_bench.analysis.timing import alarms, peak_memory, summarise, timed_epochs, unsteady
+from mnist_bench.analysis.timing import alarms, dense_flop_per_s, peak_memory, summarise, timed_epochs, unsteady
 from mnist_bench.core.bench_types import LOSS_TOLERANCE, REFERENCE_ENGINE, BenchRecord, Row
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
@@ -15,6 +15,7 @@ SPEED = [
     Column("Samples/s", Unit.COUNT),
     *(Column(name, Unit.SECONDS) for name in ("Epoch", "low", "high", "min", "Floor")),
     Column("Of limit", Unit.SHARE),
+    Column("FLOP/s", Unit.GIGA_PER_SECOND),
 ]
 BEGINNING = [
     Column("Engine"),
@@ -43,7 +44,8 @@ def _speed(record: BenchRecord, row: Row) -> list[Cell]:
     summary = summarise(record, row)
     low, high = summary.interval or (None, None)
     times = (summary.p50, low, high, summary.minimum, summary.floor_s)
-    return [*_which(row), summary.images_per_s, *times, summary.peak_share]
+    flop_per_s = dense_flop_per_s(row, summary.p50)
+    return [*_which(row), summary.images_per_s, *times, summary.peak_share, flop_per_s]
 
 
 def _beginning(row: Row) -> list[Cell]:
@@ -69,8 +71,13 @@ def _notes(record: BenchRecord) -> list[str]:
         f"median of {len(record.blocks)} process medians with its exact 95% interval. Floor: the eight matrix products "
         f"of each step at the measured rate of those products, plus Adam's seven passes over the parameters at the "
         f"measured bandwidth. Every process came within {LOSS_TOLERANCE:.0%} of the {REFERENCE_ENGINE} engine's loss "
-        f"over the first epoch.",
+        f"over the first epoch. FLOP/s: of all products, as if none were skipped.",
     ]
+    if skipping := sorted({row.configuration.runtime for row in timed_epochs(record) if row.skips_zeros}):
+        notes.append(
+            f"{', '.join(skipping)} skips products with zero, of which images are full: the floor is that of dense "
+            f"products, and more than 100% of the limit is no mistake."
+        )
     if trouble := unsteady(record):
         notes.append(f"The machine was unsteady: {trouble}. Compare the minima, or measure again.")
     return notes

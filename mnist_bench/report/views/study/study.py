@@ -53,6 +53,7 @@ def _listed(seeds: Sequence[int]) -> str:
 def _notes(record: StudyRecord, out: Path) -> list[str]:
     notes = ["Both activations see the same images in the same order with the same dropout masks, seed by seed."]
     notes = notes if len(record.activations) > 1 else []
+    notes += [f"Not trained by a faster engine, {reason}." for reason in record.passed_over]
     notes += going_on(record, out)
     told = [f"{one.activation} seed {one.seed}: {one.reason}" for one in record.failures[:NAMED]]
     if told:

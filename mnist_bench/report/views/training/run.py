@@ -49,6 +49,7 @@ def _validation(record: Record) -> str:
 def _notes(records: Sequence[Record], out: Path) -> list[str]:
     notes = ["Images/s counts training steps alone, without evaluation."]
     for record in records:
+        notes += [f"{record.name} is not trained by a faster engine, {reason}." for reason in record.passed_over]
         if len(record.epochs) < record.config.epochs:
             notes.append(f"{record.name} is not finished: {resume_command(record, out)} goes on.")
         if record.resumed_at:
