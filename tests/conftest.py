@@ -6,14 +6,15 @@ import shutil
 import signal
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+import filelock
 import pytest
 import torch
 
 import mnist_bench
-from mnist_bench import data, formats, training
+from mnist_bench import data, formats, store, training
 from mnist_bench.cli import _main
 from mnist_bench.core.events import ignore
 from mnist_bench.core.kinds import PROGRAM, Skipped
@@ -42,18 +43,42 @@ def heeds_ctrl_c() -> None:
 
 
 @pytest.fixture(scope="session")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where all tests keep what takes seconds to compile."""
-    return tmp_path_factory.mktemp("compiled")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder of all processes that take tests of this session, and the cache of what is made before a test begins."""
+    own = tmp_path_factory.getbasetemp()
+    place = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(_new_cache(tmp_path_factory, place)))
+        yield place
+
+
+def _new_cache(factory: pytest.TempPathFactory, shared: Path) -> Path:
+    """Make a cache folder in which only what takes seconds to compile is shared: its name is a hash of its source."""
+    cache = factory.mktemp("cache")
+    (cache / PROGRAM).mkdir()
+    for name in ("compiled", "torch-inductor"):
+        (shared / name).mkdir(exist_ok=True)
+        (cache / PROGRAM / name).symlink_to(shared / name)
+    return cache
+
+
+def made_once(folder: Path, make: Callable[[Path], object]) -> Path:
+    """Let the first of these processes make a folder, and return it."""
+    folder.parent.mkdir(exist_ok=True)
+    with filelock.FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            try:
+                make(folder)
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+    return folder
 
 
 @pytest.fixture(autouse=True)
-def alone(compiled: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def alone(shared: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees or fills its user's cache, and the screen has one width everywhere."""
-    cache = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    (cache / PROGRAM).mkdir()
-    (cache / PROGRAM / "compiled").symlink_to(compiled)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(_new_cache(tmp_path_factory, shared)))
     monkeypatch.setenv("COLUMNS", "100")
 
 
@@ -129,31 +154,29 @@ def train_digits(folder: Path, digits: data.Dataset, stop: StopAfter | None = No
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, digits: data.Dataset) -> tuple[Path, Record]:
+def trained(shared: Path, digits: data.Dataset) -> tuple[Path, Record]:
     """A finished run on the digits, to read and never to write: its folder and its record."""
-    folder = tmp_path_factory.mktemp("runs") / "digits-relu"
-    return folder, train_digits(folder, digits, epochs=15)
+    folder = made_once(shared / "trained" / "digits-relu", lambda place: train_digits(place, digits, epochs=15))
+    return folder, store.load_record(folder)
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory, digits: data.Dataset) -> Path:
+def exported(shared: Path, digits: data.Dataset) -> Path:
     """The folder of a run on the digits with all files that this machine can export; to read and never to write."""
-    folder = tmp_path_factory.mktemp("exported") / "digits-relu"
+    return made_once(shared / "exported" / "digits-relu", lambda place: _exported(place, digits, formats.names()))
+
+
+def _exported(folder: Path, digits: data.Dataset, names: Iterable[str]) -> None:
     record = train_digits(folder, digits, epochs=5)
-    for name in formats.names():
+    for name in names:
         for precision in formats.precisions(name):
             assert isinstance(formats.export(folder, record, name, precision=precision), Artifact | Skipped)
-    return folder
 
 
 @pytest.fixture(scope="session")
-def light(tmp_path_factory: pytest.TempPathFactory, digits: data.Dataset) -> Path:
+def light(shared: Path, digits: data.Dataset) -> Path:
     """The folder of a run on the digits with its ONNX files alone; to read and never to write."""
-    folder = tmp_path_factory.mktemp("light") / "digits-relu"
-    record = train_digits(folder, digits, epochs=5)
-    for precision in formats.precisions("onnx"):
-        formats.export(folder, record, "onnx", precision=precision)
-    return folder
+    return made_once(shared / "light" / "digits-relu", lambda place: _exported(place, digits, ["onnx"]))
 
 
 @pytest.fixture

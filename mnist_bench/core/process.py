@@ -20,6 +20,7 @@ from mnist_bench.core import text
 from mnist_bench.core.errors import EnvironmentProblem
 
 TETHER = Path(__file__).with_name("tether.py")
+PIPE_BYTES = 1 << 20  # as much as Linux lets any user have; 64 KiB unless told
 KEPT_BYTES, CHUNK = 64 * 1024, 4096  # the last words, not a log of gigabytes
 
 
@@ -147,6 +148,8 @@ class Line:
         self._woken, self._wake = os.pipe()
         self._streams = (process.stdin, process.stdout)
         if os.name == "posix":
+            for stream in self._streams:
+                _widen(stream.fileno())
             os.set_blocking(process.stdin.fileno(), False)
             self.sends: IO[bytes] = io.BufferedWriter(_End(process.stdin.fileno(), self._woken))
             self.receives: IO[bytes] = io.BufferedReader(_End(process.stdout.fileno(), self._woken))
@@ -173,6 +176,14 @@ class Line:
                 stream.close()
         for descriptor in (self._wake, self._woken):
             os.close(descriptor)
+
+
+def _widen(descriptor: int) -> None:
+    """Let a pipe hold more, where the system can: all images pass through it, and take turns with their reader."""
+    import fcntl
+
+    with contextlib.suppress(AttributeError, OSError):  # of another system; more than this user's share
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 class _End(io.RawIOBase):

@@ -286,9 +286,13 @@ class Worker:
         self._line.close()
         self._last_words.text()
 
+    def has(self, images: NDArray[np.float32]) -> bool:
+        """Tell whether these very images were the last that were sent."""
+        return self._sent is images
+
     def _only_once(self, images: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         """Send images that the worker has not got already."""
-        if self._sent is images:
+        if self.has(images):
             return {}
         self._sent, self._images = images, len(images)
         return {"images": images}

@@ -158,7 +158,10 @@ def answer_to(
 ) -> Answer:
     """Ask an opened session about groups of images, each in batches of its own; raises as `ask_all` does."""
     saturation = _saturation(effective.pair_sums)
-    logits = _joined([worker.run(group, asked.batch_size) for group in groups])
+    # What it has got already comes first: images are sent half as often.
+    order = sorted(range(len(groups)), key=lambda place: not worker.has(groups[place]))
+    answers = {place: worker.run(groups[place], asked.batch_size) for place in order}
+    logits = _joined([answers[place] for place in range(len(groups))])
     return Answer(asked, logits, effective.precision, None, saturation, effective.arithmetic, shows)
 
 

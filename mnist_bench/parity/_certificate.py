@@ -83,41 +83,33 @@ def certify(weights: Weights, images: NDArray[np.float32]) -> Bounds:
     values = images.reshape(len(images), -1).astype(np.float64)
     errors = np.zeros_like(values)
     *hidden, last = weights.layers
-    finite = []
+    finite = np.ones(len(images), np.bool_)
     for weight, bias in hidden:
-        finite.append(cannot_overflow(values, errors, weight, bias))
-        values, errors = dense(values, errors, weight, bias)
-        values, errors = activated(values, errors, weights.activation)
-    finite.append(cannot_overflow(values, errors, *last))
-    return decide(values, errors, *last, np.logical_and.reduce(finite))
+        sums = dense(values, errors, weight, bias)
+        values, errors = activated(sums.values, sums.errors, weights.activation)
+        finite &= sums.finite
+    return decide(values, errors, *last, finite)
 
 
-def _magnitude(values: Array, errors: Array, weight: Array, bias: Array) -> Array:
-    """Return |b| + |W|(|c| + e): what no partial sum exceeds, but for rounding."""
-    magnitude: Array = (np.abs(values) + errors) @ np.abs(weight).T + np.abs(bias)
-    return magnitude
+@dataclass(frozen=True)
+class Sums:
+    """What a dense layer adds up to for n images.
+
+    `values` float64 (n, outputs): the reference's; `errors` float64 (n, outputs): how far a runtime's may be from them,
+    of which `rounding` arises here; `finite` bool (n,): no partial sum can overflow in float32.
+    """
+
+    values: Array
+    errors: Array
+    rounding: Array
+    finite: NDArray[np.bool_]
 
 
-def cannot_overflow(values: Array, errors: Array, weight: Array, bias: Array) -> NDArray[np.bool_]:
-    """Tell of which images no partial sum of a layer can overflow in float32."""
-    return np.asarray(_magnitude(values, errors, weight, bias).max(1) < LARGEST, np.bool_)
-
-
-def _rounding(values: Array, errors: Array, weight: Array, bias: Array, further: int = 0) -> Array:
-    """Bound the rounding of dense layers (n, outputs): a runtime's own, and the reference's.
+def dense(values: Array, errors: Array, weight: Array, bias: Array, further: int = 0) -> Sums:
+    """Bound the sums of a dense layer.
 
     n products and n additions of n + 1 terms: no term passes through more than n + 1 roundings, with fused
-    multiply-add through fewer (Higham 2002, §3.1). `further` are roundings of float32 besides.
-    """
-    terms = weight.shape[1] + 1 + further
-    magnitude = _magnitude(values, errors, weight, bias)
-    largest = 4 + np.abs(weight).max(initial=0) + np.abs(bias).max(initial=0) + (np.abs(values) + errors).max(initial=0)
-    bounds: Array = (gamma(terms, U32) + gamma(terms, U64)) * magnitude + terms * TINY * largest
-    return bounds
-
-
-def dense(values: Array, errors: Array, weight: Array, bias: Array, further: int = 0) -> tuple[Array, Array]:
-    """Return the pre-activations of a layer (n, outputs), and the bounds of their errors.
+    multiply-add through fewer (Higham 2002, §3.1).
 
     Args:
         values: the reference's values before it, float64 (n, inputs).
@@ -126,9 +118,13 @@ def dense(values: Array, errors: Array, weight: Array, bias: Array, further: int
         bias: (outputs,).
         further: how many roundings of float32 a term may pass through besides those of the products and sums.
     """
-    passed_on = errors @ np.abs(weight).T
-    bounds = (_rounding(values, errors, weight, bias, further) + passed_on) * OUTWARD
-    return values @ weight.T + bias, bounds
+    terms, size = weight.shape[1] + 1 + further, np.abs(weight).T
+    passed_on = errors @ size if errors.any() else np.zeros((len(values), len(weight)))
+    magnitude = np.abs(values) @ size + passed_on + np.abs(bias)  # no partial sum exceeds it, but for rounding
+    largest = 4 + np.abs(weight).max(initial=0) + np.abs(bias).max(initial=0) + (np.abs(values) + errors).max(initial=0)
+    rounding = (gamma(terms, U32) + gamma(terms, U64)) * magnitude + terms * TINY * largest
+    finite = np.asarray(magnitude.max(1) < LARGEST, np.bool_)
+    return Sums(values @ weight.T + bias, (rounding + passed_on) * OUTWARD, rounding, finite)
 
 
 def activated(values: Array, errors: Array, function: Activation) -> tuple[Array, Array]:
@@ -154,12 +150,13 @@ def decide(
     further: int = 0,
     slack: Array | float = 0.0,
 ) -> Bounds:
-    """Bound the last layer and compare each prediction with every other class; only `finite` images are certified.
+    """Bound the last layer and compare each prediction with every other class.
 
-    `slack` (n, classes) is by how much a logit may be off besides.
+    Only images that were `finite` before it, and are in it, are certified; `slack` (n, classes) is by how much a logit
+    may be off besides.
     """
-    logits = values @ weight.T + bias
-    rounding = _rounding(values, errors, weight, bias, further) + slack
+    sums = dense(values, errors, weight, bias, further)
+    logits, rounding, finite = sums.values, sums.rounding + slack, sums.finite & finite
     predictions = logits.argmax(1)
     margins, bounds = np.empty_like(logits), np.empty_like(logits)
     for winner in np.unique(predictions):
@@ -176,5 +173,5 @@ def decide(
     exceeds[one_each, predictions] = True
     certified = exceeds.all(1) & finite
     margins, bounds = margins[one_each, rivals], bounds[one_each, rivals]
-    logit_bounds = np.where(finite[:, None], (rounding + errors @ np.abs(weight).T) * OUTWARD, np.inf)
+    logit_bounds = np.where(finite[:, None], sums.errors + slack * OUTWARD, np.inf)
     return Bounds(logits, logit_bounds, predictions, rivals, margins, bounds, certified)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_bench.core.kinds import LARGEST_BYTE, LARGEST_INT16
-from mnist_bench.parity._certificate import OUTWARD, U32, Bounds, activated, cannot_overflow, decide, dense
+from mnist_bench.parity._certificate import OUTWARD, U32, Bounds, activated, decide, dense
 from mnist_bench.parity._reference import Array
 from mnist_bench.parity._steps import Activate, NotCovered, Product, Quantise, Shift, Step
 from mnist_bench.runtimes import largest_pair_sums
@@ -152,8 +152,9 @@ class _Passage:
         values = self.values
         if isinstance(step, Product):
             below, above = self.check(step)
-            middle, radius = dense(values.middle, values.radius, step.weight, step.bias, ROUNDINGS)
-            middle, radius = middle + (above - below) / 2, (radius + (above + below) / 2) * OUTWARD
+            sums = dense(values.middle, values.radius, step.weight, step.bias, ROUNDINGS)
+            self.finite &= sums.finite
+            middle, radius = sums.values + (above - below) / 2, (sums.errors + (above + below) / 2) * OUTWARD
             self.values = Values(middle, radius, multiplier=_multiplier(values.integers, step))
         elif isinstance(step, Shift):
             _check_width(step.bias, values.middle.shape[1])
@@ -171,7 +172,7 @@ class _Passage:
             self.undecided += (self.values.integers.low < self.values.integers.high).sum(1)
 
     def check(self, step: Product) -> tuple[Array, Array]:
-        """Note on which images a product may overflow, or saturate; raise NotCovered where it makes no sense.
+        """Note on which images a product of integers may overflow, or saturate; raise NotCovered where it fits nowhere.
 
         Returns:
             By how much a kernel that adds neighbouring products in 16 bits may come out too small, and too large.
@@ -179,7 +180,6 @@ class _Passage:
         values = self.values
         if step.weight.shape[1] != values.middle.shape[1]:
             raise NotCovered("a layer does not fit the one before")
-        self.finite &= cannot_overflow(values.middle, values.radius, step.weight, step.bias)
         below, above = (np.zeros((len(values.middle), len(step.weight))) for _ in range(2))
         if step.integers is not None and (integers := values.integers) is not None:
             self.finite &= _largest_sum(step, integers) < LARGEST_INT32
@@ -262,25 +262,28 @@ def _by_range(values: Values, batches: bool) -> Values:
     own = high.max(1, keepdims=True) / LARGEST_BYTE * (1 + 4 * U32)
     most = np.full_like(own, own.max()) if batches else own
     integers = _between(low, high, least, most)
-    from_integers = integers.low * least, integers.high * most
-    from_values = np.where(high > 0, np.maximum(low - most / 2, 0.0), 0.0), np.where(high > 0, high + most / 2, 0.0)
-    alone = own >= most
-    bottom, top = (np.where(alone, a, b) for a, b in zip(from_integers, from_values, strict=True))
+    bottom, top = integers.low * least, integers.high * most
+    if batches:
+        others = (own < most)[:, 0]
+        low, high, most = low[others], high[others], most[others]
+        bottom[others] = np.where(high > 0, np.maximum(low - most / 2, 0.0), 0.0)
+        top[others] = np.where(high > 0, high + most / 2, 0.0)
     middle, radius = (bottom + top) / 2, (top - bottom) / 2
     return Values(middle, (radius + ROUNDINGS * U32 * top) * OUTWARD, integers, not_negative=True)
 
 
 def _between(low: Array, high: Array, least: Array, most: Array) -> Integers:
     """Return which bytes values of [`low`, `high`] become with some scale of [`least`, `most`]."""
-    bottom = np.divide(low, most, out=np.zeros_like(low), where=most > 0)
-    top = np.divide(high, least, out=np.where(high > 0, float(LARGEST_BYTE), 0.0), where=least > 0)
-    error = ROUNDINGS * U32 * (LARGEST_BYTE + 1)
-    return Integers(
-        np.clip(np.ceil(bottom - error - 0.5), 0, LARGEST_BYTE),
-        np.where(high > 0, np.clip(np.floor(top + error + 0.5), 0, LARGEST_BYTE), 0.0),
-        most,
-        fixed=False,
-    )
+    bottom = low / np.where(most > 0, most, 1.0)  # where the largest scale is 0, so is every value
+    top = high / np.where(least > 0, least, 1.0)
+    unknown = (least <= 0)[:, 0]
+    top[unknown] = np.where(high[unknown] > 0, float(LARGEST_BYTE), 0.0)
+    away = 0.5 + ROUNDINGS * U32 * (LARGEST_BYTE + 1)
+    bottom -= away
+    top += away
+    np.clip(np.ceil(bottom, out=bottom), 0, LARGEST_BYTE, out=bottom)
+    np.clip(np.floor(top, out=top), 0, LARGEST_BYTE, out=top)
+    return Integers(bottom, top, most, fixed=False)
 
 
 @dataclass(frozen=True)

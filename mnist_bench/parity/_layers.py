@@ -12,7 +12,7 @@ from mnist_bench.core.errors import Unsupported
 from mnist_bench.core.kinds import PROTOCOL_BATCH
 from mnist_bench.core.types import LayerError, TargetLayers
 from mnist_bench.parity._asking import Plan, Workers
-from mnist_bench.parity._certificate import activated, cannot_overflow, dense
+from mnist_bench.parity._certificate import activated, dense
 from mnist_bench.parity._compare import Inputs, equal_bits
 from mnist_bench.parity._reference import LAYERS, Array, Weights
 from mnist_bench.parity._targets import Target
@@ -38,11 +38,11 @@ def reference_layers(weights: Weights, images: NDArray[np.float32]) -> Iterator[
     values = images.reshape(len(images), -1).astype(np.float64)
     errors, finite = np.zeros_like(values), np.ones((len(images), 1), np.bool_)
     for number, (name, layer) in enumerate(zip(LAYERS, weights.layers, strict=False), 1):
-        finite &= cannot_overflow(values, errors, *layer)[:, None]
-        values, errors = dense(values, errors, *layer)
-        yield Layer(name, values, np.where(finite, errors, np.inf))
+        sums = dense(values, errors, *layer)
+        finite &= sums.finite[:, None]
+        yield Layer(name, sums.values, np.where(finite, sums.errors, np.inf))
         if number < len(weights.layers):
-            values, errors = activated(values, errors, weights.activation)
+            values, errors = activated(sums.values, sums.errors, weights.activation)
             yield Layer(f"act{number}", values, np.where(finite, errors, np.inf))
 
 

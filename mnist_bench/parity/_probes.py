@@ -34,6 +34,11 @@ class Passes:
     after: tuple[Array, Array]
     logits: Array
 
+    def by_column(self) -> "Passes":
+        """Return the same, with what all images have at one unit side by side in memory."""
+        images, *hidden = map(np.asfortranarray, (self.images, *self.before, *self.after))
+        return Passes(images, (hidden[0], hidden[1]), (hidden[2], hidden[3]), self.logits)
+
 
 def passes(weights: Weights, images: Array) -> Passes:
     """Evaluate the network on images float64 (n, 784)."""
@@ -133,7 +138,7 @@ def unseen(weights: Weights, images: NDArray[np.float32], tolerances: Array, tri
         How many of the trials would pass on all images on which they were looked at: the few on which the weight moves
         its unit most, so that it is rather too many than too few.
     """
-    seen = passes(weights, images.reshape(len(images), -1).astype(np.float64))
+    seen = passes(weights, images.reshape(len(images), -1).astype(np.float64)).by_column()
     sizes = np.cumsum([weight.size for weight, _ in weights.layers])
     drawn = np.random.default_rng(SEED).integers(0, sizes[-1], trials)
     count = 0
@@ -148,15 +153,18 @@ def unseen(weights: Weights, images: NDArray[np.float32], tolerances: Array, tri
 def _shows(weights: Weights, seen: Passes, layer: int, unit: int, source: int, tolerances: Array) -> bool:
     """Tell whether a change of one weight's sign leaves the tolerance on an image."""
     inputs = (seen.images, *seen.after)[layer][:, source]
-    moved = -2 * weights.layers[layer][0][unit, source] * inputs
+    lit = np.flatnonzero(inputs)
+    moved = -2 * weights.layers[layer][0][unit, source] * inputs[lit]
     if layer == len(seen.before):
-        return bool((np.abs(moved) > tolerances).any())
-    change = activate(seen.before[layer][:, unit] + moved, weights.activation) - seen.after[layer][:, unit]
-    rows = np.argpartition(-np.abs(change), min(CLOSE_LOOKS, len(change)) - 1)[:CLOSE_LOOKS]
+        return bool((np.abs(moved) > tolerances[lit]).any())
+    before, after = seen.before[layer][:, unit][lit], seen.after[layer][:, unit][lit]
+    change = activate(before + moved, weights.activation) - after
+    most = np.argpartition(-np.abs(change), CLOSE_LOOKS - 1)[:CLOSE_LOOKS] if len(lit) > CLOSE_LOOKS else slice(None)
+    rows, change = lit[most], change[most]
     if layer == 0:
         next_weight = weights.layers[1][0][:, unit]
-        after = activate(seen.before[1][rows] + change[rows, None] * next_weight, weights.activation)
+        after = activate(seen.before[1][rows] + change[:, None] * next_weight, weights.activation)
         difference = (after - seen.after[1][rows]) @ weights.layers[2][0].T
     else:
-        difference = change[rows, None] * weights.layers[2][0][:, unit]
+        difference = change[:, None] * weights.layers[2][0][:, unit]
     return bool((np.abs(difference).max(1) > tolerances[rows]).any())
