@@ -1,5 +1,6 @@
 """What follows a training is done once, goes on where it stopped, and hides nothing."""
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,13 @@ from mnist_bench.core.errors import MeasurementFailed, ParityBroken
 from mnist_bench.core.events import Event, StageEnded
 from mnist_bench.core.types import Artifact, Manifest, ParityRecord, Record
 from tests.bench import made
-from tests.conftest import Run
+from tests.conftest import Run, made_once
 
 QUICK = workflow.Settings(quick=True, device="cpu", data_dir=None, allow_busy=True)
 
 
-@pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
-    """A benchmark that is made up in no time; what was asked of it."""
+def make_up_benchmarks(patch: pytest.MonkeyPatch) -> list[Sequence[str]]:
+    """Let benchmarks take no time; return what will have been asked of them."""
     asked: list[Sequence[str]] = []
 
     def bench(kind: Any, subject: session.Subject, plan: Any, on_event: Any, **options: Any) -> InferenceBenchRecord:
@@ -37,8 +37,39 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
         store.save_finished(subject.folder, found)
         return found
 
-    monkeypatch.setattr(session, "bench", bench)
+    patch.setattr(session, "bench", bench)
     return asked
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
+    return make_up_benchmarks(monkeypatch)
+
+
+@pytest.fixture(scope="session")
+def done(shared: Path, exported: Path, digits: data.Dataset) -> tuple[Path, dict[str, str]]:
+    """A run after which all was done, but for the benchmark, to read and never to write; and what was said of it."""
+    said = shared / "done" / "remarks.json"
+
+    def make(folder: Path) -> None:
+        shutil.copytree(exported, folder)
+        with pytest.MonkeyPatch.context() as patch:
+            make_up_benchmarks(patch)
+            remarks, errors = finished(folder, digits)
+        assert errors == []
+        said.write_bytes(msgspec.json.encode(remarks))
+
+    folder = made_once(said.with_name(exported.name), make)
+    return folder, msgspec.json.decode(said.read_bytes(), type=dict[str, str])
+
+
+@pytest.fixture
+def own_done(done: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, in which to verify again says the same, at once."""
+    found = store.load(done[0], ParityRecord)
+    assert found
+    monkeypatch.setattr(parity, "verify", lambda *_: found)
+    return Path(shutil.copytree(done[0], tmp_path / "exports" / "digits-relu"))
 
 
 def finished(
@@ -50,30 +81,34 @@ def finished(
 
 
 def test_what_is_done_is_not_done_again(
-    own_copy: Path, digits: data.Dataset, measured: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch
+    own_done: Path,
+    done: tuple[Path, dict[str, str]],
+    digits: data.Dataset,
+    measured: list[Sequence[str]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    remarks, errors = finished(own_copy, digits)
-    assert errors == []
+    remarks = done[1]
     assert remarks["export"] == "nothing was lacking"
     assert remarks["verify"].endswith("targets passed")
-    assert measured == [("onnxruntime", "torch-eager", "torchscript", "null")]
     monkeypatch.setattr(parity, "verify", lambda *_: pytest.fail("it was verified again"))
-    remarks, errors = finished(own_copy, digits)
+    remarks, errors = finished(own_done, digits)
     assert errors == []
     assert remarks["verify"].endswith("passed before")
     assert remarks["bench"].endswith("before")
-    assert len(measured) == 1
+    assert measured == []
+    (own_done / "bench.json").unlink()
+    assert finished(own_done, digits)[1] == []
+    assert measured == [("onnxruntime", "torch-eager", "torchscript", "null")]
 
 
 def test_only_the_file_that_is_lacking_is_exported_and_all_are_verified_again(
-    own_copy: Path, digits: data.Dataset, measured: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch
+    own_done: Path, digits: data.Dataset, measured: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    finished(own_copy, digits)
-    manifest = store.load(own_copy, Manifest)
+    manifest = store.load(own_done, Manifest)
     assert manifest
     kept = {entry.name: entry for entry in manifest.artifacts if entry.format != "torchscript"}
     (gone,) = [entry for entry in manifest.artifacts if entry.name not in kept]
-    store.save(own_copy, msgspec.structs.replace(manifest, artifacts=tuple(kept.values())))
+    store.save(own_done, msgspec.structs.replace(manifest, artifacts=tuple(kept.values())))
     asked = []
 
     def export(folder: Path, record: Record, name: str, **options: Any) -> Artifact:
@@ -82,42 +117,40 @@ def test_only_the_file_that_is_lacking_is_exported_and_all_are_verified_again(
         return gone
 
     monkeypatch.setattr(formats, "export", export)
-    remarks, _ = finished(own_copy, digits)
+    remarks, _ = finished(own_done, digits)
     assert asked == [("torchscript", "fp32")]
     assert remarks["export"] == "1 files"
     assert not remarks["verify"].endswith("before")
 
 
 def test_what_is_damaged_or_narrower_is_made_again(
-    own_copy: Path, digits: data.Dataset, measured: list[Sequence[str]]
+    own_done: Path, digits: data.Dataset, measured: list[Sequence[str]]
 ) -> None:
-    finished(own_copy, digits)
-    found = store.load(own_copy, ParityRecord)
+    found = store.load(own_done, ParityRecord)
     assert found
     narrow = tuple(result for result in found.results if result.configuration.batch_size == 1)
-    store.save(own_copy, msgspec.structs.replace(found, results=narrow))
-    assert not finished(own_copy, digits)[0]["verify"].endswith("before")
+    store.save(own_done, msgspec.structs.replace(found, results=narrow))
+    assert not finished(own_done, digits)[0]["verify"].endswith("before")
 
-    (own_copy / "parity.json").write_text("{")
-    (own_copy / "bench.json").write_text("{")
-    remarks, errors = finished(own_copy, digits)
+    (own_done / "parity.json").write_text("{")
+    (own_done / "bench.json").write_text("{")
+    remarks, errors = finished(own_done, digits)
     assert errors == []
     assert not remarks["verify"].endswith("before")
-    assert len(measured) == 2
+    assert len(measured) == 1
 
-    manifest = store.load(own_copy, Manifest)
+    manifest = store.load(own_done, Manifest)
     assert manifest
-    lost = own_copy / next(entry.name for entry in manifest.artifacts if entry.format == "torchscript")
+    lost = own_done / next(entry.name for entry in manifest.artifacts if entry.format == "torchscript")
     lost.unlink()
-    remarks, errors = finished(own_copy, digits)
+    remarks, errors = finished(own_done, digits)
     assert errors == []
     assert remarks["export"] == "1 files"
     assert lost.exists()
 
 
-def test_what_is_left_out_is_said(own_copy: Path, digits: data.Dataset, measured: list[Sequence[str]]) -> None:
-    finished(own_copy, digits)
-    compared, benchmark = store.load(own_copy, ParityRecord), store.load(own_copy, InferenceBenchRecord)
+def test_what_is_left_out_is_said(done: tuple[Path, dict[str, str]]) -> None:
+    compared, benchmark = store.load(done[0], ParityRecord), store.load(done[0], InferenceBenchRecord)
     assert compared
     assert benchmark
     for skipped in (compared.skipped, benchmark.skipped):
@@ -126,9 +159,11 @@ def test_what_is_left_out_is_said(own_copy: Path, digits: data.Dataset, measured
 
 
 def test_a_failure_is_handed_back_and_the_rest_is_done(
-    own_copy: Path, digits: data.Dataset, measured: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch
+    own_done: Path, digits: data.Dataset, measured: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     verify = parity.verify
+    (own_done / "parity.json").unlink()
+    (own_done / "bench.json").unlink()
 
     def broken(*arguments: Any) -> ParityRecord:
         found = verify(*arguments)
@@ -136,11 +171,11 @@ def test_a_failure_is_handed_back_and_the_rest_is_done(
         return msgspec.structs.replace(found, results=(first, *found.results[1:]))
 
     monkeypatch.setattr(parity, "verify", broken)
-    remarks, errors = finished(own_copy, digits)
+    remarks, errors = finished(own_done, digits)
     assert [type(error) for error in errors] == [ParityBroken]
     assert remarks["verify"].startswith("failed: ")
     assert len(measured) == 1
-    saved = store.load(own_copy, ParityRecord)
+    saved = store.load(own_done, ParityRecord)
     assert saved
     assert saved.results[0].failures  # the page shows it
 

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from mnist_bench.core.kinds import Activation
 from mnist_bench.parity import _int8
+from mnist_bench.parity._certificate import Sums
 from mnist_bench.parity._int8 import Int8Bounds, certify_steps
+from mnist_bench.parity._reference import Array
 from mnist_bench.parity._steps import Activate, NotCovered, Product, Quantise, QuantiseByRange, Shift, Step
 from tests.parity.int8_kernels import CONFORMING, EXACT, PAIRS, Way, answer, saturating
 
@@ -143,12 +145,16 @@ def succeeds(seeds: range, ways: Sequence[Way]) -> int:
     return broken
 
 
+def exact(values: Array, errors: Array) -> Sums:
+    return Sums(values, errors, np.zeros_like(errors), np.ones(len(values), np.bool_))
+
+
 def test_the_attack_finds_bounds_without_the_rounding_of_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     nearly_halves, floats = range(1, 121, 6), [way for way in CONFORMING if way.scaling == "float"]
     assert not succeeds(nearly_halves, floats)
     monkeypatch.setattr(_int8, "ROUNDINGS", 0)
     monkeypatch.setattr(_int8, "_first_half", np.zeros_like)
-    monkeypatch.setattr(_int8, "dense", lambda v, e, weight, bias, _: (v @ weight.T + bias, e @ np.abs(weight).T))
+    monkeypatch.setattr(_int8, "dense", lambda v, e, weight, bias, _: exact(v @ weight.T + bias, e @ np.abs(weight).T))
     assert succeeds(nearly_halves, floats)
 
 
