@@ -16,7 +16,7 @@ import mnist_bench
 from mnist_bench import cli
 from mnist_bench.cli._screen import complain, ignore_stdout, say
 from mnist_bench.cli._signals import Raising, came, without_words
-from mnist_bench.core import plugins, text
+from mnist_bench.core import collector, plugins, text
 from mnist_bench.core.errors import BUG, CTRL_C, ENVIRONMENT, SIGNALLED, USAGE, MnistBenchError
 from mnist_bench.core.kinds import PROGRAM
 
@@ -71,6 +71,7 @@ def group() -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit."""
+    collector.spare()
     _open_standard_streams()
     # By the way of an exception, so that child processes and temporary files are cleaned up.
     terminating = Raising(lambda number: SystemExit(SIGNALLED + number))
@@ -83,7 +84,9 @@ def main() -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot show "→" shows "?"
-    sys.exit(_ended(run(sys.argv[1:])))
+    status = _ended(run(sys.argv[1:]))
+    collector.dismiss()
+    sys.exit(status)
 
 
 def _open_standard_streams() -> None:

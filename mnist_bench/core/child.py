@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import msgspec
 
-from mnist_bench.core import process, scratch, text
+from mnist_bench.core import collector, process, scratch, text
 from mnist_bench.core.errors import BUG, ENVIRONMENT, MnistBenchError
 
 T = TypeVar("T")
@@ -175,11 +175,13 @@ def _remedy(error: OSError) -> str:
 
 def main() -> None:
     """Serve one call: the function on the command line, its argument on stdin."""
+    collector.spare()
     answer_to = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever libraries print must not mix with the answer
     answer = _answer(sys.argv[1], sys.stdin.buffer.read())
     with answer_to:
         answer_to.write(msgspec.json.encode(answer))
+    collector.dismiss()
 
 
 if __name__ == "__main__":
