@@ -1,0 +1,63 @@
+"""The network's own C source, compiled for this processor by the system's compiler; on one thread, image by image."""
+
+import contextlib
+import ctypes
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import numpy as np
+
+from mnist_bench.core.errors import RuntimeFailed
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.runtimes._contract import Effective, Images, Logits, Model, Session, Spec, as_stored
+
+FORMAT, DEVICES, PRECISIONS = "c", ("cpu",), as_stored("fp32", "int8")
+COMPILED, LIBRARY = False, "mnist-bench"
+FLAGS = ("-std=c99", "-O3", "-march=native", "-shared", "-fPIC")
+COMPILE_S = 120.0
+
+
+def _compiler() -> list[str]:
+    return shlex.split(os.environ.get("CC", "")) or ["cc"]
+
+
+def why_unavailable() -> Skipped | None:
+    """See `Runtime`."""
+    if shutil.which(_compiler()[0]):
+        return None
+    return Skipped("c", "there is no C compiler", "install gcc (apt-get install gcc), or set CC")
+
+
+def why_not_on(_device: str) -> Skipped | None:
+    """See `Runtime`."""
+    return None
+
+
+def version() -> str:
+    """Return the first line in which the compiler says what it is."""
+    done = subprocess.run([*_compiler(), "--version"], capture_output=True, text=True, check=True)  # noqa: S603
+    return done.stdout.partition("\n")[0]
+
+
+@contextlib.contextmanager
+def open(model: Model, _spec: Spec) -> Iterator[Session]:  # noqa: A001 the contract's name
+    """Compile the source, and load what comes of it."""
+    with model.on_disk() as folder:
+        (source,), built = folder.iterdir(), folder / "model.so"
+        command = [*_compiler(), *FLAGS, str(source), "-o", str(built), "-lm"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=COMPILE_S)  # noqa: S603
+        if done.returncode:
+            said = next((line for line in done.stderr.splitlines() if "error:" in line), done.stderr[-200:])
+            raise RuntimeFailed(f"{command[0]} failed: {said}")
+        function = ctypes.CDLL(str(built)).mnist_bench_logits
+        function.argtypes, function.restype = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p), None
+
+        def run(images: Images) -> Logits:
+            given, logits = np.ascontiguousarray(images), np.empty((len(images), 10), np.float32)
+            function(given.ctypes.data, len(given), logits.ctypes.data)
+            return logits
+
+        yield Session(run, lambda: Effective(command[0], model.precision))
