@@ -26,6 +26,10 @@ TIME_LIMIT_S = 600  # AOTInductor compiles for a minute or two on two cores
 __all__ = ["Facts", "export", "file_name", "names", "precisions"]
 
 
+OPEN = {"FILE_NAME": "model.unknown", "PRECISIONS": ("fp32",)}
+"""Other distributions may add formats; see `core.plugins`."""
+
+
 def names() -> tuple[str, ...]:
     """Return the names of all formats."""
     import mnist_bench.formats as folder

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_bench import __version__
 from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.formats import onnx
 from mnist_bench.formats._messages import Facts
-from mnist_bench import __version__
 
 if TYPE_CHECKING:
     from mnist_bench.formats._request import Request
@@ -39,8 +39,10 @@ def export(request: "Request", path: Path) -> Facts:
     parts, template = (_quantised(request), "int8") if request.precision == "int8" else (_plain(request), "float")
     arrays = {name: value for name, value in parts.items() if isinstance(value, np.ndarray)}
     filled = {name: _text(value) for name, value in parts.items()}
-    title = "784-512-256-10 with {activation}, {precision}, run {run}: {classes}; weights {weights_sha256:.16}".format_map(
-        {**request.metadata(), "classes": request.metadata()["classes"].replace("*/", "")}
+    title = (
+        "784-512-256-10 with {activation}, {precision}, run {run}: {classes}; weights {weights_sha256:.16}".format_map(
+            {**request.metadata(), "classes": request.metadata()["classes"].replace("*/", "")}
+        )
     )
     flash = f"{sum(array.nbytes for array in arrays.values()):,}"
     source = Template((Path(__file__).parent / f"_network_{template}.c").read_text(encoding="utf-8"))
@@ -126,4 +128,5 @@ def _table(before: tuple[np.float32, int], after: tuple[np.float32, int], curve:
     if curve is None:
         return integers.astype(np.int8)
     values = curve(float(before[0]) * (integers - before[1])) / float(after[0])
-    return np.clip(np.rint(values) + after[1], -128, 127).astype(np.int8)
+    table: Numbers = np.clip(np.rint(values) + after[1], -128, 127).astype(np.int8)
+    return table

@@ -1,4 +1,4 @@
-"""scikit-learn: an `MLPClassifier` with the network's weights, saved by skops, which executes nothing when it is read."""
+"""scikit-learn: an `MLPClassifier` with the network's weights, saved by skops, which runs nothing when it is read."""
 
 import io
 import re
@@ -23,12 +23,10 @@ ACTIVATIONS = {"relu": "relu", "sigmoid": "logistic"}
 
 
 def why_unavailable() -> Skipped | None:
-    """Return why not: it needs skops."""
-    from importlib.util import find_spec
+    """Return why not: it is an extra."""
+    from mnist_bench.runtimes import scikit_learn
 
-    if find_spec("skops"):
-        return None
-    return Skipped("scikit-learn", "skops is not installed", "pip install 'mnist-bench[skops]'")
+    return scikit_learn.why_unavailable()
 
 
 def export(request: "Request", path: Path) -> Facts:

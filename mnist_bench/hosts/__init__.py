@@ -54,6 +54,10 @@ __all__ = [
 ]
 
 
+OPEN = {"TIMED": False, "PROCESSOR": None, "RUNTIMES": ()}
+"""Other distributions may add hosts; see `core.plugins`."""
+
+
 def names() -> tuple[str, ...]:
     """Return the names of all kinds of hosts."""
     import mnist_bench.hosts as folder

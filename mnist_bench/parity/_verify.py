@@ -79,10 +79,15 @@ def verify(folder: Path, dataset: data.Dataset, plan: Plan, on_event: OnEvent) -
 
 
 def _absent(target: Target, plan: Plan, error: TargetUnavailable) -> Absent:
-    """Note that a target cannot be used on a device; raise where it was named."""
-    if target.runtime in plan.runtimes or target.host != hosts.HERE:
+    """Note that a target cannot be used on a device; raise where it was named, and nothing but this is left of it.
+
+    What a runtime computes in besides float32 may be more than this processor has.
+    """
+    own = target.precision == "fp32"
+    if (own and target.runtime in plan.runtimes) or target.host != hosts.HERE:
         raise TargetUnavailable(f"{target.name(plan.device)} cannot be used: {error}") from error
-    return Absent(target=target.runtime, reason=str(error), remedy="see mnist-bench runtimes")
+    name = target.runtime if own else target.name(plan.device)
+    return Absent(target=name, reason=str(error), remedy="see mnist-bench runtimes")
 
 
 def weights_of(folder: Path, record: Record) -> Weights:

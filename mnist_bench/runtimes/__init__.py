@@ -37,6 +37,16 @@ __all__ = [
 ]
 
 
+OPEN = {
+    "FORMAT": "weights",
+    "DEVICES": ("cpu", "cuda"),
+    "PRECISIONS": {"fp32": "fp32"},
+    "COMPILED": False,
+    "LIBRARY": "mnist-bench",
+}
+"""Other distributions may add runtimes; see `core.plugins`."""
+
+
 def names() -> tuple[str, ...]:
     """Return the names of all runtimes."""
     import mnist_bench.runtimes as folder

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -60,4 +61,10 @@ def open(model: Model, _spec: Spec) -> Iterator[Session]:  # noqa: A001 the cont
             function(given.ctypes.data, len(given), logits.ctypes.data)
             return logits
 
-        yield Session(run, lambda: Effective(command[0], model.precision))
+        yield Session(run, lambda: _effective(command[0], model.content))
+
+
+def _effective(compiler: str, content: bytes) -> Effective:
+    """Look in what the source declares its weights to be."""
+    declared = re.search(rb"static const (\w+) weight_1\[", content)
+    return Effective(compiler, {b"float": "fp32", b"int8_t": "int8"}.get(declared[1] if declared else b"", "unknown"))

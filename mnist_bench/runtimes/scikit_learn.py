@@ -8,16 +8,17 @@ import numpy as np
 
 from mnist_bench.core.errors import ModelRefused
 from mnist_bench.core.kinds import Skipped
-from mnist_bench.runtimes._contract import Effective, Images, Logits, Model, Session, Spec, as_stored, not_installed
+from mnist_bench.runtimes._contract import Effective, Images, Logits, Model, Session, Spec, as_stored, extra
 
 FORMAT, DEVICES, PRECISIONS = "scikit-learn", ("cpu",), as_stored("fp32")
+EXTRA = ("skops", "skops", (0, 13))
 COMPILED, LIBRARY = False, "scikit-learn"
 TRUSTED = ("sklearn.neural_network._multilayer_perceptron.MLPClassifier",)
 
 
 def why_unavailable() -> Skipped | None:
     """See `Runtime`."""
-    return not_installed("scikit-learn", "skops", "pip install 'mnist-bench[skops]'")
+    return extra("scikit-learn", *EXTRA)
 
 
 def why_not_on(_device: str) -> Skipped | None:
