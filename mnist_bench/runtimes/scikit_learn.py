@@ -1,4 +1,4 @@
-"""scikit-learn's `MLPClassifier`, read without pickle; its logits are what its softmax is given."""
+"""scikit-learn's `MLPClassifier`, read by skops, which runs nothing; its logits are what its softmax is given."""
 
 import contextlib
 from collections.abc import Iterator
