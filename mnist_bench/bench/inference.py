@@ -169,6 +169,7 @@ class Process:
             kind="null" if self.target.runtime == NULL else "inference",
             configuration=own,
             size_bytes=self.target.size_bytes,
+            skips_zeros=bool(self.target.asked) and runtimes.skips_zeros(self.target.runtime),
             checked=checked,
             deviations=deviations,
             samples=(sample,),
