@@ -6,12 +6,14 @@ what stands behind the name in `command:./engine`, and empty for hosts that need
 command to run.
 """
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import cast
 
 from mnist_bench.core import plugins
 from mnist_bench.core.errors import BadInput
+from mnist_bench.hosts import _install
 from mnist_bench.hosts._contract import HERE, Host, HostModule, Launch
-from mnist_bench.hosts._install import install
 from mnist_bench.hosts._known_answers import prove
 from mnist_bench.hosts._qemu import Processor
 from mnist_bench.hosts._worker import (
@@ -104,6 +106,20 @@ def processor(name: str) -> Processor:
     if name not in names() or not (found := load(name).PROCESSOR):
         raise BadInput(f"no {name!r} among the processors: choose from all, {', '.join(processors())}")
     return found
+
+
+def install(name: str, tell: Callable[[str], object]) -> Path:
+    """Fetch what a host needs into the user's cache folder, unless it is there; return where it is.
+
+    Raises:
+        BadInput: there is no such host, or it needs nothing of the kind.
+        TargetUnavailable: this machine lacks what that takes.
+        EnvironmentProblem: something could not be fetched, or does not start.
+    """
+    if name in names() and (own := getattr(load(name), "install", None)):
+        made: Path = own(tell)
+        return made
+    return _install.install(processor(name), tell)
 
 
 def answers_itself(host: Host) -> bool:

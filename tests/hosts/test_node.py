@@ -1,0 +1,99 @@
+"""ONNX Runtime in Node: the same files, another language, the same answers."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mnist_bench import data, hosts, parity, store
+from mnist_bench.core import process
+from mnist_bench.core.bench_types import InferenceBenchRecord
+from mnist_bench.core.errors import EnvironmentProblem, TargetUnavailable
+from mnist_bench.hosts import node
+from tests.conftest import Run
+
+NPM = shutil.which("node") and shutil.which("npm")
+needs_npm = pytest.mark.skipif(not NPM, reason="there is no Node with npm")
+
+
+@pytest.fixture
+def installed(shared: Path) -> Path:
+    """What npm fetches, in the cache of this test."""
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_CACHE_HOME", str(shared / "npm"))
+            made = hosts.install("node", lambda _: None)
+    except EnvironmentProblem as error:
+        pytest.skip(f"npm fetches nothing here: {error}")
+    own = node._place()
+    own.parent.mkdir(parents=True, exist_ok=True)
+    own.symlink_to(made)
+    return own
+
+
+@needs_npm
+def test_node_gives_the_reference_s_answers(installed: Path, light: Path, digits: data.Dataset) -> None:
+    plan = parity.Plan(batch_sizes=(1, 128), threads=(1, 2), on=(hosts.Host("node"),))
+    found = parity.verify(light, digits, plan, lambda _: None)
+    assert [result.failures for result in found.results] == [()] * 16
+    kinds = ("onnxruntime", "onnxruntime fp16", "onnxruntime int8", "onnxruntime int8-dynamic")
+    assert {result.configuration.target for result in found.results} == {f"{kind} on node" for kind in kinds}
+    assert {result.configuration.provider for result in found.results} == {"CPUExecutionProvider of Node"}
+
+
+@needs_npm
+def test_node_is_timed_by_a_clock_of_its_own(
+    installed: Path, own_copy: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mnist_bench.cli._bench.QUICK_BLOCKS", 1)
+    words = ("--host", "node", "--host", "here", "--runtime", "onnxruntime", "--threads", "1", "--batch-size", "1,7")
+    assert run("bench", "--quick", "--allow-busy", *words) == 0
+    saved = store.load(own_copy, InferenceBenchRecord)
+    assert saved
+    rows = {row.configuration.target: row for row in saved.rows if row.configuration.batch_size == 7}
+    assert {"onnxruntime", "onnxruntime on node"} <= rows.keys()
+    (sample,) = rows["onnxruntime on node"].samples
+    assert min(sample.times_s) > 1e-7
+    assert sample.peak_resident_bytes
+
+
+@needs_npm
+def test_a_worker_in_javascript_says_what_it_cannot_do_and_goes_on(installed: Path, light: Path) -> None:
+    from mnist_bench import runtimes
+    from mnist_bench.core.errors import RuntimeFailed
+
+    broken = runtimes.Model({"model.onnx": b"no onnx"}, "onnx", "fp32", "relu")
+    with hosts.started(hosts.launch(hosts.Host("node")), None, hosts.Limits(60)) as worker:
+        worker.greet("onnxruntime")
+        with pytest.raises(RuntimeFailed):
+            worker.open(broken, runtimes.Spec())
+        assert worker.greet("onnxruntime").version
+
+
+def test_without_node_or_its_package_the_remedy_is_told(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert "apt-get install nodejs" in str(node.why_unavailable())
+    with pytest.raises(TargetUnavailable, match="there is no npm"):
+        node.install(lambda _: None)
+    for name in ("node", "npm"):
+        program = tmp_path / "bin" / name
+        program.write_text("#!/bin/sh\necho 'npm error: no registry' >&2; exit 1\n", encoding="utf-8")
+        program.chmod(0o755)
+    assert "mnist-bench hosts --install node" in str(node.why_unavailable())
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.defpath}")
+    assert run("hosts", "--install", "node") == 3
+    assert "npm failed: " in capsys.readouterr().err
+    assert not list(node._place().parent.glob("*/node_modules"))
+
+
+def test_packages_run_no_scripts_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(process, "run", lambda command, **_: asked.append(tuple(command)))
+    node.install(lambda _: None)
+    assert "--ignore-scripts" in asked[0]
+    assert (node._place() / "worker.mjs").read_bytes() == (node.SOURCE / "worker.mjs").read_bytes()
