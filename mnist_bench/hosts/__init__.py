@@ -46,6 +46,7 @@ __all__ = [
     "Worker",
     "answers_itself",
     "install",
+    "is_of_this_machine",
     "load",
     "named",
     "names",
@@ -125,6 +126,12 @@ def install(name: str, tell: Callable[[str], object]) -> Path:
 def answers_itself(host: Host) -> bool:
     """Tell whether a program of somebody's answers there, instead of one of our workers with a runtime."""
     return load(host.kind).RUNTIMES == () or bool(load(host.kind).PROCESSOR and host.argument)
+
+
+def is_of_this_machine(host: Host) -> bool:
+    """Tell whether what answers there is installed by us and runs on this very processor."""
+    module = load(host.kind)
+    return not (module.ARGUMENT or module.PROCESSOR)
 
 
 def launch(host: Host) -> Launch:

@@ -10,6 +10,7 @@ from mnist_bench import data, hosts, parity, store
 from mnist_bench.core import process
 from mnist_bench.core.bench_types import InferenceBenchRecord
 from mnist_bench.core.errors import EnvironmentProblem, TargetUnavailable
+from mnist_bench.core.types import ParityRecord
 from mnist_bench.hosts import node
 from tests.conftest import Run
 
@@ -40,6 +41,15 @@ def test_node_gives_the_reference_s_answers(installed: Path, light: Path, digits
     kinds = ("onnxruntime", "onnxruntime fp16", "onnxruntime int8", "onnxruntime int8-dynamic")
     assert {result.configuration.target for result in found.results} == {f"{kind} on node" for kind in kinds}
     assert {result.configuration.provider for result in found.results} == {"CPUExecutionProvider of Node"}
+
+
+@needs_npm
+def test_this_machine_and_node_make_one_flip_matrix(installed: Path, own_copy: Path, run: Run) -> None:
+    words = ("--runtime", "onnxruntime", "--threads", 1, "--batch-size", 128, "--quiet")
+    assert run("verify", "--host", "here", "--host", "node", *words) == 0
+    saved = store.load(own_copy, ParityRecord)
+    assert saved
+    assert {result.configuration.host for result in saved.results} == {"", "node"}
 
 
 @needs_npm

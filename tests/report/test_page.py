@@ -24,7 +24,7 @@ from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.study_types import BATCHED
 from mnist_bench.core.types import Deviation, Record, TrainConfig
 from mnist_bench.report._errors import Gallery, Image, Mistake, galleries
-from mnist_bench.report.answers import confusions, speed
+from mnist_bench.report.answers import confusions, recommended, speed
 from mnist_bench.report.page import render_page
 from tests.bench import made
 from tests.conftest import Run
@@ -304,6 +304,27 @@ def test_the_answer_on_speed_claims_no_more_than_the_statistics(material: report
     assert "significantly faster than every other" in said
     assert "batch 128, 1 thread: onnxruntime takes 1,000.0 µs a call" in said
     assert "not significantly faster than every other" in said
+
+
+def test_the_answer_on_targets_names_the_fastest_that_passed(material: report.Material) -> None:
+    (compared,), (measured,) = material.comparisons, material.inference
+    names = {row.configuration.target for row in measured.rows if row.kind == "inference"}
+    passed = {result.configuration.target for result in compared.results if not result.failures}
+    assert "onnxruntime" in names & passed
+    said = answers(material, "Which target should I take?")
+    assert "digits-relu: the fastest is onnxruntime (20.0 µs a call, batch 1, 1 thread, 0 predictions changed)" in said
+    assert "passed every comparison of the same weights" in said
+    broken = replace(
+        compared,
+        results=tuple(
+            replace(result, failures=("it is wrong",)) if result.configuration.target == "onnxruntime" else result
+            for result in compared.results
+        ),
+    )
+    others = dataclasses.replace(material, comparisons=[broken])
+    found = [one for answer in recommended.build(others, report.ViewOptions()) for one in answer.sentences]
+    assert not [sentence for sentence in found if "onnxruntime (" in sentence]
+    assert not list(recommended.build(dataclasses.replace(material, comparisons=[]), report.ViewOptions()))
 
 
 def test_the_answer_on_speed_says_where_blocks_are_too_few() -> None:
