@@ -1,11 +1,11 @@
 """The extras of this package: what each of them wants, and installing it into this very environment."""
 
+import contextlib
 import re
 import shutil
 import sys
 from collections.abc import Callable
-from importlib.metadata import requires
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, requires, version
 
 from mnist_bench.core import process
 from mnist_bench.core.errors import BadInput, EnvironmentProblem
@@ -43,7 +43,8 @@ def install_extra(name: str, tell: Callable[[str], object]) -> None:
 
 
 def _installer() -> list[str]:
-    if find_spec("pip"):
+    with contextlib.suppress(PackageNotFoundError):
+        version("pip")  # to look for its module is what setuptools, where it is there, answers with a warning
         return [sys.executable, "-m", "pip", "install"]
     if uv := shutil.which("uv"):
         return [uv, "pip", "install", "--python", sys.executable]

@@ -1,6 +1,7 @@
 """ExecuTorch with XNNPACK: the library that runs on phones and boards, here from Python."""
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from importlib.metadata import version as installed
 
@@ -35,7 +36,10 @@ def version() -> str:
 def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contract's name
     """Load a program."""
     import torch
-    from executorch.extension.pybindings import portable_lib
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that its interface may change, on every import
+        from executorch.extension.pybindings import portable_lib
 
     # Private, and the only way: all programs of a process share one pool of threads.
     portable_lib._unsafe_reset_threadpool(spec.threads)
