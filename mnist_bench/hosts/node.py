@@ -11,6 +11,9 @@ from mnist_bench.hosts._contract import Launch
 
 ARGUMENT, RUNTIMES, TIMED = False, ("onnxruntime",), True
 PROCESSOR = None
+ONLY = True
+"""No other runtime answers there."""
+
 SOURCE = Path(__file__).parent / "_node_worker"
 FILES = ("package.json", "worker.mjs")
 INSTALL_S, LOCK_S = 900.0, 1_200.0

@@ -98,6 +98,8 @@ def find_targets(folder: Path, record: Record, wanted: Wanted) -> Targets:
             targets.ready.append(_command(folder, record, host, wanted, files))
             continue
         for name in wanted.runtimes or module.RUNTIMES or runtimes.names():
+            if getattr(module, "ONLY", False) and name not in (module.RUNTIMES or ()):
+                continue  # it is named for another host
             _add(targets, name, folder, record, host, wanted, files)
     _check_missing(targets, wanted)
     if not targets.ready:
