@@ -9,14 +9,13 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-import filelock
 import pytest
 import torch
 
 import mnist_bench
 from mnist_bench import data, formats, store, training
 from mnist_bench.cli import _main
-from mnist_bench.core import child
+from mnist_bench.core import child, locks
 from mnist_bench.core.events import ignore
 from mnist_bench.core.kinds import PROGRAM, Skipped
 from mnist_bench.core.types import Artifact, Record, TrainConfig
@@ -68,7 +67,7 @@ def _new_cache(factory: pytest.TempPathFactory, shared: Path) -> Path:
 def made_once(folder: Path, make: Callable[[Path], object]) -> Path:
     """Let the first of these processes make a folder, and return it."""
     folder.parent.mkdir(exist_ok=True)
-    with filelock.FileLock(f"{folder}.lock"):
+    with locks.exclusive(Path(f"{folder}.lock"), timeout_s=600):
         if not folder.exists():
             try:
                 make(folder)

@@ -135,6 +135,12 @@ def remove_abandoned(path: Path, remove: Callable[[Path], object]) -> None:
         os.close(descriptor)
 
 
+def remove_abandoned_folders(place: Path, prefix: str) -> None:
+    """Remove what `held_folder` made there for processes that died."""
+    for left in place.glob(f"{prefix}*"):
+        remove_abandoned(left, lambda path: shutil.rmtree(path, ignore_errors=True))
+
+
 def _free(descriptor: int, path: Path) -> bool:
     """Lock what is open, unless somebody holds it."""
     try:

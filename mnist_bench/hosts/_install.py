@@ -75,8 +75,7 @@ def install(processor: Processor, tell: Tell) -> Path:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         with locks.exclusive(folder / ".lock", LOCK_S):
-            for left in folder.glob(f"{UNFINISHED}*"):  # by a process that died
-                locks.remove_abandoned(left, lambda path: shutil.rmtree(path, ignore_errors=True))
+            locks.remove_abandoned_folders(folder, UNFINISHED)
             if _root.why_unusable(processor.name):  # else another process was faster
                 _make(processor, folder, tell)
     except filelock.Timeout as error:

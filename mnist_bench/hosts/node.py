@@ -59,8 +59,7 @@ def install(tell: Callable[[str], object]) -> Path:
     with locks.exclusive(place.parent / ".lock", LOCK_S):
         if why_unavailable():
             tell("fetching onnxruntime-node by npm")
-            for left in place.parent.glob(f"{UNFINISHED}*"):  # by a process that died
-                locks.remove_abandoned(left, lambda path: shutil.rmtree(path, ignore_errors=True))
+            locks.remove_abandoned_folders(place.parent, UNFINISHED)
             with locks.held_folder(place.parent, UNFINISHED) as held:
                 made = held / "made"
                 made.mkdir()

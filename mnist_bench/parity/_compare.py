@@ -1,6 +1,7 @@
 """Two arrays of logits to a verdict: the parity ladder."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -87,9 +88,12 @@ class Inputs:
         """Return so many test images of the smallest margins, the smallest first."""
         return np.argsort(self.bounds.margins[: len(self.labels)], kind="stable")[:count]
 
-    @property
+    @cached_property
     def groups(self) -> tuple[NDArray[np.float32], ...]:
-        """What is asked apart from each other: the test images, and all others."""
+        """What is asked apart from each other: the test images, and all others.
+
+        The same arrays every time: a worker that has them is not sent them again, for another target either.
+        """
         tests = len(self.labels)
         return tuple(group for group in (self.images[:tests], self.images[tests:]) if len(group))
 

@@ -132,8 +132,7 @@ def _made(folder: Path, stem: str, source: Path, command: Sequence[str], check: 
     with locks.exclusive(folder / ".lock", LOCK_S):
         if found := _found(folder, stem):  # another process was faster
             return found
-        for left in folder.glob(f"{UNFINISHED}*"):  # by a process that died
-            locks.remove_abandoned(left, lambda path: shutil.rmtree(path, ignore_errors=True))
+        locks.remove_abandoned_folders(folder, UNFINISHED)
         with locks.held_folder(folder, UNFINISHED) as made:
             compiled = _compiled(made, source, command)
             check(compiled)
