@@ -3,7 +3,7 @@
 import msgspec
 
 from mnist_bench.core.kinds import Precision
-from mnist_bench.core.types import Saturation
+from mnist_bench.core.types import Saturation, Sha256
 
 
 class ExportRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,3 +26,4 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     exporter_version: str
     batch: int | None = None
     saturation: Saturation | None = None
+    numbers_of: Sha256 | None = None

@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mnist_bench.core.digest import sha256_of_file
 from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.formats import onnx
 from mnist_bench.formats._messages import Facts
@@ -42,9 +43,11 @@ def export(request: "Request", path: Path, *, optimised: bool) -> Facts:
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
             options.add_session_config_entry("optimization.minimal_build_optimizations", "save")
         onnxruntime.InferenceSession(plain, options, providers=["CPUExecutionProvider"])
+        numbers_of = None if request.precision == "fp32" else sha256_of_file(plain)
     return Facts(
         version=f"ort, of {facts.version}",
         exporter="onnxruntime",
         exporter_version=str(onnxruntime.__version__),
         saturation=facts.saturation,
+        numbers_of=numbers_of,
     )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_bench import __version__
+from mnist_bench.core.digest import sha256_of_file
 from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.formats import onnx
 from mnist_bench.formats._messages import Facts
@@ -36,7 +37,8 @@ def why_unavailable() -> Skipped | None:
 
 def export(request: "Request", path: Path) -> Facts:
     """Write the source; int8 has the numbers of the ONNX file, which is made for it."""
-    parts, template = (_quantised(request), "int8") if request.precision == "int8" else (_plain(request), "float")
+    parts, numbers_of = _quantised(request) if request.precision == "int8" else (_plain(request), None)
+    template = "int8" if numbers_of else "float"
     arrays = {name: value for name, value in parts.items() if isinstance(value, np.ndarray)}
     filled = {name: _text(value) for name, value in parts.items()}
     title = (
@@ -47,7 +49,7 @@ def export(request: "Request", path: Path) -> Facts:
     flash = f"{sum(array.nbytes for array in arrays.values()):,}"
     source = Template((Path(__file__).parent / f"_network_{template}.c").read_text(encoding="utf-8"))
     path.write_text(source.substitute(filled, title=title, flash=flash), encoding="utf-8")
-    return Facts(version="C99", exporter="mnist-bench", exporter_version=__version__)
+    return Facts(version="C99", exporter="mnist-bench", exporter_version=__version__, numbers_of=numbers_of)
 
 
 def _text(value: Any) -> str:
@@ -75,13 +77,14 @@ def _plain(request: "Request") -> dict[str, Any]:
     }
 
 
-def _quantised(request: "Request") -> dict[str, Any]:
-    """Take the integers, scales and zero points out of the statically quantised ONNX graph."""
+def _quantised(request: "Request") -> tuple[dict[str, Any], str]:
+    """Take the integers, scales and zero points out of the statically quantised ONNX file; return its hash, too."""
     from onnx import load, numpy_helper
 
     with tempfile.TemporaryDirectory() as folder:
-        onnx.export(request, Path(folder, "quantised.onnx"))
-        graph = load(Path(folder, "quantised.onnx")).graph
+        file = Path(folder, "quantised.onnx")
+        onnx.export(request, file)
+        graph, digest = load(file).graph, sha256_of_file(file)
     stored = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
     grids = [
         (np.float32(stored[node.input[1]]), int(stored[node.input[2]]))
@@ -92,7 +95,7 @@ def _quantised(request: "Request") -> dict[str, Any]:
         grids = [grids[0], grids[1], grids[1], grids[2], grids[2]]
     (scale, zero), before_1, after_1, before_2, after_2 = grids
     curve = None if request.record.config.activation == "relu" else _sigmoid
-    return {
+    parts = {
         **_layer(stored, 1, scale, before_1[0]),
         **_layer(stored, 2, after_1[0], before_2[0]),
         "weight_3": stored["fc3.weight"].T,
@@ -107,6 +110,7 @@ def _quantised(request: "Request") -> dict[str, Any]:
         "scale_a2": float(after_2[0]),
         "zero_a2": after_2[1],
     }
+    return parts, digest
 
 
 def _layer(stored: Mapping[str, Numbers], layer: int, scale: np.float32, scale_out: np.float32) -> dict[str, Numbers]:

@@ -1,7 +1,7 @@
 """What can be verified and timed of a run: which runtimes, on which hosts, open which of its files."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mnist_bench import formats, hosts, runtimes, store
@@ -18,7 +18,8 @@ WEIGHTS = "weights"
 class Target:
     """A runtime that computes in a precision, on a host, with the model that it opens there.
 
-    `sha256` and `size_bytes` are the model's; None for a runtime that opens none.
+    `sha256` and `size_bytes` are the model's; None for a runtime that opens none. `numbers_of` is the hash of the
+    quantised ONNX file whose numbers the model has, where it is another, and `graph` its content, if it is in the run.
     """
 
     runtime: str
@@ -28,6 +29,8 @@ class Target:
     launch: hosts.Launch
     sha256: str | None
     size_bytes: int | None
+    numbers_of: str | None = None
+    graph: bytes | None = None
 
     @property
     def asked(self) -> str:
@@ -194,7 +197,8 @@ def _add_artifacts(
         else:
             computed = [precision for precision, stored in module.PRECISIONS.items() if stored == entry.precision]
             for precision in computed:
-                targets.ready.append(_of_artifact(name, precision, record, host, launch, entry, content))
+                made = _of_artifact(name, precision, record, host, launch, entry, content)
+                targets.ready.append(replace(made, graph=_graph(entry, files)))
 
 
 def _of_artifact(
@@ -207,7 +211,13 @@ def _of_artifact(
     content: Mapping[str, bytes],
 ) -> Target:
     model = runtimes.Model(content, entry.format, entry.precision, record.config.activation, entry.batch)
-    return Target(name, precision, model, host, launch, entry.sha256, entry.size_bytes)
+    return Target(name, precision, model, host, launch, entry.sha256, entry.size_bytes, entry.numbers_of)
+
+
+def _graph(entry: Artifact, files: Files) -> bytes | None:
+    """Return the ONNX file whose numbers another file has, if the run holds it."""
+    found = (content for other, content in files if other.sha256 == entry.numbers_of)
+    return next((graph for content in found for graph in content.values()), None)
 
 
 def _command(folder: Path, record: Record, host: hosts.Host, wanted: Wanted, files: Files) -> Target:

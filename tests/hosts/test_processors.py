@@ -84,7 +84,7 @@ def test_float32_on_arm_is_what_the_certificate_says(own_root: None, light: Path
     assert [one.failures for one in found.results] == [()] * 8
     assert found.unreachable == ()
     for one in by.on_processors(found):
-        assert not by.lost(found, one, by.certified(found, one.configuration.precision))
+        assert not by.lost(found, one, by.certified(found, one.configuration))
 
 
 @needs_root
