@@ -2,6 +2,7 @@
 
 from mnist_bench.environment._conditions import Usage, conditions, usage_since, used
 from mnist_bench.environment._extras import extras, install_extra
+from mnist_bench.environment._installed import installed_bytes
 from mnist_bench.environment._machine import (
     available_cores,
     collect,
@@ -20,6 +21,7 @@ __all__ = [
     "extras",
     "free_memory_bytes",
     "install_extra",
+    "installed_bytes",
     "library_version",
     "now",
     "processor_identity",

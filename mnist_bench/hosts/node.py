@@ -37,6 +37,11 @@ def why_unavailable() -> Skipped | None:
     return None if there else Skipped("node", "onnxruntime-node is not installed", "mnist-bench hosts --install node")
 
 
+def installed_bytes() -> int:
+    """Return what npm fetched, in bytes; Node itself is not counted."""
+    return sum(path.stat().st_size for path in _place().rglob("*") if path.is_file())
+
+
 def launch(_argument: str) -> Launch:
     """See `HostModule`."""
     return Launch("node", (shutil.which("node") or "node", str(_place() / "worker.mjs")), process.inherited())

@@ -35,6 +35,7 @@ __all__ = [
     "names",
     "pair_sums",
     "skips_zeros",
+    "wants",
 ]
 
 
@@ -69,3 +70,11 @@ def load(name: str) -> Runtime:
 def skips_zeros(name: str) -> bool:
     """Tell whether a runtime leaves products with zero out: it may be faster than all of them take."""
     return bool(getattr(load(name), "SKIPS_ZEROS", False))
+
+
+def wants(name: str) -> tuple[str, ...] | None:
+    """Return the distributions that a runtime needs where it is deployed; None where it does not tell."""
+    module = load(name)
+    own = () if OPEN["LIBRARY"] == module.LIBRARY else (module.LIBRARY,)
+    found: tuple[str, ...] | None = getattr(module, "WANTS", own or None)
+    return found

@@ -18,6 +18,9 @@ from mnist_bench.runtimes._contract import Effective, Images, Logits, Model, Ses
 FORMAT, DEVICES, PRECISIONS = "c", ("cpu",), as_stored("fp32", "int8")
 COMPILED, LIBRARY = False, "mnist-bench"
 SKIPS_ZEROS = True
+WANTS = ()
+"""No distribution: what comes of the source needs the C library alone."""
+
 FLAGS = ("-std=c99", "-O3", "-march=native", "-shared", "-fPIC")
 COMPILE_S = 120.0
 

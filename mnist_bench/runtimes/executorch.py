@@ -13,6 +13,9 @@ from mnist_bench.runtimes._contract import Effective, Images, Logits, Model, Ses
 FORMAT, DEVICES, PRECISIONS = "executorch", ("cpu",), as_stored("fp32", "int8")
 EXTRA = ("executorch", "executorch", (1, 5))
 COMPILED, LIBRARY = False, "executorch"
+WANTS = ("executorch", "torch")
+"""Its Python package does not say that it needs PyTorch."""
+
 FLOAT_BYTES = 4
 BACKEND = b"XnnpackBackend"
 

@@ -13,6 +13,7 @@ from mnist_bench.runtimes._contract import Effective, Images, Logits, Model, Ses
 FORMAT, DEVICES, PRECISIONS = "scikit-learn", ("cpu",), as_stored("fp32")
 EXTRA = ("skops", "skops", (0, 13))
 COMPILED, LIBRARY = False, "scikit-learn"
+WANTS = ("scikit-learn", "skops")
 TRUSTED = ("sklearn.neural_network._multilayer_perceptron.MLPClassifier",)
 
 
