@@ -21,7 +21,7 @@ SKIPS_ZEROS = True
 WANTS = ()
 """No distribution: what comes of the source needs the C library alone."""
 
-FLAGS = ("-std=c99", "-O3", "-march=native", "-shared", "-fPIC")
+FLAGS, FOR_THIS_PROCESSOR = ("-std=c99", "-O3", "-shared", "-fPIC"), "-march=native"
 COMPILE_S = 120.0
 
 
@@ -33,16 +33,19 @@ def why_unavailable() -> Skipped | None:
     """See `Runtime`."""
     if shutil.which(_compiler()[0]):
         return None
-    return Skipped("c", "there is no C compiler", "install gcc (apt-get install gcc), or set CC")
+    remedy = "install it (apt-get install gcc, for emulated ARM processors gcc-aarch64-linux-gnu), or set CC"
+    return Skipped("c", f"there is no C compiler {_compiler()[0]}", remedy)
 
 
 def why_not_on(_device: str) -> Skipped | None:
-    """See `Runtime`."""
-    return None
+    """Return why not where this worker is: on another host that can be another compiler."""
+    return why_unavailable()
 
 
 def version() -> str:
     """Return the first line in which the compiler says what it is."""
+    if why_unavailable():
+        return "no compiler"
     done = subprocess.run([*_compiler(), "--version"], capture_output=True, text=True, check=True)  # noqa: S603
     return done.stdout.partition("\n")[0]
 
@@ -52,7 +55,8 @@ def open(model: Model, _spec: Spec) -> Iterator[Session]:  # noqa: A001 the cont
     """Compile the source, and load what comes of it."""
     with model.on_disk() as folder:
         (source,), built = folder.iterdir(), folder / "model.so"
-        command = [*_compiler(), *FLAGS, str(source), "-o", str(built), "-lm"]
+        flags = shlex.split(os.environ.get("CFLAGS", FOR_THIS_PROCESSOR))
+        command = [*_compiler(), *FLAGS, *flags, str(source), "-o", str(built), "-lm"]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=COMPILE_S)  # noqa: S603
         if done.returncode:
             said = next((line for line in done.stderr.splitlines() if "error:" in line), done.stderr[-200:])
