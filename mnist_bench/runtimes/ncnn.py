@@ -57,9 +57,12 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
         extractor.input(
             "image", ncnn.Mat(image.reshape(-1))
         )  # one longer than the weights would be read beyond its end
-        return np.array(extractor.extract("logits")[1], np.float32)
+        logits: Logits = np.array(extractor.extract("logits")[1])
+        return logits
 
     def run(images: Images) -> Logits:
+        if len(images) == 1:  # as always but in tests: `stack` takes a tenth of the network's time
+            return logits_of(images).reshape(1, -1)
         return np.stack([logits_of(image) for image in images])
 
     yield Session(run, lambda: _effective(network), batch=1)
