@@ -91,7 +91,7 @@ def command(**given: Any) -> None:
     plan = parity.Plan(
         runtimes=asked.runtimes,
         device=environment.resolve_device(asked.device),
-        on=asked.fleet(usable) if asked.processors else asked.hosts,
+        on=asked.fleet(usable) if asked.processors else asked.hosts if asked.model_file else asked.all_hosts,
         format=asked.command_format,
         precision=asked.precision,
         layers=asked.layers,

@@ -45,11 +45,13 @@ __all__ = [
     "Timing",
     "Worker",
     "answers_itself",
+    "everywhere",
     "install",
     "is_of_this_machine",
     "load",
     "named",
     "names",
+    "of_one_runtime",
     "processor",
     "processors",
     "prove",
@@ -132,6 +134,17 @@ def is_of_this_machine(host: Host) -> bool:
     """Tell whether what answers there is installed by us and runs on this very processor."""
     module = load(host.kind)
     return not (module.ARGUMENT or module.PROCESSOR)
+
+
+def of_one_runtime() -> tuple[str, ...]:
+    """Return the hosts of this machine where a program of another kind than Python answers: `node`."""
+    return tuple(name for name in names() if getattr(load(name), "ONLY", False) and is_of_this_machine(Host(name)))
+
+
+def everywhere(device: str = "cpu") -> tuple[Host, ...]:
+    """Return where a run's files are asked unless told: this machine, and what was installed on it beside Python."""
+    usable = [name for name in of_one_runtime() if not load(name).why_unavailable()]
+    return (HERE, *map(Host, usable)) if device == "cpu" else (HERE,)
 
 
 def launch(host: Host) -> Launch:

@@ -107,3 +107,45 @@ def test_packages_run_no_scripts_of_their_own(monkeypatch: pytest.MonkeyPatch) -
     node.install(lambda _: None)
     assert "--ignore-scripts" in asked[0]
     assert (node._place() / "worker.mjs").read_bytes() == (node.SOURCE / "worker.mjs").read_bytes()
+
+
+@needs_npm
+def test_node_is_asked_for_what_it_has_alone(installed: Path, own_copy: Path, run: Run) -> None:
+    words = ("--runtime", "onnxruntime", "--runtime", "torch-eager", "--threads", 1, "--batch-size", 128, "--quiet")
+    assert run("verify", "--host", "here", "--host", "node", *words) == 0
+    saved = store.load(own_copy, ParityRecord)
+    assert saved
+    asked = {(one.configuration.runtime, one.configuration.host) for one in saved.results}
+    assert asked == {("onnxruntime", ""), ("onnxruntime", "node"), ("torch-eager", "")}
+    assert run("verify", "--host", "node", "--runtime", "torch-eager") == 2
+
+
+@needs_npm
+def test_what_is_installed_beside_python_takes_part_unless_something_is_named(
+    installed: Path, own_copy: Path, run: Run
+) -> None:
+    assert hosts.Host("node") in hosts.everywhere()
+    assert hosts.everywhere("cuda:0") == (hosts.HERE,)
+    words = ("--threads", 1, "--batch-size", 128, "--quiet")
+    assert run("verify", *words) == 0
+    everything = store.load(own_copy, ParityRecord)
+    assert run("verify", "--runtime", "onnxruntime", *words) == 0
+    one = store.load(own_copy, ParityRecord)
+    assert everything
+    assert one
+    assert {result.configuration.host for result in everything.results} == {"", "node"}
+    assert {result.configuration.host for result in one.results} == {""}
+
+
+def test_node_is_listed_and_installed_with_the_runtimes(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(node, "install", lambda _tell: asked.append("node"))
+    assert run("runtimes", "--format", "csv", "--install", "node") == 0
+    assert asked == ["node"]
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("onnxruntime on node,")]
+    assert "mnist-bench hosts --install node" in line or "apt-get install nodejs" in line
+    assert run("runtimes", "--install", "frob") == 2
+    assert "executorch, " in (told := capsys.readouterr().err)
+    assert "node" in told
