@@ -12,6 +12,7 @@ from typing import cast
 
 from mnist_bench.core import plugins
 from mnist_bench.core.errors import BadInput
+from mnist_bench.core.kinds import Skipped
 from mnist_bench.hosts import _install
 from mnist_bench.hosts._contract import HERE, Host, HostModule, Launch
 from mnist_bench.hosts._known_answers import prove
@@ -54,6 +55,7 @@ __all__ = [
     "processors",
     "prove",
     "started",
+    "why_without",
 ]
 
 
@@ -132,6 +134,13 @@ def is_of_this_machine(host: Host) -> bool:
     """Tell whether what answers there is installed by us and runs on this very processor."""
     module = load(host.kind)
     return not (module.ARGUMENT or module.PROCESSOR)
+
+
+def why_without(host: Host, runtime: str) -> Skipped | None:
+    """Return why a host that can be used has no worker for a runtime, as far as it tells before one is started."""
+    own = getattr(load(host.kind), "why_without", None)
+    missing: Skipped | None = own(runtime) if own else None
+    return missing
 
 
 def launch(host: Host) -> Launch:

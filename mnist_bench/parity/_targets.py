@@ -143,6 +143,10 @@ def _add(
             raise TargetUnavailable(f"{name} cannot be used: {missing.reason}; {missing.remedy}")
         if host == hosts.HERE:
             targets.skip(name, missing.reason, missing.remedy)
+    elif without := hosts.why_without(host, name):
+        if name in wanted.runtimes:
+            raise TargetUnavailable(f"{without.target} cannot be used: {without.reason}; {without.remedy}")
+        targets.skip(without.target, without.reason, without.remedy)
     elif module.FORMAT == WEIGHTS:
         for precision in module.PRECISIONS:
             targets.ready.append(_of_weights(name, precision, folder, record, host, launch))
