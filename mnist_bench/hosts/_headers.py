@@ -7,7 +7,7 @@ from mnist_bench.core import process
 from mnist_bench.core.errors import EnvironmentProblem
 
 PACKAGE, RELEASE = "libonnxruntime-dev", "trixie"
-"""The first release that has it, with 1.21; libraries from then on take programs that were compiled with its headers."""
+"""The first release that has it, with 1.21: newer libraries take programs that were compiled with its headers."""
 
 KEYRINGS = tuple(f"/usr/share/keyrings/debian-archive-keyring.{suffix}" for suffix in ("pgp", "gpg"))
 STEP_S = 300.0

@@ -33,6 +33,11 @@ PROCESSOR = None
 ONLY = True
 """No other runtime answers there."""
 
+NOT_THERE = {
+    "onnxruntime": "its headers are not there: apt-get install libonnxruntime-dev, or set ONNXRUNTIME_ROOT",
+    "openvino": "it is not there: pip install openvino",
+    "aotinductor": "LibTorch is not there: pip install torch",
+}
 LIBRARIES = ("onnxruntime", "openvino", "torch")
 PROGRAM, MANIFEST = "classify", "built.json"
 TOOLS = "apt-get install cmake g++ make"
@@ -196,17 +201,16 @@ def _configured(source: Path, build: Path, folder: Path, tell: Tell) -> tuple[li
     """Let CMake look for engines; return those that it found, and why others are absent."""
     words = ("cmake", "-S", str(source), "-B", str(build), f"-DPython3_EXECUTABLE={sys.executable}")
     said = _step((*words, "-DALLOW_NONE=ON"), folder)
-    fetched = "ONNX Runtime's headers are not there"
+    why = dict(NOT_THERE)
     if "onnxruntime" not in _engines(said) and library_version("onnxruntime"):
         tell("fetching ONNX Runtime's headers: Debian's libonnxruntime-dev, not to be installed")
         (folder / "headers").mkdir()
         try:
             said = _step((*words, f"-DONNXRUNTIME_ROOT={_headers.fetch(folder / 'headers')}"), folder)
         except EnvironmentProblem as error:
-            fetched = f"{fetched}, and cannot be fetched: {error}"
+            why["onnxruntime"] += f" (they cannot be fetched: {error})"
     found = _engines(said)
-    reasons = {"onnxruntime": f"{fetched}; install libonnxruntime-dev, or set ONNXRUNTIME_ROOT"}
-    return found, {name: reasons.get(name, "its library is not there") for name in RUNTIMES if name not in found}
+    return found, {name: why[name] for name in RUNTIMES if name not in found}
 
 
 def _engines(said: str) -> list[str]:

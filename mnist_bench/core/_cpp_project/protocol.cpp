@@ -262,9 +262,8 @@ class Worker {
         return logits;
     }
 
-    // Takes the images that come with a message; without any, those before are meant.
+    // Takes the images that come with a message, whatever else is wrong with it; without any, those before are meant.
     void take_images(const Message &message) {
-        require_opened();
         if (const auto found = message.arrays.find("images"); found != message.arrays.end()) {
             const auto &[dtype, shape, content] = found->second;
             if (dtype != "float32" || shape.size() != 4 || shape[1] != 1 || shape[2] != 28 || shape[3] != 28)
@@ -272,6 +271,7 @@ class Worker {
             images_.resize(content.size() / sizeof(float));
             std::memcpy(images_.data(), content.data(), content.size());
         }
+        require_opened();
         if (images_.empty()) throw std::runtime_error("there are no images");
     }
 
