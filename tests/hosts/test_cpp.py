@@ -66,6 +66,15 @@ def test_engines_whose_wheels_have_headers_are_built(installed: Path) -> None:
 
 
 @needs_compiler
+def test_onnxruntime_s_headers_are_there_or_fetched(installed: Path) -> None:
+    found = cpp._found()
+    assert isinstance(found, cpp.Built)
+    if why := found.absent.get("onnxruntime"):
+        pytest.skip(why)
+    assert [str(path.readlink()) for path in installed.glob("libonnxruntime.so*")] == list(found.links.values())
+
+
+@needs_compiler
 def test_every_engine_gives_the_reference_s_answers(installed: Path, exported: Path, digits: data.Dataset) -> None:
     plan = parity.Plan(batch_sizes=(1, 128), threads=(1, 2), on=(CPP,))
     found = parity.verify(exported, digits, plan, lambda _: None)
@@ -159,7 +168,11 @@ NO_MESSAGES = {
     b'{"message": "open",}\n': "no JSON",
     b'{"message": "open"} x\n': "no JSON",
     b'{"message": "\\ud800"}\n': "no JSON",
+    b'{"message": "\\udc00"}\n': "no JSON",
     b'{"message": "open", "threads": 01}\n': "no JSON",
+    b'{"message": "open", "threads": 1.e5}\n': "no JSON",
+    b'{"message": "open", "threads": .5}\n': "no JSON",
+    b'{"message": "open", "threads": -}\n': "no JSON",
     b'{"message": "open", "threads": 1e999}\n': "no JSON",
     b"[" * 100_000 + b"\n": "no JSON",
     b" " * (2**20 + 1) + b"\n": "too long",
@@ -321,6 +334,18 @@ def test_an_exported_project_builds_as_its_readme_says(
     right, count = (int(word) for word in done.stdout.split()[:3:2])
     assert count == len(digits.test.labels)
     assert right > 0.9 * count
+
+
+@needs_compiler
+def test_a_project_that_finds_no_engine_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ONNXRUNTIME_ROOT", "OPENVINO_ROOT", "LIBTORCH_ROOT"):
+        monkeypatch.setenv(name, "/nowhere")
+    nothing = ("-DPython3_EXECUTABLE=/nowhere", "-DONNXRUNTIME_HEADERS=", "-DCMAKE_DISABLE_FIND_PACKAGE_OpenVINO=ON")
+    command = ("cmake", "-S", str(cpp_project.FOLDER), "-B", str(tmp_path / "build"), *nothing)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode
+    said = " ".join(done.stderr.split())
+    assert "No engine is there. Any of these will do: onnxruntime (apt-get install libonnxruntime-dev" in said
 
 
 def test_the_project_names_no_place_and_lists_its_files() -> None:

@@ -1,8 +1,10 @@
 #include "json.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 
 namespace {
 
@@ -62,7 +64,7 @@ class Parser {
             expect("\"");
             const std::string name = text();
             expect(":");
-            found.insert_or_assign(name, value(depth + 1));
+            found.emplace_back(name, value(depth + 1));
             skip_spaces();
         } while (take(","));
         expect("}");
@@ -82,18 +84,33 @@ class Parser {
     }
 
     double number() {
-        const auto length = std::min(left_.find_first_not_of("+-.0123456789eE"), left_.size());
-        const auto digits = left_.substr(0, length);
-        const auto first = digits.find_first_not_of('-');
-        double found = 0;
-        const auto [end, error] = std::from_chars(digits.data(), digits.data() + length, found);
-        // from_chars also takes what JSON does not: .5, 007, 1.
-        const bool odd =
-            first > 1 || digits[first] < '0' || digits[first] > '9' || digits[length - 1] == '.' ||
-            (digits[first] == '0' && length > first + 1 && digits[first + 1] >= '0' && digits[first + 1] <= '9');
-        if (error != std::errc() || end != digits.data() + length || odd || !std::isfinite(found)) fail();
-        left_.remove_prefix(length);
+        std::size_t at = !left_.empty() && left_.front() == '-' ? 1 : 0;
+        const std::size_t first = at, whole = digits(at);
+        if (whole == 0 || (whole > 1 && left_[first] == '0')) fail();
+        if (is_at(at, ".")) {
+            at++;
+            if (digits(at) == 0) fail();
+        }
+        if (is_at(at, "eE")) {
+            at++;
+            if (is_at(at, "+-")) at++;
+            if (digits(at) == 0) fail();
+        }
+        const double found = std::strtod(std::string(left_.substr(0, at)).c_str(), nullptr);
+        if (!std::isfinite(found)) fail();
+        left_.remove_prefix(at);
         return found;
+    }
+
+    bool is_at(std::size_t at, std::string_view any) const {
+        return at < left_.size() && any.find(left_[at]) != std::string_view::npos;
+    }
+
+    // Goes on to the first that is no digit; returns how many there were.
+    std::size_t digits(std::size_t &at) const {
+        const std::size_t first = at;
+        while (is_at(at, "0123456789")) at++;
+        return at - first;
     }
 
     std::string text() {
@@ -117,6 +134,7 @@ class Parser {
                 if (second < 0xDC00 || second > 0xDFFF) fail();
                 code = 0x10000 + ((code - 0xD800) << 10) + (second - 0xDC00);
             }
+            if (code >= 0xD800 && code < 0xE000) fail();  // half of a pair, alone
             append(found, code);
         } else {
             const auto place = NAMES.find(one);
@@ -165,8 +183,8 @@ const T &as(const Json &json, const char *kind) {
 const Json &Json::operator[](const std::string &name) const {
     static const Json NOTHING{nullptr};
     const auto &fields = as<Object>(*this, "object");
-    const auto found = fields.find(name);
-    return found == fields.end() ? NOTHING : found->second;
+    const auto found = std::find_if(fields.rbegin(), fields.rend(), [&](const auto &one) { return one.first == name; });
+    return found == fields.rend() ? NOTHING : found->second;
 }
 
 const std::string &Json::text() const { return as<std::string>(*this, "text"); }

@@ -5,20 +5,20 @@
 
 #pragma once
 
-#include <map>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
 struct Json {
     using Array = std::vector<Json>;
-    using Object = std::map<std::string, Json>;
+    using Object = std::vector<std::pair<std::string, Json>>;
 
     std::variant<std::nullptr_t, bool, double, std::string, Array, Object> value;
 
-    // The field of an object; null where there is none. Throws where this is no object.
+    // The field of an object, the last of its name; null where there is none. Throws where this is no object.
     const Json &operator[](const std::string &name) const;
 
     const std::string &text() const;

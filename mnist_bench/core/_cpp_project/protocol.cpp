@@ -172,9 +172,12 @@ class Worker {
     void hello(const Message &message) {
         const auto &asked = message.fields["runtime"].text();
         opened_ = false;
+        engine_.reset();
         name_ = !only_.empty() ? only_ : !asked.empty() ? asked : engine_names().at(0);
         Reply reply("hello");
-        reply.field("protocol", std::to_string(VERSION)).field("pid", std::to_string(getpid())).text("worker", "C++");
+        reply.field("protocol", std::to_string(VERSION))
+            .field("pid", std::to_string(getpid()))
+            .text("worker", "C++ (" __VERSION__ ")");
         reply.text("runtime", name_);
         try {
             if (message.fields["device"].text() != "cpu") throw Unavailable("it answers on a CPU alone");
