@@ -88,7 +88,7 @@ def launch(_argument: str) -> Launch:
     return Launch("cpp", (str(_place() / PROGRAM), "--protocol"), process.inherited())
 
 
-def _found() -> "Built | Skipped":
+def _found() -> Built | Skipped:
     """Return what is built, or why it cannot be used."""
     try:
         place = _place()
@@ -103,11 +103,14 @@ def _found() -> "Built | Skipped":
 
 
 @functools.cache
-def _checked(place: Path, _inode: int, _changed_ns: int) -> "Built | Skipped":
+def _checked(place: Path, _inode: int, _changed_ns: int) -> Built | Skipped:
     """Return what is there, or that it is not what was built."""
     try:
         found = msgspec.json.decode(read_regular(place / MANIFEST, limits.RECORD_BYTES), type=Built)
         damage = _root.difference(place, found.files, found.links, MANIFEST)
+        damage = damage or next(
+            (f"{name} leads to nothing" for name in found.links if not (place / name).exists()), None
+        )
     except (OSError, ValueError) as error:
         damage = f"{MANIFEST}: {error}"
     return Skipped("cpp", f"what was built in {place} is damaged: {damage}", INSTALL) if damage else found

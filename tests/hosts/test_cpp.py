@@ -367,6 +367,17 @@ def program(folder: Path, name: str, script: str) -> Path:
     return folder / name
 
 
+def without(folder: Path, name: str) -> Path:
+    """Make a folder of links to all programs but one."""
+    folder.mkdir()
+    for place in reversed(os.environ["PATH"].split(os.pathsep)):
+        for path in Path(place).glob("*"):
+            (folder / path.name).unlink(missing_ok=True)
+            if path.name != name:
+                (folder / path.name).symlink_to(path)
+    return folder
+
+
 def nothing_is_left() -> bool:
     return not [path for path in cpp._place().parent.glob("*") if path.is_dir()]
 
@@ -414,6 +425,20 @@ def test_a_compiler_that_fails_or_hangs_is_one_line_and_exit_code_3(
     err = capsys.readouterr().err
     assert words in err
     assert err.count("\n") == 1
+    assert nothing_is_left()
+
+
+@needs_compiler
+def test_a_compiler_that_fails_for_every_engine_leaves_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fails = 'case "$*" in *engine_*) echo "engine.cpp:1: error: too new" >&2; exit 1;; esac'
+    monkeypatch.setenv("CXX", str(program(tmp_path / "bin", "cxx", f'{fails}; exec {cpp._compiler()[0]} "$@"')))
+    monkeypatch.setenv("PATH", f"{without(tmp_path / 'path', 'apt-get')}")
+    assert run("hosts", "--install", "cpp") == 3
+    said = capsys.readouterr().err.splitlines()
+    assert "compiling with aotinductor" in said
+    assert "aotinductor: cmake failed: its process ended with status 2: engine.cpp:1: error: too new" in said[-1]
     assert nothing_is_left()
 
 
