@@ -21,7 +21,7 @@ struct Unavailable : std::runtime_error { using std::runtime_error::runtime_erro
 struct Engine {
     virtual ~Engine() = default;
 
-    // Of what computes, read from the library that is loaded.
+    // The version of what computes.
     virtual std::string version() const = 0;
 
     // Opens a model's content, in place of the one before, for at most so many threads. `precision` is what to compute
