@@ -23,7 +23,7 @@ from mnist_bench.formats import _request
 
 MNIST_ROOT = Path(os.environ.pop("MNIST_BENCH_DATA", "/nowhere"))
 Run = Callable[..., int]
-IN_PROCESS = ("c", "litert", "ncnn", "onnx", "ort-fixed", "ort-runtime", "scikit-learn")
+IN_PROCESS = ("c", "cpp", "litert", "ncnn", "onnx", "ort-fixed", "ort-runtime", "scikit-learn")
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is imported: its kernels run, slowly, without a GPU
 

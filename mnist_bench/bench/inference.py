@@ -182,7 +182,8 @@ def _installed_bytes(target: parity.Target) -> int | None:
     if not target.asked or target.runtime == NULL:
         return None
     if own := getattr(hosts.load(target.host.kind), "installed_bytes", None):
-        return int(own())
+        on_host: int | None = own(target.runtime)
+        return on_host
     wanted = runtimes.wants(target.runtime)
     return None if wanted is None else environment.installed_bytes(*wanted)
 

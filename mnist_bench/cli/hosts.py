@@ -18,6 +18,7 @@ Examples:
   mnist-bench hosts                          the processors that can be emulated here, and what is missing
   mnist-bench hosts --install cortex-a53     fetch ARM programs into the cache folder: for all ARM processors
   mnist-bench hosts --install node           fetch onnxruntime-node into the cache folder, by npm
+  mnist-bench hosts --install cpp            build the C++ program into the cache folder, with CMake
   mnist-bench hosts --check                  and whether their emulator computes what it should
   mnist-bench hosts --format json            for a program
 """
@@ -78,7 +79,8 @@ def _asked(name: str, processor: "Processor | None", check: bool) -> tuple[str |
     try:
         with hosts.started(hosts.launch(hosts.Host(name)), None, hosts.Limits(ASK_S)) as worker:
             if processor is None and hosts.Host(name) != hosts.HERE:  # a program of another kind, on this processor
-                worker.greet("onnxruntime")
+                own = hosts.load(name).RUNTIMES or ()
+                worker.greet(next(one for one in own if not hosts.why_without(hosts.Host(name), one)))
                 return None, None
             proving = processor is not None and check
             features, checks = hosts.prove(worker) if proving else (worker.instructions().features, ())

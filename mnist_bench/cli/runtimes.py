@@ -68,7 +68,8 @@ def _rows_of_host(place: str, device: str) -> "Iterator[list[str]]":
     module, missing = hosts.load(place), hosts.load(place).why_unavailable()
     for name in module.RUNTIMES or ():
         reads = runtimes.load(name)
-        here = f"no: {missing.reason}; {missing.remedy}" if missing else "yes"
+        lacks = missing or hosts.why_without(hosts.Host(place), name)
+        here = f"no: {lacks.reason}; {lacks.remedy}" if lacks else "yes"
         if device != "cpu":
             here = f"no: it does not run on {device}; use --device cpu"
         version = getattr(module, "version", lambda: "–")()

@@ -12,6 +12,7 @@ from typing import cast
 
 from mnist_bench.core import plugins
 from mnist_bench.core.errors import BadInput
+from mnist_bench.core.kinds import Skipped
 from mnist_bench.hosts import _install
 from mnist_bench.hosts._contract import HERE, Host, HostModule, Launch
 from mnist_bench.hosts._known_answers import prove
@@ -56,6 +57,7 @@ __all__ = [
     "processors",
     "prove",
     "started",
+    "why_without",
 ]
 
 
@@ -145,6 +147,13 @@ def everywhere(device: str = "cpu") -> tuple[Host, ...]:
     """Return where a run's files are asked unless told: this machine, and what was installed on it beside Python."""
     usable = [name for name in of_one_runtime() if not load(name).why_unavailable()]
     return (HERE, *map(Host, usable)) if device == "cpu" else (HERE,)
+
+
+def why_without(host: Host, runtime: str) -> Skipped | None:
+    """Return why a host that can be used has no worker for a runtime, as far as it tells before one is started."""
+    own = getattr(load(host.kind), "why_without", None)
+    missing: Skipped | None = own(runtime) if own else None
+    return missing
 
 
 def launch(host: Host) -> Launch:

@@ -37,7 +37,7 @@ def why_unavailable() -> Skipped | None:
     return None if there else Skipped("node", "onnxruntime-node is not installed", "mnist-bench hosts --install node")
 
 
-def installed_bytes() -> int:
+def installed_bytes(_runtime: str) -> int:
     """Return what npm fetched, in bytes; Node itself is not counted."""
     return sum(path.stat().st_size for path in _place().rglob("*") if path.is_file())
 

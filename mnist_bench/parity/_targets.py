@@ -69,9 +69,9 @@ class Targets:
         """All that cannot be compared."""
         return [one for of_runtime in self.absent.values() for one in of_runtime]
 
-    def skip(self, runtime: str, reason: str, remedy: str, file: str = "") -> None:
-        """Note that a runtime, or one file in it, cannot be compared."""
-        target = f"{runtime} {file}" if file else runtime
+    def skip(self, runtime: str, reason: str, remedy: str, file: str = "", on: str = "") -> None:
+        """Note that a runtime, or one file in it, cannot be compared on a host of this label."""
+        target = " ".join([runtime, *([file] if file else []), *(["on", on] if on else [])])
         self.absent.setdefault(runtime, []).append(Absent(target=target, reason=reason, remedy=remedy))
 
 
@@ -141,11 +141,11 @@ def _add(
             raise BadInput(f"{name} answers nothing: name another runtime")
         return
     launch = hosts.launch(host)
-    if missing := absence(name, wanted.device):
+    if missing := hosts.why_without(host, name) or absence(name, wanted.device):
         if name in wanted.runtimes:
-            raise TargetUnavailable(f"{name} cannot be used: {missing.reason}; {missing.remedy}")
-        if host == hosts.HERE:
-            targets.skip(name, missing.reason, missing.remedy)
+            raise TargetUnavailable(f"{missing.target} cannot be used: {missing.reason}; {missing.remedy}")
+        if hosts.is_of_this_machine(host):
+            targets.skip(name, missing.reason, missing.remedy, on=launch.label)
     elif module.FORMAT == WEIGHTS:
         for precision in module.PRECISIONS:
             targets.ready.append(_of_weights(name, precision, folder, record, host, launch))
@@ -187,8 +187,8 @@ def _add_artifacts(
     fitting = [(entry, content) for entry, content in files if entry.format == module.FORMAT]
     fitting = [(entry, content) for entry, content in fitting if entry.precision in readable]
     again = on_run("export", folder, "--format", module.FORMAT or "")
-    if not fitting and host == hosts.HERE:
-        targets.skip(name, f"the run holds no {module.FORMAT} file", again)
+    if not fitting and hosts.is_of_this_machine(host):
+        targets.skip(name, f"the run holds no {module.FORMAT} file", again, on=launch.label)
     for entry, content in fitting:
         if entry.weights_sha256 != record.checkpoint.weights.sha256:
             targets.skip(name, "it was exported before the run was trained further", again, entry.name)

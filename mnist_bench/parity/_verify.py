@@ -84,7 +84,7 @@ def _absent(target: Target, plan: Plan, error: TargetUnavailable) -> Absent:
     What a runtime computes in besides float32 may be more than this processor has.
     """
     own = target.precision == "fp32"
-    if (own and target.runtime in plan.runtimes) or target.host != hosts.HERE:
+    if own and (target.runtime in plan.runtimes or target.host != hosts.HERE):
         raise TargetUnavailable(f"{target.name(plan.device)} cannot be used: {error}") from error
     name = target.runtime if own else target.name(plan.device)
     return Absent(target=name, reason=str(error), remedy="see mnist-bench runtimes")

@@ -19,6 +19,8 @@ from mnist_bench.core.types import Artifact, Manifest
 from tests.conftest import Run
 
 KINDS = [(name, precision) for name in formats.names() for precision in formats.precisions(name)]
+READERS = {runtimes.load(name).FORMAT: name for name in runtimes.names() if name != "onnx-reference"}
+"""A runtime for each format; none opens a project in C++, which tests/hosts/test_cpp.py builds."""
 SIZES = {"fp32": 2_150_000, "fp16": 1_080_000, "int8": 560_000, "int8-dynamic": 550_000}
 
 
@@ -96,16 +98,13 @@ def test_two_exports_are_equal_byte_for_byte(name: str, precision: Precision, ex
 
 @pytest.mark.processors
 @pytest.mark.parametrize("batch", [1, 2, 7, 128, 10_000])
-@pytest.mark.parametrize(("name", "precision"), KINDS)
+@pytest.mark.parametrize(("name", "precision"), [kind for kind in KINDS if kind[0] in READERS])
 def test_any_batch_size_runs(name: str, precision: Precision, batch: int, exported: Path, digits: data.Dataset) -> None:
     entry = artifact(exported, name, precision)
     assert entry.batch == (1 if name == "ncnn" else None)
     images = np.resize(data.to_input(digits.test.pixels), (batch, 1, 28, 28))
-    reader = next(
-        runtime for runtime in runtimes.names() if name == runtimes.load(runtime).FORMAT and runtime != "onnx-reference"
-    )
     model = runtimes.Model(store.contents(exported, entry), name, precision, "relu")
-    with runtimes.load(reader).open(model, runtimes.Spec()) as session:
+    with runtimes.load(READERS[name]).open(model, runtimes.Spec()) as session:
         logits = session.run(images)
     assert logits.shape == (batch, 10)
     assert logits.dtype == np.float32
