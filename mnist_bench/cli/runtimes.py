@@ -63,7 +63,7 @@ def _install(name: str, tell: "Callable[[str], object]") -> None:
 
 def _rows_of_host(place: str, device: str) -> "Iterator[list[str]]":
     """Yield what runs beside Python on this machine: in Node, say, with a worker of its own."""
-    from mnist_bench import hosts, runtimes
+    from mnist_bench import environment, hosts, runtimes
 
     module, missing = hosts.load(place), hosts.load(place).why_unavailable()
     for name in module.RUNTIMES or ():
@@ -72,7 +72,8 @@ def _rows_of_host(place: str, device: str) -> "Iterator[list[str]]":
         here = f"no: {lacks.reason}; {lacks.remedy}" if lacks else "yes"
         if device != "cpu":
             here = f"no: it does not run on {device}; use --device cpu"
-        version = getattr(module, "version", lambda: "–")()
+        own = getattr(module, "version", None)
+        version = own() if own else environment.library_version(reads.LIBRARY) or "–"
         yield [f"{name} on {place}", version, reads.FORMAT or "", ", ".join(reads.PRECISIONS), "cpu", here]
 
 

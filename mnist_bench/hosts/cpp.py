@@ -87,12 +87,6 @@ def installed_bytes(_runtime: str) -> None:
     """Not known: of each library a C++ program needs a part of what its Python package brings."""
 
 
-def version() -> str:
-    """Return which compiler built it."""
-    found = _found()
-    return "–" if isinstance(found, Skipped) else found.compiler
-
-
 def launch(_argument: str) -> Launch:
     """See `HostModule`."""
     return Launch("cpp", (str(_place() / PROGRAM), "--protocol"), process.inherited())
