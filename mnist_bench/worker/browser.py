@@ -1,0 +1,201 @@
+"""A worker whose session is in a browser: this process carries messages between stdin, stdout and a page.
+
+`python -P -m mnist_bench.worker.browser FOLDER BROWSER SECONDS`: where ONNX Runtime for the web lies, the browser's
+program, and how long it may take to open the page. It starts without msgspec or click, as every worker.
+"""
+
+import http
+import io
+import os
+import queue
+import secrets
+import sys
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from mnist_bench.core import process, protocol
+from mnist_bench.core.protocol import Message
+from mnist_bench.core.webserver import Handler, Server
+from mnist_bench.worker import JAVASCRIPT
+
+MOST_BYTES = 2**32
+"""More than any model, any set of images, or any answer to it."""
+
+LOOK_S, ASK_AGAIN_S = 0.25, 30.0
+ENDED = 3  # this machine lacks something
+QUIET = (
+    "--headless=new",
+    "--disable-background-networking",
+    "--disable-breakpad",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-extensions",
+    "--disable-gpu",
+    "--disable-sync",
+    "--mute-audio",
+    "--no-default-browser-check",
+    "--no-first-run",
+    "--no-pings",
+    "--password-store=basic",
+    "--use-mock-keychain",
+)
+"""No window, and no word with anybody but us."""
+
+
+class BrowserLost(Exception):
+    """The browser did not start, or has ended."""
+
+
+class Bridge(Server):
+    """Serves the page, and what the page is to answer: one message at a time.
+
+    All is behind a word that nobody can guess: what else runs on this machine can reach the port too.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        files = {path.name: path.read_bytes() for place in (folder, JAVASCRIPT) for path in place.glob("*.*")}
+        self.secret = secrets.token_urlsafe(24)
+        super().__init__({f"{self.secret}/{name}": content for name, content in files.items()}, handler=Exchange)
+        self.questions: queue.Queue[bytes] = queue.Queue()
+        self.answers: queue.Queue[bytes] = queue.Queue()
+
+
+class Exchange(Handler):
+    """Takes an answer, and gives the next message."""
+
+    server: Bridge
+
+    def do_POST(self) -> None:  # noqa: N802 the name is http.server's
+        """See `exchange` in browser.mjs; nothing to answer yet is status 204."""
+        content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if not self.is_local():
+            return
+        if self.path != f"/{self.server.secret}/exchange":
+            self.give("")
+            return
+        self.server.answers.put(content)
+        try:
+            question = self.server.questions.get(timeout=ASK_AGAIN_S)
+        except queue.Empty:
+            self.answer(http.HTTPStatus.NO_CONTENT, b"", "text/plain")
+        else:
+            self.answer(http.HTTPStatus.OK, question, "application/octet-stream")
+
+
+class Browser:
+    """A browser in a process group of its own, with a profile in the present folder, which is this worker's."""
+
+    def __init__(self, program: str, url: str) -> None:
+        home = Path.cwd() / "browser"
+        home.mkdir()
+        # As root the browser's sandbox cannot be set up, and it refuses to start without this word. It opens no page
+        # but ours.
+        sandbox = ("--no-sandbox",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()
+        # What it keeps beside its profile, it keeps in its home.
+        environment = {**os.environ, "HOME": str(home), "XDG_CONFIG_HOME": str(home), "XDG_CACHE_HOME": str(home)}
+        command = (program, *QUIET, *sandbox, f"--user-data-dir={home / 'profile'}", url)
+        self._process = process.start(command, environment=environment)
+        assert self._process.stdout
+        assert self._process.stderr
+        process.LastWords(self._process.stdout)
+        self._last_words = process.LastWords(self._process.stderr)
+
+    def check(self) -> None:
+        """Raise BrowserLost where it has ended."""
+        status = self._process.poll()
+        if status is not None:
+            raise BrowserLost(f"the browser has ended: {process.epitaph(status, self._last_words.text())}")
+
+    def page_process(self) -> int | None:
+        """Return the process that the page runs in: the largest of those that draw pages; None where none is seen."""
+        drawing = []
+        for one in process.descendants(self._process.pid):
+            try:
+                if "--type=renderer" in one.cmdline():
+                    drawing.append((one.memory_info().rss, one.pid))
+            except psutil.Error:
+                continue
+        return max(drawing)[1] if drawing else None
+
+    def end(self) -> None:
+        """Kill it and what it has started, and wait until they are gone: what they still write is in our folder."""
+        below = process.descendants(self._process.pid)
+        process.kill_group(self._process)
+        self._process.wait()
+        psutil.wait_procs(below, timeout=5)
+
+
+def _waited_for(bridge: Bridge, browser: Browser, limit_s: float = float("inf")) -> bytes | None:
+    """Return what the page answers; None where it takes longer. Raises BrowserLost where it cannot come any more."""
+    waited = 0.0
+    while waited < limit_s:
+        try:
+            return bridge.answers.get(timeout=LOOK_S)
+        except queue.Empty:
+            waited += LOOK_S
+            browser.check()
+    return None
+
+
+def _asked(bridge: Bridge, browser: Browser, message: Message) -> Message:
+    """Let the page answer a message."""
+    question = io.BytesIO()
+    protocol.write(question, message)
+    bridge.questions.put(question.getvalue())
+    while not (content := _waited_for(bridge, browser)):
+        continue  # the page had waited, and asks again
+    answer = protocol.read(io.BytesIO(content), MOST_BYTES)
+    if answer is None:
+        raise BrowserLost("the page has answered nothing")
+    if answer.kind == "hello":
+        return Message("hello", {**answer.fields, "pid": browser.page_process()})
+    return answer
+
+
+def carry(folder: Path, program: str, ready_s: float, incoming: IO[bytes], outgoing: IO[bytes]) -> None:
+    """Start the browser, and carry messages until one says that it is over, or none comes any more.
+
+    Raises:
+        BrowserLost: it does not start, does not open the page, or has ended.
+        ProtocolError: what came is no message.
+    """
+    import threading
+
+    with Bridge(folder) as bridge:
+        threading.Thread(target=bridge.serve_forever, daemon=True).start()
+        browser = Browser(program, f"{bridge.url}{bridge.secret}/browser.html")
+        try:
+            if _waited_for(bridge, browser, ready_s) is None:
+                raise BrowserLost(f"the browser has not opened the page within {ready_s:g} s")
+            while message := protocol.read(incoming, MOST_BYTES):
+                answer = _asked(bridge, browser, message)
+                if message.kind == "close":
+                    browser.end()  # nothing of it is left when the other side learns that all is over
+                protocol.write(outgoing, answer)
+                if message.kind == "close":
+                    return
+        finally:
+            browser.end()
+            bridge.shutdown()
+
+
+def main() -> int:
+    """Carry messages between stdin, stdout and a page."""
+    folder, program, ready_s = sys.argv[1:]
+    outgoing = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    try:
+        carry(Path(folder), program, float(ready_s), sys.stdin.buffer, outgoing)
+    except (BrowserLost, protocol.ProtocolError) as error:
+        advice = f"see what `{program} --headless=new --dump-dom about:blank` says, or name another by PATH"
+        sys.stderr.write(f"{error}; {advice}\n")
+        return ENDED
+    except BrokenPipeError:  # nobody listens any more
+        return 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
