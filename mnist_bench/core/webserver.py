@@ -59,12 +59,12 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "mnist-bench", ""
 
-    def do_GET(self) -> None:  # noqa: N802 the name is http.server's
+    def do_GET(self) -> None:
         """Answer with a file."""
         if self.is_local():
             self.give(unquote(urlsplit(self.path).path).removeprefix("/") or INDEX)
 
-    do_HEAD = do_GET
+    do_HEAD = do_GET  # noqa: N815
 
     def is_local(self) -> bool:
         """Refuse who asks by another name than loopback's: a page elsewhere whose name was made to lead here."""
