@@ -30,6 +30,11 @@ class Package:
     beside: tuple[Path, ...] = ()
     kept: tuple[str, ...] = ()
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What is there of the package, relative to its place."""
+        return tuple(Path(name).name for name in self.kept) or (f"node_modules/{self.name}",)
+
     def place(self) -> Path:
         """Return where it is installed: for this version and these files, so that others have another place.
 
@@ -46,8 +51,7 @@ class Package:
             place = self.place()
         except EnvironmentProblem as error:
             return Skipped(self.host, str(error), "set HOME")
-        wanted = [Path(name).name for name in self.kept] or [f"node_modules/{self.name}"]
-        if all((place / name).exists() for name in wanted):
+        if all((place / name).exists() for name in self.files):
             return None
         return Skipped(self.host, f"{self.name} is not installed", f"mnist-bench hosts --install {self.host}")
 

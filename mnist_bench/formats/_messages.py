@@ -32,7 +32,8 @@ class Reference:
     @classmethod
     def of_arrays(cls, arrays: dict[str, NDArray[Any]]) -> "Reference":
         """Return what `to_arrays` was given."""
-        return cls(**{**arrays, "tolerance": float(arrays["tolerance"][0])})
+        fields: dict[str, Any] = {**arrays, "tolerance": float(arrays["tolerance"][0])}
+        return cls(**fields)
 
 
 class ExportRequest(msgspec.Struct, frozen=True, kw_only=True):

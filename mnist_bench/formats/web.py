@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mnist_bench import __version__
+from mnist_bench import __version__, worker
 from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.core.npm import ONNXRUNTIME_WEB
 from mnist_bench.formats import onnx
@@ -31,12 +31,11 @@ def export(request: "Request", path: Path) -> Facts:
     reference = request.reference()
     path.mkdir()
     facts = onnx.export(request, path / "model.onnx")
-    for source in PAGE.iterdir():
-        shutil.copyfile(source, path / source.name)
-    for name in ONNXRUNTIME_WEB.kept:
-        source = ONNXRUNTIME_WEB.place() / Path(name).name
+    place = ONNXRUNTIME_WEB.place()
+    for source in (*PAGE.iterdir(), worker.JAVASCRIPT / "timing.mjs", *map(place.joinpath, ONNXRUNTIME_WEB.files)):
         # As .js: not every web server knows the type of .mjs, and without it no browser runs it.
-        shutil.copyfile(source, path / source.with_suffix(source.suffix.replace(".mjs", ".js")).name)
+        name = f"{source.stem}.js" if source.suffix == ".mjs" else source.name
+        shutil.copyfile(source, path / name)
     for name, content in _arrays(reference).items():
         (path / f"{name}.bin").write_bytes(content)
     about = {

@@ -15,7 +15,8 @@ ONLY = True
 """No other runtime answers there."""
 
 SOURCE = Path(__file__).parent / "_node_worker" / "worker.mjs"
-PACKAGE = Package("node", "onnxruntime-node", "1.30.0", beside=(SOURCE, worker.JAVASCRIPT / "answering.mjs"))
+OURS = (SOURCE, *(worker.JAVASCRIPT / name for name in ("answering.mjs", "timing.mjs")))
+PACKAGE = Package("node", "onnxruntime-node", "1.30.0", beside=OURS)
 install = PACKAGE.install
 
 

@@ -101,23 +101,27 @@ class Browser:
         assert self._process.stderr
         process.LastWords(self._process.stdout)
         self._last_words = process.LastWords(self._process.stderr)
+        self._page: psutil.Process | None = None
 
     def check(self) -> None:
-        """Raise BrowserLost where it has ended."""
+        """Raise BrowserLost where it has ended, or the process that the page runs in: a browser outlives that."""
         status = self._process.poll()
         if status is not None:
             raise BrowserLost(f"the browser has ended: {process.epitaph(status, self._last_words.text())}")
+        if self._page and not self._page.is_running():
+            raise BrowserLost("the page's process has ended: perhaps it ran out of memory")
 
     def page_process(self) -> int | None:
-        """Return the process that the page runs in: the largest of those that draw pages; None where none is seen."""
+        """Look for the process that the page runs in, the largest of those that draw pages; None where none is seen."""
         drawing = []
         for one in process.descendants(self._process.pid):
             try:
                 if "--type=renderer" in one.cmdline():
-                    drawing.append((one.memory_info().rss, one.pid))
+                    drawing.append((one.memory_info().rss, one))
             except psutil.Error:
                 continue
-        return max(drawing)[1] if drawing else None
+        self._page = max(drawing, key=lambda pair: pair[0])[1] if drawing else None
+        return self._page.pid if self._page else None
 
     def end(self) -> None:
         """Kill it and what it has started, and wait until they are gone: what they still write is in our folder."""

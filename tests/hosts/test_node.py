@@ -27,7 +27,7 @@ def installed(shared: Path) -> Path:
             made = hosts.install("node", lambda _: None)
     except EnvironmentProblem as error:
         pytest.skip(f"npm fetches nothing here: {error}")
-    own = node._place()
+    own = node.PACKAGE.place()
     own.parent.mkdir(parents=True, exist_ok=True)
     own.symlink_to(made)
     return own
@@ -97,7 +97,7 @@ def test_without_node_or_its_package_the_remedy_is_told(
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.defpath}")
     assert run("hosts", "--install", "node") == 3
     assert "npm failed: " in capsys.readouterr().err
-    assert not list(node._place().parent.glob("*/node_modules"))
+    assert not list(node.PACKAGE.place().parent.glob("*/node_modules"))
 
 
 def test_packages_run_no_scripts_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,4 +106,4 @@ def test_packages_run_no_scripts_of_their_own(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(process, "run", lambda command, **_: asked.append(tuple(command)))
     node.install(lambda _: None)
     assert "--ignore-scripts" in asked[0]
-    assert (node._place() / "worker.mjs").read_bytes() == (node.SOURCE / "worker.mjs").read_bytes()
+    assert (node.PACKAGE.place() / "worker.mjs").read_bytes() == node.SOURCE.read_bytes()

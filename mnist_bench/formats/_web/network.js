@@ -1,5 +1,7 @@
 // The network in ONNX Runtime for the web: in WebAssembly, or on a GPU where the browser has an adapter.
 
+import { browserStep, callsASample } from "./timing.js";
+
 const MOST_THREADS = 4; // for so small a network more are slower
 
 /** Return what this browser can compute with, the usual first: [{label, threads, gpu}]. */
@@ -57,24 +59,20 @@ export class Network {
     await this.#session.release();
   }
 
-  /**
-   * Time calls on one image: {seconds, samples, calls}, the median of so many samples, each the mean of so many calls.
-   *
-   * A browser's clock moves in steps of 5 µs, or of 100 where the page is not isolated: a sample takes a hundred of them.
-   */
+  /** Time calls on one image: {seconds, samples, calls}, the median of so many samples, each the mean of so many calls. */
   async latency(pixels) {
-    const SAMPLES = 51;
+    const SAMPLES = 101;
+    const WARM_UP = 300;
     const input = new this.#ort.Tensor("float32", Float32Array.from(pixels, (pixel) => pixel / 255), [1, 1, 28, 28]);
-    const seconds = async (calls) => {
+    const mean = async (calls) => {
       const start = performance.now();
       for (let call = 0; call < calls; call++) await this.#session.run({ image: input });
       return (performance.now() - start) / calls / 1000;
     };
-    await seconds(50);
-    const wanted = 100 * (crossOriginIsolated ? 5e-6 : 100e-6);
-    const calls = Math.max(1, Math.ceil(wanted / Math.max(await seconds(50), 1e-7)));
+    await mean(WARM_UP);
+    const calls = await callsASample(mean, browserStep());
     const found = [];
-    while (found.length < SAMPLES) found.push(await seconds(calls));
+    while (found.length < SAMPLES) found.push(await mean(calls));
     found.sort((one, other) => one - other);
     return { seconds: found[(SAMPLES - 1) / 2], samples: SAMPLES, calls };
   }

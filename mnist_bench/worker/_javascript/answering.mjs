@@ -1,5 +1,7 @@
 // Answers the messages of docs/protocol.md with ONNX Runtime for JavaScript, wherever that runs. The clock is next to the call.
 
+import { callsASample } from "./timing.mjs";
+
 const PIXELS = 28 * 28;
 const CLASSES = 10;
 const FLOAT_BYTES = 4 * 535818; // the network's parameters in float32
@@ -129,22 +131,12 @@ export class Answering {
     let calls = 0;
     for (; calls < asked.warm_up_calls || seconds() < asked.warm_up_s; calls++) await this.#run(parts[calls % parts.length]);
     const warmUp = { warm_up_calls: calls, warm_up_s: seconds() };
-    const size = await this.#callsASample(parts);
+    const mean = async (some) => (await this.#clocked(parts, 0, some)) * 1e-9;
+    const size = await callsASample(mean, this.#engine.resolution * 1e-9);
     const times = new BigInt64Array(asked.calls);
     for (let at = 0; at < asked.calls; at++) times[at] = BigInt(Math.round(await this.#clocked(parts, at * size, size)));
     arrays.push(["times_ns", "int64", [asked.calls], times]);
     const peak = this.#engine.memory?.();
     return { message: "timed", fields: { first_call_s: first * 1e-9, ...warmUp, peak_resident_bytes: peak }, arrays };
-  }
-
-  /**
-   * Return how many calls a sample is the mean of: one, where that takes a hundred steps of the clock.
-   *
-   * A browser's clock is coarse on purpose. Samples of single short calls would all be one of two numbers.
-   */
-  async #callsASample(parts) {
-    const TRIED = 20;
-    const wanted = 100 * this.#engine.resolution;
-    return Math.ceil(wanted / Math.max(await this.#clocked(parts, 0, TRIED), wanted / 1000)) || 1;
   }
 }

@@ -1,11 +1,10 @@
 // A worker in a browser: ONNX Runtime for the web, behind the protocol of docs/protocol.md. Python carries the messages.
 
 import { Answering } from "./answering.mjs";
+import { browserStep } from "./timing.mjs";
 
 const NEWLINE = 10;
 const BYTES = { float16: 2, float32: 4, float64: 8, int8: 1, int16: 2, int32: 4, int64: 8, uint8: 1, uint16: 2, uint32: 4, uint64: 8 };
-// An instruction of SIMD in a module of its own, (i8x16.popcnt (i32x4.splat (i32.const 0))): is it valid here?
-const WITH_SIMD = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11];
 
 /** Import the engine: once for each number of threads, which it has for good. */
 const engines = new Map();
@@ -22,9 +21,9 @@ async function engine(threads) {
 async function open(content, threads) {
   const ort = await engine(threads);
   const session = await ort.InferenceSession.create(content, { executionProviders: ["wasm"] });
-  const instructions = WebAssembly.validate(new Uint8Array(WITH_SIMD)) ? "wasm SIMD" : "wasm";
-  const found = ort.env.wasm.numThreads; // 1 where the page is not isolated, whatever was asked for
-  return { session, Tensor: ort.Tensor, provider: `${instructions}, ${found} thread${found === 1 ? "" : "s"}` };
+  // ONNX Runtime refuses to start without SIMD; without shared memory it falls back to one thread, and says so here.
+  const found = ort.env.wasm.numThreads;
+  return { session, Tensor: ort.Tensor, provider: `wasm SIMD, ${found} thread${found === 1 ? "" : "s"}` };
 }
 
 function parsed(content) {
@@ -60,7 +59,7 @@ const importSeconds = (performance.now() - began) * 1e-3;
 const worker = new Answering({
   open,
   now: () => performance.now() * 1e6,
-  resolution: crossOriginIsolated ? 5_000 : 100_000, // as the High Resolution Time specification has it
+  resolution: browserStep() * 1e9,
   hello: { version: ort.env.versions.web, import_s: importSeconds },
 });
 let answer = null;
