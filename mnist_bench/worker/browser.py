@@ -30,6 +30,7 @@ QUIET = (
     "--disable-background-networking",
     "--disable-breakpad",
     "--disable-component-update",
+    "--disable-crash-reporter",
     "--disable-default-apps",
     "--disable-extensions",
     "--disable-gpu",
@@ -42,6 +43,10 @@ QUIET = (
     "--use-mock-keychain",
 )
 """No window, and no word with anybody but us."""
+
+HERE = Path("/proc/self/cwd")
+"""The folder that a process runs in, by a name that is always short: a browser ends at once where the path of its
+temporary files is too long for a socket's name, of which Linux takes 107 characters."""
 
 
 class BrowserLost(Exception):
@@ -94,9 +99,11 @@ class Browser:
         # but ours.
         sandbox = ("--no-sandbox",) if hasattr(os, "geteuid") and os.geteuid() == 0 else ()
         # What it keeps beside its profile, it keeps in its home.
-        environment = {**os.environ, "HOME": str(home), "XDG_CONFIG_HOME": str(home), "XDG_CACHE_HOME": str(home)}
+        environment = {**os.environ, **dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), str(home))}
+        if HERE.exists():
+            environment["TMPDIR"] = str(HERE)
         command = (program, *QUIET, *sandbox, f"--user-data-dir={home / 'profile'}", url)
-        self._process = process.start(command, environment=environment)
+        self._process = process.start(command, environment=environment, folder=home)
         assert self._process.stdout
         assert self._process.stderr
         process.LastWords(self._process.stdout)
@@ -107,7 +114,7 @@ class Browser:
         """Raise BrowserLost where it has ended, or the process that the page runs in: a browser outlives that."""
         status = self._process.poll()
         if status is not None:
-            raise BrowserLost(f"the browser has ended: {process.epitaph(status, self._last_words.text())}")
+            raise BrowserLost(f"the browser has ended: {process.epitaph(status, _cause(self._last_words.text()))}")
         if self._page and not self._page.is_running():
             raise BrowserLost("the page's process has ended: perhaps it ran out of memory")
 
@@ -129,6 +136,11 @@ class Browser:
         process.kill_group(self._process)
         self._process.wait()
         psutil.wait_procs(below, timeout=5)
+
+
+def _cause(said: str) -> str:
+    """Return the line that tells the cause, where one does; browsers complain of much, before and after."""
+    return next((line for line in said.splitlines() if ":FATAL:" in line), said)
 
 
 def _waited_for(bridge: Bridge, browser: Browser, limit_s: float = float("inf")) -> bytes | None:

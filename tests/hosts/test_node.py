@@ -9,28 +9,17 @@ import pytest
 from mnist_bench import data, hosts, parity, store
 from mnist_bench.core import process
 from mnist_bench.core.bench_types import InferenceBenchRecord
-from mnist_bench.core.errors import EnvironmentProblem, TargetUnavailable
+from mnist_bench.core.errors import TargetUnavailable
 from mnist_bench.core.types import ParityRecord
 from mnist_bench.hosts import node
 from tests.conftest import Run
-
-NPM = shutil.which("node") and shutil.which("npm")
-needs_npm = pytest.mark.skipif(not NPM, reason="there is no Node with npm")
+from tests.packages import needs_npm, put_into_cache
 
 
 @pytest.fixture
 def installed(shared: Path) -> Path:
     """What npm fetches, in the cache of this test."""
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("XDG_CACHE_HOME", str(shared / "npm"))
-            made = hosts.install("node", lambda _: None)
-    except EnvironmentProblem as error:
-        pytest.skip(f"npm fetches nothing here: {error}")
-    own = node.PACKAGE.place()
-    own.parent.mkdir(parents=True, exist_ok=True)
-    own.symlink_to(made)
-    return own
+    return put_into_cache(node.PACKAGE, shared)
 
 
 @needs_npm

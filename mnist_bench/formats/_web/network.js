@@ -12,7 +12,7 @@ export async function engines() {
   return adapter ? [...found, { label: "WebGPU", threads: 1, gpu: true }] : found;
 }
 
-export function counted(threads) {
+function counted(threads) {
   return `${threads} thread${threads === 1 ? "" : "s"}`;
 }
 
@@ -53,10 +53,6 @@ export class Network {
     const input = new this.#ort.Tensor("float32", values, [values.length / 784, 1, 28, 28]);
     const answers = await this.#session.run({ image: input });
     return answers.logits.data;
-  }
-
-  async release() {
-    await this.#session.release();
   }
 
   /** Time calls on one image: {seconds, samples, calls}, the median of so many samples, each the mean of so many calls. */

@@ -2,7 +2,7 @@
 
 import { argmax, compare, loadBundle } from "./comparing.js";
 import { Drawing } from "./drawing.js";
-import { Network, counted, engines } from "./network.js";
+import { Network, engines } from "./network.js";
 import { SIDE, inkOf, prepared } from "./preparing.js";
 
 const QUIET_MS = 400; // a screen reader is told once nothing more is drawn
@@ -10,6 +10,7 @@ const MOST_SHOWN = 24;
 const LARGEST_FILE = 50 * 2 ** 20;
 const part = (id) => document.getElementById(id);
 const number = (value) => value.toLocaleString("en");
+const short = (value) => (value < 0.01 ? value.toExponential(1) : value.toPrecision(3));
 const images = (count) => `${number(count)} ${count === 1 ? "image" : "images"}`;
 
 let bundle = null;
@@ -18,7 +19,8 @@ let network = null;
 let choices = [];
 let turn = 0; // of engines: what belongs to an earlier one ends
 let pixels = null;
-let shownImage = null;
+let shownImage = null; // the number of the test image that is shown
+let lastImage = -1;
 const rows = [];
 
 // What the network gets
@@ -42,8 +44,14 @@ function take(found, source, described) {
 const FITTED = "28 × 28 pixels, fitted into 20 × 20 and centred by mass, as MNIST’s are.";
 const drawing = new Drawing(part("canvas"), part("pen"), drawn, say);
 
-async function drawn(finished) {
+/** What is there is no test image any more. */
+function leaveTestImage() {
   shownImage = null;
+  part("number").value = "";
+}
+
+async function drawn(finished) {
+  leaveTestImage();
   const found = prepared(drawing.ink(), part("canvas").width, part("canvas").height);
   take(found, FITTED, found ? "Your drawing in 28 by 28 pixels" : "Nothing yet");
   await answer(finished);
@@ -51,14 +59,14 @@ async function drawn(finished) {
 
 function clear() {
   drawing.clear();
-  shownImage = null;
+  leaveTestImage();
   take(null, FITTED, "Nothing yet");
   showNothing();
 }
 
 async function showTestImage(index) {
   const count = bundle.labels.length;
-  shownImage = (index + count) % count;
+  shownImage = lastImage = (index + count) % count;
   part("number").value = shownImage;
   const found = bundle.image(shownImage);
   drawing.show(found, SIDE, SIDE);
@@ -86,13 +94,11 @@ async function showFile(file) {
   context.drawImage(bitmap, 0, 0, width, height);
   const { ink, inverted } = inkOf(context.getImageData(0, 0, width, height).data, width, height);
   drawing.show(ink, width, height);
-  shownImage = null;
+  leaveTestImage();
   const found = prepared(ink, width, height);
   const how = inverted ? "inverted, since its ground is light, then fitted" : "fitted";
   if (found) take(found, `Your image, ${how} into 20 × 20 pixels and centred by mass.`, "Your image in 28 by 28 pixels");
-  else {
-    take(null, "This image is of one colour: there is nothing to read.", "Nothing yet");
-  }
+  else take(null, "This image is of one colour: there is nothing to read.", "Nothing yet");
   await answer(true);
 }
 
@@ -178,7 +184,7 @@ function judged(found) {
   const flips = found.certifiedFlips.length;
   const same = found.certified - flips;
   const line = `${number(same)} of ${number(found.certified)} certified images, ${flips === 1 ? "1 flip" : `${number(flips)} flips`}; ${label}.`;
-  const largest = `largest difference of a logit ${found.largest.toExponential(1)}, allowed ${bundle.about.tolerance.toExponential(1)}`;
+  const largest = `largest difference of a logit ${short(found.largest)}, allowed ${short(bundle.about.tolerance)}`;
   const all = `All ${images(found.images)}: ${number(found.flips.length)} predicted differently; ${largest}.`;
   const beyond = found.beyond.length ? ` ${images(found.beyond.length)} beyond what is allowed.` : "";
   verdict(flips || found.beyond.length ? "different" : "same", line, all + beyond);
@@ -236,8 +242,7 @@ async function use(engine) {
 
 function threadsInWords(engine) {
   if (engine.gpu) return "the GPU’s";
-  const cores = navigator.hardwareConcurrency || 1;
-  return `${network.threads} of ${counted(cores)} that this browser offers`;
+  return `${network.threads}, on ${navigator.hardwareConcurrency || 1} processors`;
 }
 
 function isolation() {
@@ -283,8 +288,8 @@ function listen() {
   part("canvas").addEventListener("keydown", (event) => {
     if (event.key === "Delete" || event.key === "Backspace") clear();
   });
-  part("previous").addEventListener("click", () => showTestImage((shownImage ?? Number(part("number").value)) - 1));
-  part("next").addEventListener("click", () => showTestImage(shownImage === null && part("number").value === "" ? 0 : Number(part("number").value) + 1));
+  part("previous").addEventListener("click", () => showTestImage(Math.max(lastImage, 0) - 1));
+  part("next").addEventListener("click", () => showTestImage(lastImage + 1));
   part("number").addEventListener("change", () => {
     const wanted = Math.trunc(part("number").valueAsNumber);
     if (Number.isFinite(wanted)) showTestImage(Math.min(Math.max(wanted, 0), bundle.labels.length - 1));
