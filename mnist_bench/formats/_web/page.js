@@ -26,7 +26,7 @@ const rows = [];
 // What the network gets
 
 function preview(found) {
-  const context = part("preview").getContext("2d");
+  const context = part("preview").getContext("2d", { willReadFrequently: true }); // so small a canvas needs no GPU
   const image = new ImageData(SIDE, SIDE);
   for (let place = 0; place < SIDE * SIDE; place++) image.data.set([found[place], found[place], found[place], 255], 4 * place);
   context.putImageData(image, 0, 0);
