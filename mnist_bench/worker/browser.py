@@ -11,7 +11,7 @@ import queue
 import secrets
 import sys
 from pathlib import Path
-from typing import IO
+from typing import IO, NoReturn
 
 import psutil
 
@@ -102,6 +102,7 @@ class Browser:
         environment = {**os.environ, **dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), str(home))}
         if HERE.exists():
             environment["TMPDIR"] = str(HERE)
+        self._advice = f"see what `{program} --headless=new --dump-dom about:blank` says, or put another first in PATH"
         command = (program, *QUIET, *sandbox, f"--user-data-dir={home / 'profile'}", url)
         self._process = process.start(command, environment=environment, folder=home)
         assert self._process.stdout
@@ -114,9 +115,14 @@ class Browser:
         """Raise BrowserLost where it has ended, or the process that the page runs in: a browser outlives that."""
         status = self._process.poll()
         if status is not None:
-            raise BrowserLost(f"the browser has ended: {process.epitaph(status, _cause(self._last_words.text()))}")
+            how = process.epitaph(status, _cause(self._last_words.text()))
+            raise BrowserLost(f"the browser has ended: {how}; {self._advice}")
         if self._page and not self._page.is_running():
-            raise BrowserLost("the page's process has ended: perhaps it ran out of memory")
+            raise BrowserLost("the page's process has ended, perhaps for want of memory: see --memory-limit")
+
+    def give_up(self, waited_s: float) -> NoReturn:
+        """Raise BrowserLost: the page does not come."""
+        raise BrowserLost(f"the browser has not opened the page within {waited_s:g} s; {self._advice}")
 
     def page_process(self) -> int | None:
         """Look for the process that the page runs in, the largest of those that draw pages; None where none is seen."""
@@ -184,7 +190,7 @@ def carry(folder: Path, program: str, ready_s: float, incoming: IO[bytes], outgo
         browser = Browser(program, f"{bridge.url}{bridge.secret}/browser.html")
         try:
             if _waited_for(bridge, browser, ready_s) is None:
-                raise BrowserLost(f"the browser has not opened the page within {ready_s:g} s")
+                browser.give_up(ready_s)
             while message := protocol.read(incoming, MOST_BYTES):
                 answer = _asked(bridge, browser, message)
                 if message.kind == "close":
@@ -205,8 +211,7 @@ def main() -> int:
     try:
         carry(Path(folder), program, float(ready_s), sys.stdin.buffer, outgoing)
     except (BrowserLost, protocol.ProtocolError) as error:
-        advice = f"see what `{program} --headless=new --dump-dom about:blank` says, or name another by PATH"
-        sys.stderr.write(f"{error}; {advice}\n")
+        sys.stderr.write(f"{error}\n")
         return ENDED
     except BrokenPipeError:  # nobody listens any more
         return 0
