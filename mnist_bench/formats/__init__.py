@@ -80,7 +80,7 @@ def export(
         name: the format.
         precision: one of `precisions(name)`.
         opset: the ONNX opset; None for the exporter's default.
-        device: `cpu` or `cuda:N`; only AOTInductor compiles for a device.
+        device: `cpu` or `cuda:N`; what AOTInductor compiles for.
         data_dir: where the dataset for calibration is looked for first.
         reference: makes the reference's answers; called for a format that wants them, and skipped without.
 
@@ -89,39 +89,50 @@ def export(
         ChildFailed: the exporter failed; nothing is left of its file, and an earlier one stays as it was.
         OutputUnwritable: the folder cannot be written.
     """
-    checkpoint = _exportable(record, name, precision)
-    store.load(folder, Manifest)  # a damaged one is refused before anything is made
-    if skipped := _module(name).why_unavailable():
-        return Skipped(name, skipped.reason, skipped.remedy)
-    wants = getattr(_module(name), "WANTS_REFERENCE", False)
-    if wants and reference is None:
-        return Skipped(name, "it was given no reference to bring along", f"mnist-bench export --format {name}")
+    checkpoint = _exportable(folder, record, name, precision)
+    if skipped := _why_not(name, reference):
+        return skipped
     where = str(data_dir) if data_dir else None
     request = ExportRequest(
         folder=str(folder), name=name, precision=precision, opset=opset, device=device, data_dir=where
     )
     with store.making(folder) as place:
         made = place / file_name(name, precision)
-        if wants and reference:
-            brought = store.to_safetensors(reference().to_arrays())
-            request = replace(request, reference=str(_written(place / "reference.safetensors", brought)))
-        artifact = _made(made, folder, request, checkpoint)
+        artifact = _made(made, folder, replace(request, reference=_brought(name, place, reference)), checkpoint)
         store.enter(folder, record, made, artifact)
     return artifact
 
 
-def _written(path: Path, content: bytes) -> Path:
+def _why_not(name: str, reference: Callable[[], Reference] | None) -> Skipped | None:
+    """Return why a format cannot be written here, or None."""
+    if skipped := _module(name).why_unavailable():
+        return Skipped(name, skipped.reason, skipped.remedy)
+    if _wants_reference(name) and reference is None:
+        return Skipped(name, "it was given no reference to bring along", f"mnist-bench export --format {name}")
+    return None
+
+
+def _wants_reference(name: str) -> bool:
+    return bool(getattr(_module(name), "WANTS_REFERENCE", False))
+
+
+def _brought(name: str, place: Path, reference: Callable[[], Reference] | None) -> str | None:
+    """Write the reference's answers for an exporter that wants them; return where."""
+    if reference is None or not _wants_reference(name):
+        return None
+    path = place / "reference.safetensors"
     with store.explained(path):
-        path.write_bytes(content)
-    return path
+        path.write_bytes(store.to_safetensors(reference().to_arrays()))
+    return str(path)
 
 
-def _exportable(record: Record, name: str, precision: Precision) -> Checkpoint:
+def _exportable(folder: Path, record: Record, name: str, precision: Precision) -> Checkpoint:
     """Return the checkpoint to export; raise BadInput where there is none or the format cannot hold the precision."""
     if precision not in precisions(name):
         raise BadInput(f"{name} cannot hold {precision}: choose from {', '.join(precisions(name))}")
     if record.checkpoint is None:
         raise BadInput(f"run {record.name!r} has no weights yet: train it first")
+    store.load(folder, Manifest)  # a damaged one is refused before anything is made
     return record.checkpoint
 
 
