@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK, HTTP = "127.0.0.1", 80
 TYPES = {
     "bin": "application/octet-stream",
     "css": "text/css; charset=utf-8",
@@ -41,7 +41,8 @@ class Server(ThreadingHTTPServer):
     def __init__(self, files: Mapping[str, bytes], port: int = 0, handler: "type[Handler] | None" = None) -> None:
         super().__init__((LOOPBACK, port), handler or Handler)
         self.files = files
-        self.hosts = {f"{name}:{self.server_port}" for name in (LOOPBACK, "localhost")}
+        shown = "" if self.server_port == HTTP else f":{self.server_port}"  # as browsers write it
+        self.hosts = {f"{name}{shown}" for name in (LOOPBACK, "localhost")}
 
     @property
     def url(self) -> str:

@@ -74,13 +74,13 @@ class Exchange(Handler):
 
     def do_POST(self) -> None:  # noqa: N802 the name is http.server's
         """See `exchange` in browser.mjs; nothing to answer yet is status 204."""
-        content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         if not self.is_local():
             return
         if self.path != f"/{self.server.secret}/exchange":
-            self.give("")
+            self.close_connection = True  # what else was sent is not read
+            self.give(self.path)
             return
-        self.server.answers.put(content)
+        self.server.answers.put(self.rfile.read(int(self.headers.get("Content-Length", 0))))
         try:
             question = self.server.questions.get(timeout=ASK_AGAIN_S)
         except queue.Empty:
@@ -107,9 +107,10 @@ class Browser:
         self._process = process.start(command, environment=environment, folder=home)
         assert self._process.stdout
         assert self._process.stderr
-        process.LastWords(self._process.stdout)
+        process.LastWords(self._process.stdout)  # read, so that it never has to wait for us
         self._last_words = process.LastWords(self._process.stderr)
         self._page: psutil.Process | None = None
+        self._over = False
 
     def check(self) -> None:
         """Raise BrowserLost where it has ended, or the process that the page runs in: a browser outlives that."""
@@ -138,6 +139,9 @@ class Browser:
 
     def end(self) -> None:
         """Kill it and what it has started, and wait until they are gone: what they still write is in our folder."""
+        if self._over:
+            return
+        self._over = True  # its number may be another's from now on
         below = process.descendants(self._process.pid)
         process.kill_group(self._process)
         self._process.wait()

@@ -312,6 +312,7 @@ function listen() {
 }
 
 async function begin() {
+  verdict("", "Loading the network …");
   preview(new Uint8Array(SIDE * SIDE));
   listen();
   const [loaded, response] = await Promise.all([loadBundle(), fetch("model.onnx")]);
@@ -325,4 +326,4 @@ async function begin() {
   await use(choices[0]);
 }
 
-begin().catch((error) => verdict("different", `The page cannot begin: ${error.message ?? error}`, "Load it from a web server, not from a file."));
+begin().catch((error) => verdict("different", `The page cannot begin: ${error.message ?? error}`, "Load it again; if that does not help, export it anew."));
