@@ -41,7 +41,7 @@ function take(found, source, described) {
   part("source").textContent = source;
 }
 
-const FITTED = "28 × 28 pixels, fitted into 20 × 20 and centred by mass, as MNIST’s are.";
+const FITTED = "28\u202f×\u202f28 pixels, fitted into 20\u202f×\u202f20 and centred by mass, as MNIST’s are.";
 const drawing = new Drawing(part("canvas"), part("pen"), drawn, say);
 
 /** What is there is no test image any more. */
@@ -97,7 +97,7 @@ async function showFile(file) {
   leaveTestImage();
   const found = prepared(ink, width, height);
   const how = inverted ? "inverted, since its ground is light, then fitted" : "fitted";
-  if (found) take(found, `Your image, ${how} into 20 × 20 pixels and centred by mass.`, "Your image in 28 by 28 pixels");
+  if (found) take(found, `Your image, ${how} into 20\u202f×\u202f20 pixels and centred by mass.`, "Your image in 28 by 28 pixels");
   else take(null, "This image is of one colour: there is nothing to read.", "Nothing yet");
   await answer(true);
 }
