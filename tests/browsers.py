@@ -8,19 +8,17 @@ from typing import Any
 import pytest
 
 QUIET = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run")
-needs_chromium = pytest.mark.skipif(
-    not (shutil.which("chromium") or shutil.which("google-chrome")), reason="no Chromium on the PATH"
-)
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 
 
 @contextmanager
 def opened_browser() -> Iterator[Any]:
     """Chromium, started by Playwright; skipped where either is missing."""
     sync_api = pytest.importorskip("playwright.sync_api")
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
+    if CHROMIUM is None:
         pytest.skip("no Chromium on the PATH")
     with sync_api.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=path, args=list(QUIET))
+        chromium = started.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
         yield chromium
         chromium.close()

@@ -23,6 +23,7 @@ from mnist_bench.worker import JAVASCRIPT
 MOST_BYTES = 2**32
 """More than any model, any set of images, or any answer to it."""
 
+ENGINE = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 LOOK_S, ASK_AGAIN_S = 0.25, 30.0
 ENDED = 3  # this machine lacks something
 QUIET = (
@@ -60,7 +61,8 @@ class Bridge(Server):
     """
 
     def __init__(self, folder: Path) -> None:
-        files = {path.name: path.read_bytes() for place in (folder, JAVASCRIPT) for path in place.glob("*.*")}
+        sources = (*map(folder.joinpath, ENGINE), *JAVASCRIPT.iterdir())
+        files = {path.name: path.read_bytes() for path in sources}
         self.secret = secrets.token_urlsafe(24)
         super().__init__({f"{self.secret}/{name}": content for name, content in files.items()}, handler=Exchange)
         self.questions: queue.Queue[bytes] = queue.Queue()

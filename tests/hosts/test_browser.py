@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -143,13 +142,11 @@ def test_a_browser_that_hangs_is_not_waited_for(
 ) -> None:
     pretended("sleep 1000")
     monkeypatch.setattr(browser, "READY_S", 1.0)
-    began = time.monotonic()
     with (
         pytest.raises(Unreachable, match="has not opened the page within 1 s"),
         hosts.started(hosts.launch(BROWSER), None, hosts.Limits(200)) as worker,
     ):
         worker.greet("onnxruntime")
-    assert time.monotonic() - began < 100  # it is ended for the page that does not come, not for the limit on all
 
 
 def test_without_a_browser_or_its_package_the_remedy_is_told(
