@@ -106,7 +106,15 @@ def _export(folder: Path, record: Record, settings: Settings, errors: list[Mnist
 
 def _written(folder: Path, record: Record, name: str, precision: Precision, settings: Settings) -> Artifact | Skipped:
     device = settings.device if name in COMPILED_FORMATS else "cpu"
-    return formats.export(folder, record, name, precision=precision, data_dir=settings.data_dir, device=device)
+    return formats.export(
+        folder,
+        record,
+        name,
+        precision=precision,
+        data_dir=settings.data_dir,
+        device=device,
+        reference=lambda: parity.reference_answers(folder, record, settings.data_dir),
+    )
 
 
 def _wanted(settings: Settings) -> list[Pair]:

@@ -192,7 +192,7 @@ def engine_command(command: Callable[..., Any]) -> Callable[..., Any]:
             "places",
             multiple=True,
             metavar="NAME",
-            help="Where: here, or an emulated processor such as haswell; can be repeated.  [default: here]",
+            help="Where: here, node, browser, or an emulated processor (haswell, …); can be repeated.  [default: here]",
         ),
         click.option(
             "--command",

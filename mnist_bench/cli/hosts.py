@@ -19,6 +19,7 @@ Examples:
   mnist-bench hosts --install cortex-a53     fetch ARM programs into the cache folder: for all ARM processors
   mnist-bench hosts --install node           fetch onnxruntime-node into the cache folder, by npm
   mnist-bench hosts --install cpp            build the C++ program into the cache folder, with CMake
+  mnist-bench hosts --install browser        fetch onnxruntime-web, for headless Chromium and for export --format web
   mnist-bench hosts --check                  and whether their emulator computes what it should
   mnist-bench hosts --format json            for a program
 """

@@ -9,28 +9,17 @@ import pytest
 from mnist_bench import data, hosts, parity, store
 from mnist_bench.core import process
 from mnist_bench.core.bench_types import InferenceBenchRecord
-from mnist_bench.core.errors import EnvironmentProblem, TargetUnavailable
+from mnist_bench.core.errors import TargetUnavailable
 from mnist_bench.core.types import ParityRecord
 from mnist_bench.hosts import node
 from tests.conftest import Run
-
-NPM = shutil.which("node") and shutil.which("npm")
-needs_npm = pytest.mark.skipif(not NPM, reason="there is no Node with npm")
+from tests.packages import needs_npm, put_into_cache
 
 
 @pytest.fixture
 def installed(shared: Path) -> Path:
     """What npm fetches, in the cache of this test."""
-    try:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("XDG_CACHE_HOME", str(shared / "npm"))
-            made = hosts.install("node", lambda _: None)
-    except EnvironmentProblem as error:
-        pytest.skip(f"npm fetches nothing here: {error}")
-    own = node._place()
-    own.parent.mkdir(parents=True, exist_ok=True)
-    own.symlink_to(made)
-    return own
+    return put_into_cache(node.PACKAGE, shared)
 
 
 @needs_npm
@@ -97,7 +86,7 @@ def test_without_node_or_its_package_the_remedy_is_told(
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.defpath}")
     assert run("hosts", "--install", "node") == 3
     assert "npm failed: " in capsys.readouterr().err
-    assert not list(node._place().parent.glob("*/node_modules"))
+    assert not list(node.PACKAGE.place().parent.glob("*/node_modules"))
 
 
 def test_packages_run_no_scripts_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,7 +95,7 @@ def test_packages_run_no_scripts_of_their_own(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(process, "run", lambda command, **_: asked.append(tuple(command)))
     node.install(lambda _: None)
     assert "--ignore-scripts" in asked[0]
-    assert (node._place() / "worker.mjs").read_bytes() == (node.SOURCE / "worker.mjs").read_bytes()
+    assert (node.PACKAGE.place() / "worker.mjs").read_bytes() == node.SOURCE.read_bytes()
 
 
 @needs_npm

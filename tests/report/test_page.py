@@ -28,6 +28,7 @@ from mnist_bench.report._targets import targets_table
 from mnist_bench.report.answers import confusions, recommended, speed
 from mnist_bench.report.page import render_page
 from tests.bench import made
+from tests.browsers import opened_browser
 from tests.conftest import Run
 from tests.report.test_bench_views import inference, training
 from tests.study import made as studies
@@ -550,18 +551,8 @@ def test_the_command_writes_the_page_into_the_first_run(
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Chromium, started by Playwright; skipped where either is missing."""
-    import shutil
-
-    sync_api = pytest.importorskip("playwright.sync_api")
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium on the PATH")
-    quiet = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run")
-    with sync_api.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=path, args=list(quiet))
+    with opened_browser() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
