@@ -98,7 +98,6 @@ const worker = new Answering({
   now,
   resolution: 1,
   hello: { version, pid: process.pid, import_s: importSeconds },
-  memory: () => process.resourceUsage().maxRSS * 1024,
 });
 for (let message = read(); message !== null && message.message !== "close"; message = read()) {
   write(await worker.answer(message));
