@@ -3,8 +3,9 @@
 Usage: MNIST_BENCH_DATA=ROOT python benchmarks/against_hand_written.py RUN [--rounds N] [--record FILE] [TARGET …]
 
 RUN is the folder of a run on MNIST with ReLU, with its exports. A round measures every target by one of our workers and
-by `hand_written.py`, in turns the one first and the other; what is reported are the ratios of their medians within a
-round. One thread, batches of 1 and 128; Node's loop is JavaScript.
+by a loop of `hand_written/`, in turns the one first and the other; what is reported are the ratios of their medians
+within a round. One thread, batches of 1 and 128. What is installed beside Python (Node, a browser, C++) has a loop in
+its own language.
 """
 
 import argparse
@@ -18,15 +19,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import hand_written
 import msgspec
 import numpy as np
+import onnxruntime
+from hand_written import in_python
 
 from mnist_bench import data, environment, formats, hosts, parity, runtimes, store
 from mnist_bench.bench.inference import calls_for
-from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.npm import ONNXRUNTIME_WEB
+from mnist_bench.hosts import _headers
 
-HERE = Path(__file__).parent
+LOOPS = Path(__file__).parent / "hand_written"
 SIZES = (1, 128)
 IMAGES = 2_048
 Measure = Callable[[], dict[str, float]]
@@ -68,12 +71,10 @@ def arguments() -> argparse.Namespace:
 
 
 def targets(run: Path, names: list[str]) -> Iterator[parity.Target]:
-    """Yield the targets in float32 and int8 for which a loop is written, here and in Node where that is installed."""
-    node = hosts.Host("node")
-    there = () if isinstance(hosts.load("node").why_unavailable(), Skipped) else (node,)
-    wanted = parity.Wanted(on=(hosts.HERE, *there))
+    """Yield the targets in float32 and int8 for which there is a loop: here, and where ONNX Runtime answers beside."""
+    wanted = parity.Wanted(on=hosts.everywhere())
     for target in parity.find_targets(run, store.load_record(run), wanted).ready:
-        known = target.runtime in hand_written.LOOPS
+        known = target.runtime in in_python.LOOPS if target.host == hosts.HERE else target.runtime == "onnxruntime"
         if known and target.precision not in ("fp16", "bf16") and (not names or target.name() in names):
             yield target
 
@@ -102,11 +103,41 @@ def by_hand(target: parity.Target, run: Path, pixels: Path) -> Measure:
     sizes = ",".join(map(str, [1] if target.model.batch else SIZES))
     words = [target.runtime, str(run / name), str(pixels), sizes]
     if target.host == hosts.HERE:
-        return lambda: printed([sys.executable, str(HERE / "hand_written.py"), *words])
+        return lambda: printed([sys.executable, str(LOOPS / "in_python.py"), *words])
     raw = pixels.with_suffix(".f32")
     raw.write_bytes(np.load(pixels).tobytes())
+    command = ELSEWHERE[target.host.kind](target, pixels.parent)
+    return lambda: printed([*command, words[1], str(raw), sizes])
+
+
+def in_node(target: parity.Target, _folder: Path) -> list[str]:
     packages = Path(target.launch.command[1]).parent / "node_modules"
-    return lambda: printed(["node", str(HERE / "hand_written.mjs"), str(packages), words[1], str(raw), sizes])
+    return ["node", str(LOOPS / "in_node.mjs"), str(packages)]
+
+
+def in_browser(_target: parity.Target, _folder: Path) -> list[str]:
+    return [sys.executable, str(LOOPS / "in_browser.py"), str(ONNXRUNTIME_WEB.place())]
+
+
+def in_cpp(_target: parity.Target, folder: Path) -> list[str]:
+    """Compile the loop against the wheel's library, with the headers that the host gets."""
+    program = folder / "hand_written"
+    if not program.exists():
+        (folder / "headers").mkdir()
+        headers = _headers.fetch(folder / "headers") / "include" / "onnxruntime"
+        (library,) = Path(onnxruntime.__file__).parent.glob("capi/libonnxruntime.so.*")
+        (folder / "libonnxruntime.so.1").symlink_to(library)  # as the library calls itself
+        link = [str(library), f"-Wl,-rpath,{folder}"]
+        words = ["c++", "-std=c++17", "-O2", f"-I{headers}", str(LOOPS / "in_cpp.cpp"), *link, "-o", str(program)]
+        subprocess.run(words, check=True)
+    return [str(program)]
+
+
+ELSEWHERE: dict[str, Callable[[parity.Target, Path], list[str]]] = {
+    "browser": in_browser,
+    "cpp": in_cpp,
+    "node": in_node,
+}
 
 
 def printed(command: list[str]) -> dict[str, float]:

@@ -1,6 +1,6 @@
 """What one writes to time a deployed file by hand: a loop around each library's own call, and nothing of mnist-bench.
 
-Usage: python benchmarks/hand_written.py TARGET FILE IMAGES.npy BATCH,…
+Usage: python in_python.py TARGET FILE IMAGES.npy BATCH,…
 
 FILE is a run's export, IMAGES float32 (n, 1, 28, 28). One thread, 50 calls and half a second of warm-up, then so many
 calls as `mnist-bench bench` takes; prints the median seconds of a call by batch size, as JSON.
