@@ -1,7 +1,9 @@
 """What is particular to a target; that all of them give the reference's answers is tested where all are."""
 
 import contextlib
+import os
 import re
+import shutil
 import subprocess
 import sys
 from importlib.metadata import requires
@@ -51,6 +53,13 @@ def test_all_that_can_be_here_is_here() -> None:
     missing = {name: runtimes.load(name).why_unavailable() for name in PRESENT}
     assert {name: why for name, why in missing.items() if why} == {}
     assert len(PRESENT - {"null"}) >= 14
+
+
+@pytest.mark.skipif("MNIST_BENCH_PROGRAMS" not in os.environ, reason="only .ci/run says what must be there")
+def test_programs_that_targets_need_are_here() -> None:
+    wanted = os.environ["MNIST_BENCH_PROGRAMS"].split()
+    assert [name for name in wanted if not shutil.which(name)] == []
+    assert shutil.which("chromium") or shutil.which("google-chrome")
 
 
 # C
