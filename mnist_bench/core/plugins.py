@@ -61,12 +61,18 @@ def _of_other(package: ModuleType, entry: "EntryPoint") -> ModuleType:
     """Import the module of an entry point, or return one that says why that cannot be done."""
     try:
         module: ModuleType = entry.load()
-    except Exception as error:  # noqa: BLE001 it is anybody's code
-        whose = entry.dist.name if entry.dist else entry.value
-        skipped = Skipped(entry.name, f"it cannot be imported: {reason(of_error(error))}", f"mend or remove {whose}")
-        module = ModuleType(entry.value)
-        vars(module).update(package.OPEN, why_unavailable=lambda: skipped)
-    return module
+        lacking = [name for name in (*package.OPEN, "why_unavailable") if not hasattr(module, name)]
+        why = f"it lacks {', '.join(lacking)}" if lacking else None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 it is anybody's code, and may want to end us
+        why = f"it cannot be imported: {reason(of_error(error))}"
+    if why is None:
+        return module
+    skipped = Skipped(entry.name, why, f"mend or remove {entry.dist.name if entry.dist else entry.value}")
+    broken = ModuleType(entry.value)
+    vars(broken).update(package.OPEN, why_unavailable=lambda: skipped)
+    return broken
 
 
 def load_all(package: ModuleType) -> tuple[ModuleType, ...]:

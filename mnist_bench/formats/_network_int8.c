@@ -31,7 +31,8 @@ void mnist_bench_logits(const float *images, size_t count, float *logits);
 static int8_t quantised(float value, int32_t zero)
 {
     const float least = -128.0f - (float)zero, most = 127.0f - (float)zero;
-    return (int8_t)(lrintf(value < least ? least : value > most ? most : value) + zero);
+    /* What is no number becomes the least: lrintf could not tell it from an overflow. */
+    return (int8_t)(lrintf(!(value > least) ? least : value > most ? most : value) + zero);
 }
 
 /* `zero` is that of the inputs, `zero_out` that of what the layer gives before its activation. */

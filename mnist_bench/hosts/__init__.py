@@ -61,7 +61,7 @@ __all__ = [
 ]
 
 
-OPEN = {"TIMED": False, "PROCESSOR": None, "RUNTIMES": ()}
+OPEN = {"ARGUMENT": False, "TIMED": False, "PROCESSOR": None, "RUNTIMES": ()}
 """Other distributions may add hosts; see `core.plugins`."""
 
 

@@ -8,6 +8,9 @@ import numpy as np
 
 from mnist_bench.parity._steps import Activate, NotCovered, Product, QuantiseByRange, Shift, Step
 
+OPERANDS = 3
+"""Of a layer: what it reads, its weights and its bias."""
+
 LARGEST = 127
 """Of a weight, by LiteRT's specification of quantisation."""
 
@@ -49,7 +52,11 @@ def _steps(model: Any, schema: Any) -> Iterator[Step]:
 
 
 def _layer(model: Any, graph: Any, operator: Any, schema: Any) -> Iterator[Step]:
+    if len(operator.inputs) != OPERANDS or min(operator.inputs) < 0:
+        raise NotCovered("it has a layer without a bias")
     _, weight, bias = (graph.tensors[place] for place in operator.inputs)
+    if bias.type != schema.TensorType.FLOAT32:
+        raise NotCovered("it has a bias that is quantised")
     options, kinds = operator.builtinOptions, schema.ActivationFunctionType
     if weight.type != schema.TensorType.INT8 or not options.asymmetricQuantizeInputs:
         raise NotCovered("it has a layer that does not quantise what it reads")

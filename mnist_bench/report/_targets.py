@@ -32,7 +32,7 @@ NOTES = [
     "medians in a fresh process; memory: the most that a process had resident until its smallest batches were done, "
     "with Python and the test images; "
     "installed: its libraries with all that they require, as they are here (PyTorch with what it brings for GPUs); "
-    "without Python or Node.",
+    "without Python, Node, the browser or a compiler. To start the C source is to compile it.",
 ]
 
 

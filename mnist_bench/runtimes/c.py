@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mnist_bench.core.errors import RuntimeFailed
+from mnist_bench.core.errors import EnvironmentProblem
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.runtimes._contract import Effective, Images, Logits, Model, Session, Spec, as_stored
 
@@ -23,16 +23,21 @@ WANTS = ()
 
 FLAGS, FOR_THIS_PROCESSOR = ("-std=c99", "-O3", "-shared", "-fPIC"), "-march=native"
 COMPILE_S = 120.0
+ANOTHER = "set CC to another C compiler"
 
 
 def _compiler() -> list[str]:
+    """Return the command of the compiler; raises ValueError where CC is no command line."""
     return shlex.split(os.environ.get("CC", "")) or ["cc"]
 
 
 def why_unavailable() -> Skipped | None:
     """See `Runtime`."""
-    if shutil.which(_compiler()[0]):
-        return None
+    try:
+        if shutil.which(_compiler()[0]):
+            return None
+    except ValueError as error:
+        return Skipped("c", f"CC cannot be read: {error}", "set it to a C compiler")
     remedy = "install it (apt-get install gcc, for emulated ARM processors gcc-aarch64-linux-gnu), or set CC"
     return Skipped("c", f"there is no C compiler {_compiler()[0]}", remedy)
 
@@ -46,8 +51,30 @@ def version() -> str:
     """Return the first line in which the compiler says what it is."""
     if why_unavailable():
         return "no compiler"
-    done = subprocess.run([*_compiler(), "--version"], capture_output=True, text=True, check=True)  # noqa: S603
-    return done.stdout.partition("\n")[0]
+    return _said([*_compiler(), "--version"]).partition("\n")[0]
+
+
+def _said(command: list[str]) -> str:
+    """Let the compiler do something; return what it prints.
+
+    Raises:
+        EnvironmentProblem: it fails, or takes too long.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603 the user's own compiler
+            command, capture_output=True, text=True, errors="replace", check=False, timeout=COMPILE_S
+        )
+    except subprocess.TimeoutExpired as error:
+        raise EnvironmentProblem(f"{command[0]} took longer than {COMPILE_S:g} s: {ANOTHER}") from error
+    except OSError as error:
+        raise EnvironmentProblem(f"{command[0]} cannot be started: {error.strerror}: {ANOTHER}") from error
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        said = next(
+            (line for line in lines if "error:" in line), lines[-1] if lines else f"exit code {done.returncode}"
+        )
+        raise EnvironmentProblem(f"{command[0]} failed: {said}: {ANOTHER}")
+    return done.stdout
 
 
 @contextlib.contextmanager
@@ -55,12 +82,12 @@ def open(model: Model, _spec: Spec) -> Iterator[Session]:  # noqa: A001 the cont
     """Compile the source, and load what comes of it."""
     with model.on_disk() as folder:
         (source,), built = folder.iterdir(), folder / "model.so"
-        flags = shlex.split(os.environ.get("CFLAGS", FOR_THIS_PROCESSOR))
+        try:
+            flags = shlex.split(os.environ.get("CFLAGS", FOR_THIS_PROCESSOR))
+        except ValueError as error:
+            raise EnvironmentProblem(f"CFLAGS cannot be read: {error}: set it to options of a C compiler") from error
         command = [*_compiler(), *FLAGS, *flags, str(source), "-o", str(built), "-lm"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=COMPILE_S)  # noqa: S603
-        if done.returncode:
-            said = next((line for line in done.stderr.splitlines() if "error:" in line), done.stderr[-200:])
-            raise RuntimeFailed(f"{command[0]} failed: {said}")
+        _said(command)
         function = ctypes.CDLL(str(built)).mnist_bench_logits
         function.argtypes, function.restype = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p), None
 

@@ -62,6 +62,12 @@ def least(model: Any) -> None:
     model.buffers[weight(model).buffer].data = np.full(784 * 512, 0x80, np.uint8)
 
 
+def without_bias(model: Any) -> None:
+    """The last tensor of the graph must not be taken for it."""
+    layer = model.subgraphs[0].operators[-1]
+    layer.inputs = [*layer.inputs[:2], -1]
+
+
 def set_to(place: Callable[[Any], Any], name: str, value: Any) -> Callable[[Any], object]:
     return lambda model: setattr(place(model), name, value)
 
@@ -83,6 +89,8 @@ def set_to(place: Callable[[Any], Any], name: str, value: Any) -> Callable[[Any]
         (set_to(lambda m: m.subgraphs[0], "outputs", [0]), "does not give its answers"),
         (set_to(lambda m: m.subgraphs[0].operators[1], "inputs", [0, 1, 2]), "no chain"),
         (set_to(weight, "buffer", 10**6), "makes no sense"),
+        (without_bias, "without a bias"),
+        (set_to(lambda m: m.subgraphs[0].tensors[m.subgraphs[0].operators[0].inputs[2]], "type", 2), "a bias that is"),
     ],
 )
 def test_what_is_something_else_is_not_covered(change: Callable[[Any], object], reason: str, exported: Path) -> None:

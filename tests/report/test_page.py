@@ -343,11 +343,12 @@ def test_the_answer_on_targets_names_the_smallest_installation(material: report.
     assert "The smallest installation is onnxruntime's: 135 MB with all that it requires." in said
     said = answers(with_sizes(material, {"onnxruntime": 0}), question)
     assert "The smallest installation is none: onnxruntime is a file of 2.0 MB, and needs no library." in said
-    assert "of those with a library" not in said
+    assert "of Python's libraries" not in said
     sizes = {"c": 0, "onnxruntime": 135_000_000, "ncnn": 89_000_000}
     rows = [replace(made.row([1e-5], made.configuration(name)), installed_bytes=size) for name, size in sizes.items()]
+    rows.append(replace(made.row([1e-5], made.configuration(host="browser")), installed_bytes=41_000_000))
     *_, second = recommended._smallest(rows)
-    assert second == "The smallest of those with a library is ncnn's: 89 MB with all that it requires."
+    assert second == "The smallest of Python's libraries is ncnn's: 89 MB with all that it requires."
 
 
 def emulated(name: str) -> Emulated:

@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
-from importlib.metadata import requires
+from importlib.metadata import EntryPoint, requires
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mnist_bench import data, environment, formats, runtimes, store
 from mnist_bench.core import process
-from mnist_bench.core.errors import BadInput, DeviceUnavailable, EnvironmentProblem, ModelRefused, RuntimeFailed
+from mnist_bench.core.errors import BadInput, DeviceUnavailable, EnvironmentProblem, ModelRefused
 from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.core.types import Manifest, ParityRecord
 from mnist_bench.parity import _reference as reference
@@ -98,7 +98,17 @@ def test_integers_in_c_are_those_of_the_reference(exported: Path, digits: data.D
 def test_a_compiler_that_fails_is_one_line(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "cc -no-such-option-of-a-compiler")
     module, model, spec = opened(exported, "c")
-    with pytest.raises(RuntimeFailed, match=r"cc failed: .*no-such-option"), module.open(model, spec):
+    with pytest.raises(EnvironmentProblem, match=r"cc failed: .*no-such-option.*set CC"), module.open(model, spec):
+        pass
+    monkeypatch.setenv("CC", "/bin/false")
+    with pytest.raises(EnvironmentProblem, match="/bin/false failed: exit code 1: set CC"):
+        module.version()
+    monkeypatch.setenv("CC", '"')
+    assert "CC cannot be read: No closing quotation" in str(module.why_unavailable())
+    assert module.version() == "no compiler"
+    monkeypatch.setenv("CC", "cc")
+    monkeypatch.setenv("CFLAGS", '"')
+    with pytest.raises(EnvironmentProblem, match="CFLAGS cannot be read"), module.open(model, spec):
         pass
     monkeypatch.setenv("PATH", "/nowhere")
     assert "apt-get install gcc" in str(module.why_unavailable())
@@ -275,6 +285,34 @@ def test_a_runtime_of_another_distribution_is_verified_without_a_change_here(
     assert "abacus" in runtimes.names()
     assert run("verify", "--runtime", "abacus", "--threads", 1, "--batch-size", 128) == 0
     assert " abacus    passed" in capsys.readouterr().out
+
+
+ENDING, EMPTY, HALF = "import sys; sys.exit(9)", "", "FORMAT = 'onnx'"
+
+
+@pytest.mark.parametrize(("text", "reason"), [(ENDING, "SystemExit"), (EMPTY, "it lacks FOR"), (HALF, "it lacks DEV")])
+def test_one_that_ends_us_or_is_no_runtime_harms_no_other(
+    text: str,
+    reason: str,
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "site").mkdir()
+    distribution(tmp_path / "site", monkeypatch, f"theirs_{len(text)}", text)  # of a name that was never imported
+    assert run("runtimes", "--format", "csv") == 0
+    assert reason in capsys.readouterr().out
+
+
+def test_a_host_that_cannot_be_imported_harms_no_other(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = EntryPoint("zz", "module_that_is_not_there", "mnist_bench.hosts")
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda group: [entry] if group == entry.group else [])
+    assert run("hosts", "--format", "csv") == 0
+    assert "zz,none,this machine,,,no: it cannot be imported: ModuleNotFoundError" in capsys.readouterr().out
+    assert run("verify", "--host", "zz") == 2
 
 
 def test_one_that_cannot_be_imported_harms_no_other(

@@ -16,8 +16,11 @@ std::filesystem::path beside_this_program(const std::string &name) {
     return std::filesystem::read_symlink("/proc/self/exe").parent_path() / name;
 }
 
-bool contains(const Bytes &content, std::string_view word) {
-    return std::search(content.begin(), content.end(), word.begin(), word.end()) != content.end();
+// Whether an ONNX file has a node of a type: field 4 of its message, whose tag and length stand before the word. The word
+// alone may be what a run is called.
+bool has_node(const Bytes &content, const std::string &type) {
+    const std::string field = '"' + std::string(1, static_cast<char>(type.size())) + type;
+    return std::search(content.begin(), content.end(), field.begin(), field.end()) != content.end();
 }
 
 }  // namespace
@@ -57,7 +60,7 @@ Bytes read_file(const std::string &path) {
 std::string first_line(const std::string &text) { return text.substr(0, text.find('\n')); }
 
 std::string onnx_precision(const Bytes &content) {
-    if (contains(content, "MatMulInteger")) return "int8-dynamic";
-    if (contains(content, "QuantizeLinear")) return "int8";
+    if (has_node(content, "MatMulInteger")) return "int8-dynamic";
+    if (has_node(content, "QuantizeLinear")) return "int8";
     return content.size() < FLOAT_BYTES ? "fp16" : "fp32";
 }

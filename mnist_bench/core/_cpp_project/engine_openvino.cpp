@@ -26,7 +26,7 @@ class OpenVino : public Engine {
         const auto able = core_.get_property(DEVICE, ov::device::capabilities);
         if (lowered && std::find(able.begin(), able.end(), ov::device::capability::BF16) == able.end())
             throw Unavailable("this processor has no instructions for bf16, or may not use them");
-        const auto model = core_.read_model(std::string(content.begin(), content.end()), ov::Tensor());
+        const auto model = read(content);
         compiled_ = core_.compile_model(model, DEVICE,
                                         ov::hint::inference_precision(lowered ? ov::element::bf16 : ov::element::f32),
                                         ov::inference_num_threads(threads), ov::num_streams(1),
@@ -65,6 +65,16 @@ class OpenVino : public Engine {
     }
 
    private:
+    std::shared_ptr<ov::Model> read(const Bytes &content) {
+        try {
+            return core_.read_model(std::string(content.begin(), content.end()), ov::Tensor());
+        } catch (const ov::Exception &error) {  // the cause stands below the places in its sources
+            std::string said = error.what();
+            said.erase(said.find_last_not_of(" \n") + 1);
+            throw std::runtime_error("OpenVINO cannot read the model: " + said.substr(said.rfind('\n') + 1));
+        }
+    }
+
     ov::Core core_;
     ov::CompiledModel compiled_;
     ov::InferRequest request_;

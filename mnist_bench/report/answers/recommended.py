@@ -67,7 +67,8 @@ def _lightest(record: InferenceBenchRecord, passed: Mapping[str, int]) -> Iterat
 
 def _smallest(rows: Sequence[Row]) -> Iterator[str]:
     """Name what takes least room; and the smallest of those that need a library at all, where that is another."""
-    known = [row for row in rows if row.installed_bytes is not None]
+    # What runs beside Python needs more than is counted: Node, or a browser.
+    known = [row for row in rows if row.installed_bytes is not None and not row.configuration.host]
     if bare := [row for row in known if not row.installed_bytes]:
         least = min(bare, key=lambda row: row.size_bytes or 0)
         yield (
@@ -76,7 +77,7 @@ def _smallest(rows: Sequence[Row]) -> Iterator[str]:
         )
     if others := [row for row in known if row.installed_bytes]:
         least = min(others, key=lambda row: (row.installed_bytes or 0, row.size_bytes or 0))
-        first = "The smallest of those with a library" if bare else "The smallest installation"
+        first = "The smallest of Python's libraries" if bare else "The smallest installation"
         size = (least.installed_bytes or 0) / 1e6
         yield f"{first} is {least.configuration.runtime}'s: {size:,.0f} MB with all that it requires."
 

@@ -9,8 +9,10 @@ const FLOAT_BYTES = 4 * 535818; // the network's parameters in float32
 /** Tell in what a file's layers compute: a session cannot be asked. */
 function precisionOf(content) {
   const words = new TextDecoder("latin1").decode(content);
-  if (words.includes("MatMulInteger")) return "int8-dynamic";
-  if (words.includes("QuantizeLinear")) return "int8";
+  // In ONNX a node's type is field 4 of its message: a tag and a length before the word, which a run may be called too.
+  const has = (type) => words.includes(`"${String.fromCharCode(type.length)}${type}`);
+  if (has("MatMulInteger")) return "int8-dynamic";
+  if (has("QuantizeLinear")) return "int8";
   return content.length < FLOAT_BYTES ? "fp16" : "fp32";
 }
 

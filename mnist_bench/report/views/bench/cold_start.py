@@ -25,7 +25,7 @@ def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
     lines = [_line(row, samples) for row, samples in firsts]
     if lines:
         batch = min(record.plan.batch_sizes)
-        versions = {row.configuration.runtime: row.configuration.version for row, _ in firsts}
+        versions = {_engine(row): row.configuration.version for row, _ in firsts}
         notes = [
             f"Medians over the processes that began with so many threads; files and compilers' caches were warm. The "
             f"first call is of batch {batch}; peak memory is the largest of a whole process, with Python and the test "
@@ -33,6 +33,12 @@ def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
             "Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".",
         ]
         yield Table(f"Cold start of {record.name}", COLUMNS, sorted(lines, key=_together), notes=notes)
+
+
+def _engine(row: Row) -> str:
+    """Name what has a version: a runtime, on its host where that is not this Python."""
+    own = row.configuration
+    return f"{own.runtime} on {own.host}" if own.host else own.runtime
 
 
 def _together(line: Sequence[Cell]) -> float:
