@@ -46,7 +46,7 @@ TorchScript is deprecated in PyTorch; torch-export and aotinductor succeed it.
     default=["fp32"],
     show_default=True,
     type=click.Choice([*_options.PRECISIONS, "all"]),
-    help="Can be repeated; only ONNX holds others than fp32.",
+    help="Can be repeated. ONNX holds all; others are refused what they cannot hold.",
 )
 @_options.run_name
 @_options.out

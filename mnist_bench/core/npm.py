@@ -12,6 +12,9 @@ from mnist_bench.core.kinds import Skipped
 
 INSTALL_S, LOCK_S = 900.0, 1_200.0
 UNFINISHED = ".making-"
+LISTED = "files.json"
+"""Every file with its size: what was cut short, or taken away, is not used."""
+
 # No package's own scripts run: they would fetch further programs, for GPUs, from wherever they like.
 INSTALL = ("install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier")
 
@@ -55,9 +58,18 @@ class Package:
             place = self.place()
         except EnvironmentProblem as error:
             return Skipped(self.host, str(error), "set HOME")
-        if all((place / name).exists() for name in self.files):
-            return None
-        return Skipped(self.host, f"{self.name} is not installed", f"mnist-bench hosts --install {self.host}")
+        remedy = f"mnist-bench hosts --install {self.host}"
+        try:
+            sizes = json.loads((place / LISTED).read_bytes())
+            damaged = [name for name, size in sizes.items() if (place / name).stat().st_size != size]
+        except FileNotFoundError as error:
+            damaged = [Path(error.filename).name] if (place / LISTED).exists() else []
+            if not damaged:
+                return Skipped(self.host, f"{self.name} is not installed", remedy)
+        except (OSError, ValueError, AttributeError) as error:
+            damaged = [f"{LISTED}, {error}"]
+        why = f"{self.name} in {place} is damaged ({', '.join(damaged[:1])})"
+        return Skipped(self.host, why, remedy) if damaged else None
 
     def install(self, tell: Callable[[str], object]) -> Path:
         """Let npm fetch it, unless it is there; return where that is.
@@ -71,16 +83,20 @@ class Package:
             why = "there is no npm; install it (apt-get install nodejs npm)"
             raise TargetUnavailable(f"{self.host} cannot be installed: {why}")
         place = self.place()
-        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with locks.exclusive(place.parent / ".lock", LOCK_S):
-            if self.why_missing():
-                tell(f"fetching {self.name} by npm")
-                locks.remove_abandoned_folders(place.parent, UNFINISHED)
-                with locks.held_folder(place.parent, UNFINISHED) as held:
-                    made = held / "made"
-                    self._make(made, npm)
-                    shutil.rmtree(place, ignore_errors=True)
-                    made.rename(place)
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with locks.exclusive(place.parent / ".lock", LOCK_S):
+                if self.why_missing():
+                    tell(f"fetching {self.name} by npm")
+                    locks.remove_abandoned_folders(place.parent, UNFINISHED)
+                    with locks.held_folder(place.parent, UNFINISHED) as held:
+                        made = held / "made"
+                        self._make(made, npm)
+                        shutil.rmtree(place, ignore_errors=True)
+                        made.rename(place)
+        except OSError as error:
+            why = f"{error.filename or place}: {error.strerror or error}"
+            raise EnvironmentProblem(f"{why}: set XDG_CACHE_HOME to another folder") from error
         return place
 
     def _make(self, made: Path, npm: str) -> None:
@@ -90,14 +106,15 @@ class Package:
         for path in self.beside:
             shutil.copyfile(path, made / path.name)
         process.run((npm, *INSTALL), folder=made, environment=process.inherited(), time_limit_s=INSTALL_S)
-        if not self.kept:
-            return
         for name in self.kept:
             source = made / "node_modules" / self.name / name
             if not source.is_file():
                 raise EnvironmentProblem(f"{self.name} {self.version} came without {name}: try again")
             source.rename(made / source.name)
-        shutil.rmtree(made / "node_modules")
+        if self.kept:
+            shutil.rmtree(made / "node_modules")
+        sizes = {path.relative_to(made).as_posix(): path.stat().st_size for path in made.rglob("*") if path.is_file()}
+        (made / LISTED).write_text(json.dumps(sizes), encoding="utf-8")
 
 
 ONNXRUNTIME_WEB = Package(

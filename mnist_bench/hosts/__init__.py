@@ -121,9 +121,13 @@ def install(name: str, tell: Callable[[str], object]) -> Path:
         TargetUnavailable: this machine lacks what that takes.
         EnvironmentProblem: something could not be fetched, or does not start.
     """
-    if name in names() and (own := getattr(load(name), "install", None)):
-        made: Path = own(tell)
+    own = {one: found for one in names() if (found := getattr(load(one), "install", None))}
+    if name in own:
+        made: Path = own[name](tell)
         return made
+    if name not in processors():
+        known = ", ".join(sorted((*own, *processors())))
+        raise BadInput(f"there is nothing to install for host {name!r}: choose from {known}")
     return _install.install(processor(name), tell)
 
 

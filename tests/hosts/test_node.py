@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mnist_bench import data, hosts, parity, store
-from mnist_bench.core import process
+from mnist_bench.core import npm, process
 from mnist_bench.core.bench_types import InferenceBenchRecord
 from mnist_bench.core.errors import TargetUnavailable
 from mnist_bench.core.types import ParityRecord
@@ -96,6 +96,26 @@ def test_packages_run_no_scripts_of_their_own(monkeypatch: pytest.MonkeyPatch) -
     node.install(lambda _: None)
     assert "--ignore-scripts" in asked[0]
     assert (node.PACKAGE.place() / "worker.mjs").read_bytes() == node.SOURCE.read_bytes()
+
+
+@needs_npm
+def test_what_npm_fetched_is_used_as_it_was_fetched_or_not_at_all(
+    installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    own = node.PACKAGE.place()
+    shutil.copytree(installed.resolve(), own)
+    assert node.why_unavailable() is None
+    library = own / "node_modules" / "onnxruntime-node" / "package.json"
+    content = library.read_bytes()
+    for damage in (lambda: library.write_bytes(content[:-1]), library.unlink):
+        damage()
+        assert f"onnxruntime-node in {own} is damaged" in str(node.why_unavailable())
+        assert "mnist-bench hosts --install node" in str(node.why_unavailable())
+    library.write_bytes(content)
+    assert node.why_unavailable() is None
+    (own / npm.LISTED).write_text("[]", encoding="utf-8")
+    assert "is damaged (files.json" in str(node.why_unavailable())
 
 
 @needs_npm
