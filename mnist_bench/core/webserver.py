@@ -28,6 +28,8 @@ ISOLATED = {
     "Content-Security-Policy": "frame-ancestors 'none'",  # a page cannot say this of itself
 }
 INDEX = "index.html"
+SILENCE_S = 30.0
+"""How long a connection may say nothing: each holds a thread."""
 
 
 class Server(ThreadingHTTPServer):
@@ -39,7 +41,7 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, files: Mapping[str, bytes], port: int = 0, handler: "type[Handler] | None" = None) -> None:
-        super().__init__((LOOPBACK, port), handler or Handler)
+        super().__init__((LOOPBACK, port), handler or FileHandler)
         self.files = files
         shown = "" if self.server_port == HTTP else f":{self.server_port}"  # as browsers write it
         self.hosts = {f"{name}{shown}" for name in (LOOPBACK, "localhost")}
@@ -54,7 +56,7 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers GET and HEAD."""
+    """Answers GET and HEAD; waits for as long as the other side is silent, which may compute for minutes."""
 
     server: Server
     protocol_version = "HTTP/1.1"
@@ -62,8 +64,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with a file."""
-        if self.is_local():
-            self.give(unquote(urlsplit(self.path).path).removeprefix("/") or INDEX)
+        if not self.is_local():
+            return
+        try:
+            path = urlsplit(self.path).path
+        except ValueError:  # such as http://[::1
+            self.answer(http.HTTPStatus.BAD_REQUEST, b"this is no address\n", "text/plain")
+        else:
+            self.give(unquote(path).removeprefix("/") or INDEX)
 
     do_HEAD = do_GET  # noqa: N815
 
@@ -94,3 +102,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Say nothing: who looks at a page has its own tools."""
+
+
+class FileHandler(Handler):
+    """Answers GET and HEAD, and lets go of who is silent: a browser opens its connection again."""
+
+    timeout = SILENCE_S

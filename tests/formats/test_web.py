@@ -27,7 +27,7 @@ from mnist_bench.core.errors import EnvironmentProblem
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.npm import ONNXRUNTIME_WEB
 from mnist_bench.core.types import Artifact, Manifest
-from mnist_bench.core.webserver import Server
+from mnist_bench.core.webserver import FileHandler, Handler, Server
 from tests.browsers import needs_chromium, opened_browser
 from tests.conftest import Run, heeds_ctrl_c, made_once
 from tests.documents import edit
@@ -113,11 +113,22 @@ class Answer:
 
 
 @contextmanager
-def serving(files: dict[str, bytes]) -> Iterator[Callable[..., Answer]]:
-    """Serve some files, and give what asks for a path; `{port}` in a header is the server's."""
+def started(files: dict[str, bytes]) -> Iterator[Server]:
+    """Serve some files."""
     with Server(files) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def serving(files: dict[str, bytes]) -> Iterator[Callable[..., Answer]]:
+    """Serve some files, and give what asks for a path; `{port}` in a header is the server's."""
+    with started(files) as server:
 
         def ask(path: str, method: str = "GET", **headers: str) -> Answer:
             connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=20)
@@ -130,8 +141,6 @@ def serving(files: dict[str, bytes]) -> Iterator[Callable[..., Answer]]:
                 return Answer(found.status, dict(found.headers), found.read())
 
         yield ask
-        server.shutdown()
-        thread.join()
 
 
 def test_files_come_with_their_types_and_what_gives_a_page_threads() -> None:
@@ -159,6 +168,33 @@ def test_nothing_but_the_files_is_given(path: str) -> None:
     with serving({"index.html": b"<p>"}) as ask:
         assert ask(path).status == 404
         assert ask("/index.html", "POST").status == 501
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    with (
+        started({"index.html": b"<p>"}) as server,
+        socket.create_connection(("127.0.0.1", server.server_port), timeout=20) as connection,
+    ):
+        host = f"Host: 127.0.0.1:{server.server_port}\r\n\r\n".encode()
+        connection.sendall(b"GET http://[::1 HTTP/1.1\r\n" + host)  # http.client would not send it
+        assert connection.recv(12) == b"HTTP/1.1 400"
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: "])
+def test_who_falls_silent_holds_no_thread(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FileHandler, "timeout", 0.1)
+    with (
+        started({"index.html": b"<p>"}) as server,
+        socket.create_connection(("127.0.0.1", server.server_port), timeout=20) as connection,
+    ):
+        connection.sendall(sent)
+        assert connection.recv(1) == b""  # it is closed
+
+
+def test_other_handlers_wait_for_as_long_as_it_takes() -> None:
+    """The page of the host "browser" computes for minutes, and then sends its answer by the same connection."""
+    assert FileHandler.timeout
+    assert Handler.timeout is None
 
 
 @pytest.mark.parametrize(
@@ -216,6 +252,91 @@ def test_a_page_of_older_weights_or_one_that_was_changed_is_refused(
     edit(folder / "manifest.json", lambda one: one["artifacts"][-1].update(weights_sha256="0" * 64))
     assert run("serve", "--web") == 2
     assert "is of older weights: mnist-bench export" in capsys.readouterr().err
+
+
+# From a drawing or a picture to pixels
+
+
+needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="no Node on the PATH")
+
+
+def by_node(folder: Path, expression: str, content: bytes) -> bytes:
+    """Return what an expression of preparing.js makes of `bytes`, one array after another."""
+    source = Path(formats.__file__).parent / "_web" / "preparing.js"
+    shutil.copy(source, folder / "preparing.mjs")  # under its own name Node takes it for a script and no module
+    script = f"""
+        import {{ inkOf, prepared }} from "./preparing.mjs";
+        import {{ readFileSync, writeSync }} from "node:fs";
+        const bytes = new Uint8Array(readFileSync(0));
+        for (const one of {expression}) for (let at = 0; at < one.length;) at += writeSync(1, one, at);
+    """
+    (folder / "script.mjs").write_text(script, encoding="utf-8")
+    done = subprocess.run(["node", "script.mjs"], cwd=folder, input=content, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    return done.stdout
+
+
+@needs_node
+@pytest.mark.mnist
+def test_what_is_prepared_as_mnist_s_images_are_leaves_these_as_they_are(mnist_root: Path, tmp_path: Path) -> None:
+    images = data.load("mnist", mnist_root).test.pixels[:500].reshape(500, 784)
+    each = "Array.from({ length: 500 }, (_, n) => prepared(bytes.subarray(784 * n, 784 * (n + 1)), 28, 28))"
+    found = np.frombuffer(by_node(tmp_path, each, images.tobytes()), np.uint8).reshape(500, 784)
+    assert (found == images).all(axis=1).mean() >= 0.99
+
+
+def from_picture(folder: Path, picture: Image.Image) -> tuple[np.ndarray[Any, Any], bool]:
+    """Return what the network gets of a picture, uint8 (28, 28), and whether it was inverted."""
+    width, height = picture.size
+    expression = f"""(() => {{
+        const {{ ink, inverted }} = inkOf(bytes, {width}, {height});
+        return [prepared(ink, {width}, {height}) ?? new Uint8Array(784), Uint8Array.of(inverted)];
+    }})()"""
+    found = np.frombuffer(by_node(folder, expression, picture.convert("RGBA").tobytes()), np.uint8)
+    return found[:784].reshape(28, 28), bool(found[784])
+
+
+@needs_node
+@pytest.mark.parametrize(
+    ("ground", "ink", "inverted"),
+    [
+        ("#ffffff00", "#ffffff", False),  # white on nothing: its alpha is the ink
+        ("#00000000", "#000000", False),
+        ("#ff0000ff", "#ff000000", False),  # a hole in one colour
+        ("#787878", "#000000", True),  # on grey, on the side where it lies
+        ("#828282", "#ffffff", False),
+        ("#ffffff", "#000000", True),
+        ("#000000", "#ffffff", False),
+    ],
+)
+def test_ink_is_found_on_every_ground(ground: str, ink: str, inverted: bool, tmp_path: Path) -> None:
+    picture = Image.new("RGBA", (100, 100), ground)
+    ImageDraw.Draw(picture).rectangle([45, 10, 54, 89], fill=ink)
+    found, was = from_picture(tmp_path, picture)
+    assert found[4:24, 13:15].min() > 200
+    assert np.count_nonzero(found) <= 20 * 3
+    assert was is inverted
+
+
+@needs_node
+def test_what_is_faint_everywhere_is_no_ink(tmp_path: Path) -> None:
+    """A photograph of paper, lighter in the middle than at its border."""
+    picture = Image.new("RGB", (100, 100), "#c0c0c0")
+    ImageDraw.Draw(picture).rectangle([5, 5, 94, 94], fill="#d8d8d8")
+    ImageDraw.Draw(picture).rectangle([45, 10, 54, 89], fill="#101010")
+    found, inverted = from_picture(tmp_path, picture)
+    assert inverted
+    assert np.count_nonzero(found) <= 20 * 3
+
+
+@needs_node
+@pytest.mark.parametrize("line", [(10, 10, 270, 270), (140, 10, 140, 270), (10, 10, 270, 140)])
+def test_a_thin_stroke_is_as_dark_as_mnist_s(line: tuple[int, ...], tmp_path: Path) -> None:
+    picture = Image.new("RGB", (280, 280), "white")
+    ImageDraw.Draw(picture).line(line, fill="black", width=1)
+    found, _ = from_picture(tmp_path, picture)
+    assert found.max() >= 254
+    assert np.count_nonzero(found > 100) >= 15
 
 
 # The page
@@ -312,8 +433,8 @@ def test_a_digit_is_drawn_with_the_mouse_and_cleared(tab: Any) -> None:
     tab.mouse.up()
     tab.locator("tr.first").wait_for()
     drawn = seen(tab)
-    assert drawn[5:23, 13:15].min() > 200  # fitted into 20 × 20, in the middle
-    assert drawn[:4].max() == drawn[24:].max() == drawn[:, :9].max() == 0
+    assert drawn[6:23, 13:15].min() > 200  # fitted into 20 × 20, in the middle
+    assert drawn[:4].max() == drawn[25:].max() == drawn[:, :9].max() == 0
     shares = [float(text.rstrip("%")) for text in tab.locator("#classes tr td:last-child").all_inner_texts()]
     assert sum(shares) == pytest.approx(100, abs=0.5)
     tab.get_by_role("button", name="Clear").click()
@@ -336,9 +457,11 @@ def test_everything_can_be_done_with_keys(tab: Any, digits: data.Dataset) -> Non
         tab.keyboard.press(key)
     tab.locator("#said", has_text="Pen down").wait_for(state="attached")
     tab.keyboard.press("Space")
-    assert seen(tab)[5:23, 13:15].min() > 200
+    assert seen(tab)[6:23, 13:15].min() > 200
+    tab.locator("#said", has_text="%").wait_for(state="attached")
     tab.keyboard.press("Delete")
     assert tab.inner_text("#sure") == "nothing drawn yet"
+    assert tab.text_content("#said") == ""
     tab.get_by_role("button", name="Next test image").focus()
     tab.keyboard.press("Enter")
     tab.locator("#source", has_text="Test image 0").wait_for()
@@ -367,7 +490,7 @@ def test_an_image_is_dropped_and_what_is_none_is_refused(tab: Any) -> None:
     picture.save(encoded, "PNG")
     drop(tab, "one.png", encoded.getvalue())
     tab.locator("#source", has_text="inverted, since its ground is light").wait_for()
-    assert seen(tab)[5:23, 13:15].min() > 200
+    assert seen(tab)[6:23, 13:15].min() > 200
     drop(tab, "words.txt", b"no image")
     tab.locator("#warning", has_text="words.txt is no image that this browser can read: choose a PNG").wait_for()
     blank = io.BytesIO()
@@ -376,6 +499,54 @@ def test_an_image_is_dropped_and_what_is_none_is_refused(tab: Any) -> None:
     tab.locator("#source", has_text="This image is of one colour").wait_for()
     assert not tab.locator("#warning").is_visible()
     assert seen(tab).max() == 0
+
+
+@needs_chromium
+@needs_npm
+@pytest.mark.parametrize("what", ["clear", "draw", "test image"])
+def test_a_complaint_is_over_with_what_is_done_next(tab: Any, what: str) -> None:
+    drop(tab, "words.txt", b"no image")
+    tab.locator("#warning", has_text="words.txt is no image").wait_for()
+    if what == "clear":
+        tab.get_by_role("button", name="Clear").click()
+    elif what == "draw":
+        tab.locator("#canvas").click()
+    else:
+        tab.get_by_role("button", name="Next test image").click()
+    tab.locator("#warning").wait_for(state="hidden")
+    assert tab.text_content("#warning") == ""
+
+
+@needs_chromium
+@needs_npm
+def test_of_two_fingers_the_first_draws(tab: Any) -> None:
+    box = tab.locator("#canvas").bounding_box()
+    fingers = tab.context.new_cdp_session(tab)
+
+    def touch(kind: str, *places: tuple[int, float, float]) -> None:
+        points = [
+            {"id": finger, "x": box["x"] + x * box["width"], "y": box["y"] + y * box["height"]}
+            for finger, x, y in places
+        ]
+        fingers.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", (0, 0.2, 0.2))
+    touch("touchStart", (0, 0.2, 0.2), (1, 0.8, 0.2))
+    for y in (0.4, 0.6, 0.8):
+        touch("touchMove", (0, 0.2, y), (1, 0.8, y))
+    touch("touchEnd")
+    assert inked(tab) == (True, False)
+    touch("touchStart", (0, 0.8, 0.2))  # lifted: the next one draws
+    touch("touchMove", (0, 0.8, 0.8))
+    touch("touchEnd")
+    assert inked(tab) == (True, True)
+
+
+def inked(tab: Any) -> tuple[bool, bool]:
+    """Return whether something is drawn in the left half, and in the right."""
+    values = tab.evaluate("[...document.getElementById('canvas').getContext('2d').getImageData(0, 0, 280, 280).data]")
+    alpha = np.array(values, np.uint8).reshape(280, 280, 4)[:, :, 3]
+    return bool(alpha[:, :140].any()), bool(alpha[:, 140:].any())
 
 
 def drop(tab: Any, name: str, content: bytes) -> None:

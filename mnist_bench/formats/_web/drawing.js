@@ -9,6 +9,7 @@ export class Drawing {
   #pen;
   #at = [140, 140];
   #down = false;
+  #pointer = null; // the one that draws: a second finger waits until it is lifted
 
   /** `onChange(finished)` is called as something is drawn, and `onWord` with what to say of the pen. */
   constructor(canvas, pen, onChange, onWord) {
@@ -18,7 +19,7 @@ export class Drawing {
     this.onChange = onChange;
     this.onWord = onWord;
     this.isFresh = true; // what is there was not drawn here: the first stroke takes its place
-    for (const [name, handle] of Object.entries({ pointerdown: this.#begin, pointermove: this.#go, pointerup: this.#end, pointercancel: this.#end })) {
+    for (const [name, handle] of Object.entries({ pointerdown: this.#begin, pointermove: this.#go, lostpointercapture: this.#end })) {
       canvas.addEventListener(name, handle.bind(this));
     }
     canvas.addEventListener("keydown", this.#key.bind(this));
@@ -72,21 +73,24 @@ export class Drawing {
   }
 
   #begin(event) {
-    if (event.button !== 0) return;
+    if (event.button !== 0 || this.#pointer !== null) return;
     this.#pen.hidden = true;
     this.#canvas.setPointerCapture(event.pointerId);
+    this.#pointer = event.pointerId;
     this.#at = this.#place(event);
     this.#line(this.#at);
   }
 
   #go(event) {
-    if (!this.#canvas.hasPointerCapture(event.pointerId)) return;
+    if (event.pointerId !== this.#pointer) return;
     const between = event.getCoalescedEvents?.() ?? [];
     for (const one of between.length ? between : [event]) this.#line(this.#place(one));
   }
 
   #end(event) {
-    if (this.#canvas.hasPointerCapture(event.pointerId)) this.onChange(true);
+    if (event.pointerId !== this.#pointer) return; // comes after pointerup and after pointercancel
+    this.#pointer = null;
+    this.onChange(true);
   }
 
   #key(event) {

@@ -19,6 +19,7 @@ let network = null;
 let choices = [];
 let turn = 0; // of engines: what belongs to an earlier one ends
 let pixels = null;
+let saying; // the timer of what a screen reader will be told
 let shownImage = null; // the number of the test image that is shown
 let lastImage = -1;
 const rows = [];
@@ -32,8 +33,9 @@ function preview(found) {
   context.putImageData(image, 0, 0);
 }
 
-/** Take pixels for the network, Uint8Array (784), or null for none. */
+/** Take pixels for the network, Uint8Array (784), or null for none; what was complained of before is over. */
 function take(found, source, described) {
+  complain("");
   pixels = found;
   part("invitation").hidden = found !== null;
   preview(found ?? new Uint8Array(SIDE * SIDE));
@@ -86,7 +88,6 @@ async function showFile(file) {
     complain(`${file.name || "What was given"} is no image that this browser can read: choose a PNG or a JPEG of less than 50 MB.`);
     return;
   }
-  complain("");
   const scale = Math.min(1, 280 / Math.max(bitmap.width, bitmap.height));
   const [width, height] = [bitmap.width, bitmap.height].map((size) => Math.max(1, Math.round(size * scale)));
   const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
@@ -105,6 +106,8 @@ async function showFile(file) {
 // What it answers
 
 function showNothing() {
+  clearTimeout(saying);
+  part("said").textContent = ""; // a screen reader must not find the answer to what is gone
   part("best").textContent = "–";
   part("sure").textContent = "nothing drawn yet";
   for (const row of rows) show(row, 0, "–", false);
@@ -155,7 +158,6 @@ function showAnswer(logits, finished) {
   if (finished) say(`${name}, ${percent(powers[best] / sum)}${right}`);
 }
 
-let saying;
 function say(words) {
   clearTimeout(saying);
   saying = setTimeout(() => {

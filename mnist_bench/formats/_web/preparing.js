@@ -2,14 +2,15 @@
 
 export const SIDE = 28;
 const INNER = 20;
-const FAINT = 16; // of 255: what is lighter is no ink
+const FAINT = 16; // of 255: a smaller difference from the ground is no ink
+const DARKEST = 254; // every image of MNIST has a pixel of 254 or 255
 
 /** Return the box of what is inked, [left, top, right, bottom], the last two exclusive; null where nothing is. */
 function boxOf(ink, width, height) {
   let [left, top, right, bottom] = [width, height, 0, 0];
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
-      if (ink[y * width + x] < FAINT) continue;
+      if (ink[y * width + x] === 0) continue; // however faint: MNIST's images fit into 20 × 20 with their faintest pixels
       left = Math.min(left, x);
       right = Math.max(right, x + 1);
       top = Math.min(top, y);
@@ -56,38 +57,73 @@ export function prepared(ink, width, height) {
   const scale = INNER / Math.max(wide, high);
   const [columns, rows] = [wide, high].map((size) => Math.max(1, Math.round(size * scale)));
   const small = averaged(ink, width, box, columns, rows);
+  const [dx, dy] = places(small, columns, rows);
+  const darkest = small.reduce((most, value) => Math.max(most, value), 0);
+  const stretch = Math.round(darkest) < DARKEST ? 255 / darkest : 1; // a thin stroke that averaging has made faint
+  const found = new Uint8Array(SIDE * SIDE);
+  small.forEach((value, place) => {
+    found[(dy + Math.floor(place / columns)) * SIDE + dx + (place % columns)] = Math.round(value * stretch);
+  });
+  return found;
+}
+
+/** Return where ink has to begin so that its centre of mass is where MNIST's is: [column, row]. */
+function places(small, columns, rows) {
   let [mass, massX, massY] = [0, 0, 0];
   small.forEach((value, place) => {
     mass += value;
     massX += value * ((place % columns) + 0.5);
     massY += value * (Math.floor(place / columns) + 0.5);
   });
-  const shift = (centre, size) => Math.min(Math.max(Math.round(SIDE / 2 - centre), 0), SIDE - size); // nothing is cut off
-  const [dx, dy] = [shift(massX / mass, columns), shift(massY / mass, rows)];
-  const found = new Uint8Array(SIDE * SIDE);
-  small.forEach((value, place) => {
-    found[(dy + Math.floor(place / columns)) * SIDE + dx + (place % columns)] = Math.round(value);
+  // MNIST's has the index 14, counted from 0: the middle of pixel 14, so 14.5 from the edge and not 14. What lies half-way
+  // between two places goes to the first, also where the sums above are not quite exact.
+  const shift = (centre, size) => {
+    const exact = SIDE / 2 + 0.5 - centre;
+    return Math.min(Math.max(Math.ceil(exact - 0.5 - 1e-6), 0), SIDE - size); // nothing is cut off
+  };
+  return [shift(massX / mass, columns), shift(massY / mass, rows)];
+}
+
+/** Return whether all that can be seen of RGBA has nearly one colour, and its alpha alone tells ink from ground. */
+function isInAlpha(rgba) {
+  const [least, most] = [[255, 255, 255, 255], [0, 0, 0, 0]];
+  for (let at = 0; at < rgba.length; at += 4) {
+    const alpha = rgba[at + 3];
+    const first = alpha < 4 * FAINT ? 3 : 0; // of what is hardly seen the colour says nothing
+    for (let channel = first; channel < 4; channel++) {
+      least[channel] = Math.min(least[channel], rgba[at + channel]);
+      most[channel] = Math.max(most[channel], rgba[at + channel]);
+    }
+  }
+  const [red, green, blue, alpha] = most.map((value, channel) => value - least[channel]);
+  return alpha >= FAINT && Math.max(red, green, blue) < 2 * FAINT;
+}
+
+/** Return how light each pixel of RGBA is, Uint8Array (width · height); what is transparent lies on white. */
+function greyOf(rgba) {
+  return Uint8Array.from({ length: rgba.length / 4 }, (_, place) => {
+    const [red, green, blue, alpha] = rgba.subarray(4 * place, 4 * place + 4);
+    const over = (value) => (value * alpha + 255 * (255 - alpha)) / 255;
+    return Math.round(0.299 * over(red) + 0.587 * over(green) + 0.114 * over(blue));
   });
-  return found;
 }
 
 /** Turn RGBA into ink: how much each pixel differs from the ground, which is what most of the border shows. */
 export function inkOf(rgba, width, height) {
-  const grey = new Uint8Array(width * height);
-  for (let place = 0; place < grey.length; place++) {
-    const [red, green, blue, alpha] = rgba.subarray(4 * place, 4 * place + 4);
-    const over = (value) => (value * alpha + 255 * (255 - alpha)) / 255; // what is transparent lies on white
-    grey[place] = Math.round(0.299 * over(red) + 0.587 * over(green) + 0.114 * over(blue));
-  }
-  const border = grey.filter((_, place) => {
+  const inAlpha = isInAlpha(rgba);
+  const values = inAlpha ? rgba.filter((_, at) => at % 4 === 3) : greyOf(rgba);
+  const border = values.filter((_, place) => {
     const [x, y] = [place % width, Math.floor(place / width)];
     return x === 0 || y === 0 || x === width - 1 || y === height - 1;
   }).sort();
   const ground = border[border.length >> 1];
-  const inverted = ground > 127;
-  const ink = grey.map((value) => Math.max(0, inverted ? ground - value : value - ground));
-  const darkest = ink.reduce((most, value) => Math.max(most, value), 0);
-  const faint = Math.max(FAINT, darkest / 5); // shadows and noise of a photograph
-  const stretched = ink.map((value) => (value < faint ? 0 : Math.round((255 * value) / darkest)));
-  return { ink: darkest < FAINT ? new Uint8Array(ink.length) : stretched, inverted };
+  const differences = Int16Array.from(values, (value) => value - ground);
+  const largest = differences.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const faint = Math.max(FAINT, largest / 5); // shadows and noise of a photograph
+  // Ink lies on that side of the ground on which there is more; faint things do not count, which may be everywhere.
+  const sum = differences.reduce((total, value) => (Math.abs(value) < faint ? total : total + value), 0);
+  const sign = sum < 0 ? -1 : 1;
+  const darkest = differences.reduce((most, value) => Math.max(most, sign * value), 0);
+  const ink = Uint8Array.from(differences, (value) => (sign * value < faint ? 0 : Math.round((255 * sign * value) / darkest)));
+  return { ink, inverted: sign < 0 && !inAlpha };
 }
