@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from mnist_bench import data, environment, formats, parity, report, runtimes, store
+from mnist_bench import data, environment, formats, hosts, parity, report, runtimes, store
 from mnist_bench.bench import session
 from mnist_bench.core.bench_types import BenchPlan, InferenceBenchRecord
 from mnist_bench.core.errors import MnistBenchError, ParityBroken, RecordDamaged, Unanswered
@@ -27,6 +27,8 @@ QUICK_RUNTIMES = ("onnxruntime", "torch-eager", "torchscript", "null")
 LEFT_OUT, REMEDY = "--quick leaves it out", "mnist-bench run without --quick"
 
 Pair = tuple[str, Precision]
+Asked = tuple[str, Precision, str]
+"""A runtime, a precision, and the label of a host."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,15 @@ def _export(folder: Path, record: Record, settings: Settings, errors: list[Mnist
 
 def _written(folder: Path, record: Record, name: str, precision: Precision, settings: Settings) -> Artifact | Skipped:
     device = settings.device if name in COMPILED_FORMATS else "cpu"
-    return formats.export(folder, record, name, precision=precision, data_dir=settings.data_dir, device=device)
+    return formats.export(
+        folder,
+        record,
+        name,
+        precision=precision,
+        data_dir=settings.data_dir,
+        device=device,
+        reference=lambda: parity.reference_answers(folder, record, settings.data_dir),
+    )
 
 
 def _wanted(settings: Settings) -> list[Pair]:
@@ -147,11 +157,12 @@ def _verify(folder: Path, record: Record, dataset: data.Dataset, settings: Setti
         batch_sizes=BATCH_SIZES if settings.quick else parity.Plan.batch_sizes,
         threads=(cores,) if settings.quick else tuple(dict.fromkeys((1, cores))),
         device=settings.device,
+        on=_places(settings),
     )
     found, fresh = store.load_if_sound(folder, ParityRecord), False
     expected = {
-        (one.runtime, one.precision)
-        for one in parity.find_targets(folder, record, parity.Wanted(names, settings.device)).ready
+        (one.runtime, one.precision, one.launch.label)
+        for one in parity.find_targets(folder, record, parity.Wanted(names, settings.device, plan.on)).ready
     }
     if found is None or not _covers(folder, record, found, expected, plan):
         found, fresh = parity.verify(folder, dataset, plan, on_event), True
@@ -171,13 +182,18 @@ def _verify(folder: Path, record: Record, dataset: data.Dataset, settings: Setti
     return f"{targets} targets passed" + ("" if fresh else " before")
 
 
-def _covers(folder: Path, record: Record, found: ParityRecord, expected: set[Pair], plan: parity.Plan) -> bool:
+def _places(settings: Settings) -> tuple[hosts.Host, ...]:
+    return (hosts.HERE,) if settings.quick else hosts.everywhere(settings.device)
+
+
+def _covers(folder: Path, record: Record, found: ParityRecord, expected: set[Asked], plan: parity.Plan) -> bool:
     """Tell whether a comparison is of the present weights, of files no newer than itself, and of all that is asked."""
     assert record.checkpoint
-    manifest, own = (folder / store.NAMES[kind] for kind in (Manifest, ParityRecord))
-    newer = manifest.exists() and manifest.stat().st_mtime_ns > own.stat().st_mtime_ns
-    there = {(result.configuration.runtime, result.configuration.precision) for result in found.results}
-    asked = {(result.configuration.batch_size, result.configuration.threads) for result in found.results}
+    manifest, saved = (folder / store.NAMES[kind] for kind in (Manifest, ParityRecord))
+    newer = manifest.exists() and manifest.stat().st_mtime_ns > saved.stat().st_mtime_ns
+    own = [result.configuration for result in found.results]
+    there = {(one.runtime, one.precision, one.host) for one in own}
+    asked = {(one.batch_size, one.threads) for one in own}
     images = len(found.labels) + len(found.edges)
     wanted = {(min(size, images), threads) for size in plan.batch_sizes for threads in plan.threads}
     of_these = found.weights_sha256 == record.checkpoint.weights.sha256 and not newer
@@ -233,6 +249,7 @@ def _plan(settings: Settings) -> BenchPlan:
         batch_sizes=BATCH_SIZES,
         threads=(cores,) if settings.quick else tuple(dict.fromkeys((1, cores))),
         device=settings.device,
+        hosts=tuple(map(str, _places(settings))),
     )
 
 
@@ -243,7 +260,12 @@ def _measured(saved: InferenceBenchRecord, folder: Path, record: Record, plan: B
         row.sha256 for row in saved.rows if row.kind == "inference" and row.configuration.format != parity.WEIGHTS
     }
     present = {entry.sha256 for entry in _present(folder, record)}
-    wide = set(plan.threads) <= set(saved.plan.threads) and set(plan.batch_sizes) <= set(saved.plan.batch_sizes)
+    pairs = [
+        (plan.threads, saved.plan.threads),
+        (plan.batch_sizes, saved.plan.batch_sizes),
+        (plan.hosts, saved.plan.hosts),
+    ]
+    wide = all(set(asked) <= set(there) for asked, there in pairs)
     targets = not saved.plan.targets or (plan.targets and set(plan.targets) <= set(saved.plan.targets))
     of_these = saved.weights_sha256 == record.checkpoint.weights.sha256 and hashes <= present
     return bool(saved.finished and of_these and wide and targets)

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 from collections import namedtuple
+from pathlib import Path
 
 import pytest
 import torch
@@ -104,3 +105,31 @@ def test_the_conditions_are_those_of_this_machine(monkeypatch: pytest.MonkeyPatc
 )
 def test_the_driver_s_version_is_read_in_either_wording(text: str, version: str | None) -> None:
     assert _machine.driver_version(text) == version
+
+
+def distribution(folder: Path, name: str, content: bytes, *requires: str) -> None:
+    """Install a distribution of one file, as pip leaves it."""
+    (folder / f"{name}.py").write_bytes(content)
+    described = folder / f"{name}-1.0.dist-info"
+    described.mkdir()
+    lines = [f"Requires-Dist: {line}" for line in requires]
+    metadata = "\n".join(["Metadata-Version: 2.1", f"Name: {name}", "Version: 1.0", *lines])
+    (described / "METADATA").write_text(f"{metadata}\n", encoding="utf-8")
+    (described / "RECORD").write_text(f"{name}.py,sha256=0,{len(content)}\n{name}-1.0.dist-info/RECORD,,\n")
+
+
+def test_what_a_distribution_takes_is_it_and_all_that_it_requires(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distribution(tmp_path, "abacus", b"#" * 100, "beads", "counting; extra == 'more'", 'wood; sys_platform == "never"')
+    distribution(tmp_path, "beads", b"#" * 10, "abacus>=1")  # which requires it in turn
+    distribution(tmp_path, "lame", b"#", "nowhere-to-be-found")
+    monkeypatch.syspath_prepend(tmp_path)
+    environment.installed_bytes.cache_clear()
+    assert environment.installed_bytes("abacus") == 110
+    assert environment.installed_bytes("beads", "abacus") == 110
+    assert environment.installed_bytes() == 0
+    assert environment.installed_bytes("lame") is None
+    (tmp_path / "beads-1.0.dist-info" / "RECORD").unlink()
+    environment.installed_bytes.cache_clear()
+    assert environment.installed_bytes("abacus") is None

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mnist_bench.core.types import ParityRecord, ParityResult, QuantisedCertificate
+from mnist_bench.core.types import Configuration, ParityRecord, ParityResult, QuantisedCertificate
 
 REFERENCE = "reference"
 
@@ -29,11 +29,21 @@ def flipped_edges(record: ParityRecord, results: Sequence[ParityResult]) -> list
 
 def open_to_processors(record: ParityRecord, results: Sequence[ParityResult]) -> frozenset[int] | None:
     """Return the test images on which processors may differ about a quantised file; None where nothing is proved."""
-    configuration = results[0].configuration
+    found = certificate_of(record, results[0].configuration)
+    return frozenset(one.image for one in found.uncertified) if found else None
+
+
+def certificate_of(record: ParityRecord, configuration: Configuration) -> QuantisedCertificate | None:
+    """Return what is proved of the quantised file that a configuration opens; None where nothing is."""
     for found in record.quantised:
-        if (found.format, found.precision) == (configuration.format, configuration.precision):
-            return frozenset(one.image for one in found.uncertified)
+        if found.precision == configuration.precision and configuration.format in (found.format, *found.others):
+            return found
     return None
+
+
+def quantised_name(found: QuantisedCertificate) -> str:
+    """Name the files that a certificate is of: `onnx int8`, or `onnx, c, ort-fixed int8` where they share numbers."""
+    return f"{', '.join((found.format, *found.others))} {found.precision}"
 
 
 def changed_by_quantisation(record: ParityRecord, found: QuantisedCertificate) -> list[int]:

@@ -2,26 +2,43 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from mnist_bench.core.kinds import Precision
-from mnist_bench.core.types import Emulated, Environment, FleetRecord, ParityRecord, ParityResult, Uncertified
+from mnist_bench.analysis.parity import certificate_of
+from mnist_bench.core.types import (
+    Configuration,
+    Emulated,
+    Environment,
+    FleetRecord,
+    ParityRecord,
+    ParityResult,
+    Uncertified,
+)
 
 DECISIVE = ("sse4_1", "avx", "f16c", "fma", "avx2", "avx_vnni", "avx512f", "avx512_vnni", "asimdhp", "asimddp", "i8mm")
 """The instruction sets by which libraries choose kernels for products, in Linux's words."""
 
 
-def certified(record: ParityRecord, precision: Precision) -> dict[int, int]:
+def certified(record: ParityRecord, configuration: Configuration) -> dict[int, int]:
     """Return the test images whose prediction is proved to be the same on every processor, and that prediction.
 
     Of lower precisions, quantised files have a certificate of their own.
     """
-    predicted = dict(enumerate(record.reference_predictions[: len(record.labels)]))
-    if precision == "fp32":
-        return _without(predicted, record.certificate.uncertified)
-    for found in record.quantised:
-        if found.precision == precision:
-            changed = {one.image: one.prediction for one in found.deviations}
-            return _without(predicted | changed, found.uncertified)
-    return {}
+    if configuration.precision == "fp32":
+        return certified_in_float(record)
+    found = certificate_of(record, configuration)
+    if found is None:
+        return {}
+    changed = {one.image: one.prediction for one in found.deviations}
+    return _without(_predicted(record) | changed, found.uncertified)
+
+
+def certified_in_float(record: ParityRecord) -> dict[int, int]:
+    """Return the test images that every IEEE float32 runtime is proved to predict alike, and their prediction."""
+    return _without(_predicted(record), record.certificate.uncertified)
+
+
+def _predicted(record: ParityRecord) -> dict[int, int]:
+    """Return the reference's predictions of the test images."""
+    return dict(enumerate(record.reference_predictions[: len(record.labels)]))
 
 
 def _without(predicted: dict[int, int], uncertified: Sequence[Uncertified]) -> dict[int, int]:

@@ -233,6 +233,17 @@ def alarms(record: BenchRecord) -> list[str]:
     ]
 
 
+def skipping(rows: Iterable[Row]) -> list[str]:
+    """Say which engines leave products out, so that what beats the limit of all products is explained."""
+    names = sorted({row.configuration.runtime for row in rows if row.skips_zeros})
+    if not names:
+        return []
+    return [
+        f"{', '.join(names)} skips products with zero, of which images are full: the floor is that of dense "
+        f"products, and more than 100% of the limit is no mistake."
+    ]
+
+
 def unsteady(record: BenchRecord) -> str | None:
     """Return in what way the machine was unsteady while it measured; None where it was steady."""
     busiest = max((block.busy_share + (block.steal_share or 0.0) for block in record.blocks), default=0.0)

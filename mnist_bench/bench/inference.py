@@ -8,7 +8,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from mnist_bench import data, hosts, parity, runtimes
+from mnist_bench import data, environment, hosts, parity, runtimes
 from mnist_bench.bench.blocks import InvalidResult, Outcome, TargetUnderTest
 from mnist_bench.core.bench_types import NULL, BenchPlan, Row, Sample
 from mnist_bench.core.errors import BadInput, MnistBenchError, TargetUnavailable
@@ -169,10 +169,23 @@ class Process:
             kind="null" if self.target.runtime == NULL else "inference",
             configuration=own,
             size_bytes=self.target.size_bytes,
+            skips_zeros=bool(self.target.asked) and runtimes.skips_zeros(self.target.runtime),
+            installed_bytes=_installed_bytes(self.target),
             checked=checked,
             deviations=deviations,
             samples=(sample,),
         )
+
+
+def _installed_bytes(target: parity.Target) -> int | None:
+    """Return what a target's libraries take on disk where it runs; None where that is not known."""
+    if not target.asked or target.runtime == NULL:
+        return None
+    if own := getattr(hosts.load(target.host.kind), "installed_bytes", None):
+        on_host: int | None = own(target.runtime)
+        return on_host
+    wanted = runtimes.wants(target.runtime)
+    return None if wanted is None else environment.installed_bytes(*wanted)
 
 
 def _sample(found: hosts.Timed, block: int, position: int, size: int, first: bool) -> Sample:

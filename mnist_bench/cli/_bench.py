@@ -89,6 +89,7 @@ def _measure(kind: type[BenchRecord], subject: Subject, asked: Bench) -> BenchRe
         targets=tuple(dict.fromkeys(asked.engines if training else asked.runtimes)),
         batch_sizes=(subject.record.config.batch_size,) if training else batch_sizes,
         threads=(cores,) if training else (1, cores),
+        hosts=tuple(map(str, asked.hosts if training else asked.all_hosts)),
     )
     # What of --all had not begun when it was stopped begins with the resumption.
     resume = asked.resume and (asked.works != "all" or store.load_unfinished(subject.folder, kind) is not None)
@@ -104,10 +105,9 @@ def _plan(asked: Bench, *, batch_sizes: Sequence[int], threads: Sequence[int], *
         device=environment.resolve_device(asked.device),
         seed=asked.seed,
         time_limit_s=asked.time_limit,
-        hosts=tuple(map(str, asked.hosts)),
         command_format=asked.command_format,
         command_precision=asked.command_precision,
-        **fields,
+        **{"hosts": tuple(map(str, asked.hosts)), **fields},
     )
 
 

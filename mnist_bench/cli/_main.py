@@ -104,6 +104,8 @@ def _ended(status: int) -> int:
         say("")
     except MnistBenchError as error:
         return status or _complain(str(error), error.exit_code)
+    except (KeyboardInterrupt, SystemExit):  # a second one, while the first is being told
+        return SIGNALLED + (came() or 0)
     return status
 
 

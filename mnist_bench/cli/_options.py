@@ -192,7 +192,8 @@ def engine_command(command: Callable[..., Any]) -> Callable[..., Any]:
             "places",
             multiple=True,
             metavar="NAME",
-            help="Where: here, or an emulated processor such as haswell; can be repeated.  [default: here]",
+            help="Where: here, node, browser, cpp, or an emulated processor (haswell, …); can be repeated.  "
+            "[default: here; where no runtime is named either, also what is installed beside this Python]",
         ),
         click.option(
             "--command",

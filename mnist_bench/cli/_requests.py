@@ -109,6 +109,7 @@ class Asking(Output):
     name: str | None
     out: Path
     data_dir: Path | None
+    device: str
     runtimes: tuple[str, ...]
     places: tuple[str, ...]
     commands: tuple[str, ...]
@@ -130,12 +131,19 @@ class Asking(Output):
             raise click.UsageError(f"two hosts would both be called {twice[0] or 'this machine'!r}: ask one at a time")
         return tuple(named) or (hosts.HERE,)
 
+    @property
+    def all_hosts(self) -> "tuple[Host, ...]":
+        """Those that were named; where neither hosts nor runtimes were, also what was installed beside this Python."""
+        from mnist_bench import hosts
+
+        named = self.places or self.commands or self.runtimes
+        return self.hosts if named else hosts.everywhere(self.device)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Verify(Asking):
     """See `mnist-bench verify --help`."""
 
-    device: str
     batch_sizes: tuple[int, ...]
     threads: tuple[int, ...]
     dataset: str | None
@@ -205,7 +213,6 @@ class Bench(Asking):
     scenario: str | None
     baseline: str | None
     engines: tuple[str, ...]
-    device: str
     batch_sizes: tuple[int, ...]
     threads: tuple[int, ...]
     time_limit: float

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from mnist_bench.core.errors import MnistBenchError
     from mnist_bench.core.kinds import Precision, Skipped
     from mnist_bench.core.types import Artifact, Record
+    from mnist_bench.formats import Reference
     from mnist_bench.report import Cell, Table
 
     Outcome = tuple[str, str, Artifact | Skipped | MnistBenchError]
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 Examples:
   mnist-bench export --format onnx                     the newest run, to ONNX
   mnist-bench export --run mnist-relu --format all     everything that this machine can write
+  mnist-bench export --format web                      a page that runs it in a browser: mnist-bench serve --web
   mnist-bench export --format onnx --precision int8    quantised, calibrated on training images
 
 TorchScript is deprecated in PyTorch; torch-export and aotinductor succeed it.
@@ -44,7 +46,7 @@ TorchScript is deprecated in PyTorch; torch-export and aotinductor succeed it.
     default=["fp32"],
     show_default=True,
     type=click.Choice([*_options.PRECISIONS, "all"]),
-    help="Can be repeated; only ONNX holds others than fp32.",
+    help="Can be repeated. ONNX holds all; others are refused what they cannot hold.",
 )
 @_options.run_name
 @_options.out
@@ -105,9 +107,16 @@ def _export(
             opset=asked.opset,
             device=asked.device,
             data_dir=asked.data_dir,
+            reference=lambda: _reference(folder, record, asked),
         )
     except MnistBenchError as error:  # one that fails does not stop the others
         return error
+
+
+def _reference(folder: "Path", record: "Record", asked: _requests.Export) -> "Reference":
+    from mnist_bench import parity
+
+    return parity.reference_answers(folder, record, asked.data_dir)
 
 
 def _table(run: str, outcomes: "Sequence[Outcome]") -> "Table":

@@ -17,6 +17,9 @@ ASK_S = 60.0  # for a worker to start, with NumPy, under emulation
 Examples:
   mnist-bench hosts                          the processors that can be emulated here, and what is missing
   mnist-bench hosts --install cortex-a53     fetch ARM programs into the cache folder: for all ARM processors
+  mnist-bench hosts --install node           fetch onnxruntime-node into the cache folder, by npm
+  mnist-bench hosts --install cpp            build the C++ program into the cache folder, with CMake
+  mnist-bench hosts --install browser        fetch onnxruntime-web, for headless Chromium and for export --format web
   mnist-bench hosts --check                  and whether their emulator computes what it should
   mnist-bench hosts --format json            for a program
 """
@@ -39,7 +42,7 @@ def command(wanted: str | None, check: bool, renderer: str, quiet: bool) -> None
     from mnist_bench.core.errors import CheckFailed
 
     if wanted is not None:
-        made = hosts.install(hosts.processor(wanted), lambda line: None if quiet else tell(line))
+        made = hosts.install(wanted, lambda line: None if quiet else tell(line))
         say(f"{made}\n")
         return
     names = ("Host", "Emulator", "Model", "Instruction sets", "Libraries", "Here")
@@ -76,6 +79,10 @@ def _asked(name: str, processor: "Processor | None", check: bool) -> tuple[str |
 
     try:
         with hosts.started(hosts.launch(hosts.Host(name)), None, hosts.Limits(ASK_S)) as worker:
+            if processor is None and hosts.Host(name) != hosts.HERE:  # a program of another kind, on this processor
+                own = hosts.load(name).RUNTIMES or ()
+                worker.greet(next(one for one in own if not hosts.why_without(hosts.Host(name), one)))
+                return None, None
             proving = processor is not None and check
             features, checks = hosts.prove(worker) if proving else (worker.instructions().features, ())
     except MnistBenchError as error:

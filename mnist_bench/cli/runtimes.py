@@ -1,8 +1,13 @@
 """`mnist-bench runtimes`."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from mnist_bench.cli import _options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 ASK_S = 120  # torch.compile and its friends take seconds to import on a slow disk
 
@@ -10,24 +15,66 @@ ASK_S = 120  # torch.compile and its friends take seconds to import on a slow di
 @click.command(
     epilog="""\b
 Examples:
-  mnist-bench runtimes                   what can run here, and what is missing
-  mnist-bench runtimes --device cuda     the same for the GPU
-  mnist-bench runtimes --format json     for a program
+  mnist-bench runtimes                      what can run here, and what is missing
+  mnist-bench runtimes --device cuda        the same for the GPU
+  mnist-bench runtimes --install openvino   what an extra of that name wants, by pip
+  mnist-bench runtimes --install node       what runs beside Python, into the cache folder
+  mnist-bench runtimes --format json        for a program
 """
 )
 @click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda or cuda:N.")
+@click.option(
+    "--install",
+    multiple=True,
+    metavar="NAME",
+    help="Install what it lacks first: by pip, or into the cache folder; can be repeated.",
+)
 @_options.renderer
-def command(device: str, renderer: str) -> None:
+def command(device: str, install: tuple[str, ...], renderer: str) -> None:
     """List all runtimes: version, devices, what they read; for those that are missing, why and what installs them."""
-    from mnist_bench import report, runtimes
+    from mnist_bench import hosts, report, runtimes
     from mnist_bench.cli._output import print_tables
+    from mnist_bench.cli._progress import tell
     from mnist_bench.core.errors import BadInput
 
     if device.partition(":")[0] not in ("cpu", "cuda"):
         raise BadInput(f"unknown device {device!r}: choose cpu, cuda or cuda:N")
+    for name in install:
+        _install(name, tell)
     columns = [report.Column(name) for name in ("Runtime", "Version", "Reads", "Precisions", "Devices", "Here")]
     rows = [_row(name, device) for name in runtimes.names()]
+    rows += [row for place in hosts.of_one_runtime() for row in _rows_of_host(place, device)]
     print_tables(renderer, [report.Table(f"Runtimes for {device}", columns, rows)])
+
+
+def _install(name: str, tell: "Callable[[str], object]") -> None:
+    from mnist_bench import environment, hosts
+    from mnist_bench.core.errors import BadInput
+
+    places, extras = hosts.of_one_runtime(), environment.extras()
+    if name not in (*places, *extras):
+        known = ", ".join(sorted((*places, *extras)))
+        raise BadInput(f"there is nothing to install for {name!r}: choose from {known}")
+    if name in places:
+        hosts.install(name, tell)
+    else:
+        environment.install_extra(name, tell)
+
+
+def _rows_of_host(place: str, device: str) -> "Iterator[list[str]]":
+    """Yield what runs beside Python on this machine: in Node, say, with a worker of its own."""
+    from mnist_bench import environment, hosts, runtimes
+
+    module, missing = hosts.load(place), hosts.load(place).why_unavailable()
+    for name in module.RUNTIMES or ():
+        reads = runtimes.load(name)
+        lacks = missing or hosts.why_without(hosts.Host(place), name)
+        here = f"no: {lacks.reason}; {lacks.remedy}" if lacks else "yes"
+        if device != "cpu":
+            here = f"no: it does not run on {device}; use --device cpu"
+        own = getattr(module, "version", None)
+        version = own() if own else environment.library_version(reads.LIBRARY) or "–"
+        yield [f"{name} on {place}", version, reads.FORMAT or "", ", ".join(reads.PRECISIONS), "cpu", here]
 
 
 def _row(name: str, device: str) -> list[str]:

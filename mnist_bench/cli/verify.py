@@ -80,7 +80,7 @@ def command(**given: Any) -> None:
     leaves the tolerance, or does not run at the precision that it claims; docs/certificate.md says what is proved.
     Exit code 3 where a worker could not be asked.
     """
-    from mnist_bench import data, environment, parity, store
+    from mnist_bench import data, environment, hosts, parity, store
     from mnist_bench.cli._output import check_json_path, newest_run
 
     asked = _requests.Verify(**given)
@@ -91,7 +91,7 @@ def command(**given: Any) -> None:
     plan = parity.Plan(
         runtimes=asked.runtimes,
         device=environment.resolve_device(asked.device),
-        on=asked.fleet(usable) if asked.processors else asked.hosts,
+        on=asked.fleet(usable) if asked.processors else asked.hosts if asked.model_file else asked.all_hosts,
         format=asked.command_format,
         precision=asked.precision,
         layers=asked.layers,
@@ -101,7 +101,8 @@ def command(**given: Any) -> None:
     dataset = data.load(asked.dataset or record.config.dataset, asked.data_dir)
     found = _verify(folder, dataset, plan, asked, absent)
     _show(found, asked)
-    of_run = plan.on == parity.Plan.on or (asked.processors and not asked.commands)
+    here = hosts.HERE in plan.on and all(hosts.is_of_this_machine(host) for host in plan.on)
+    of_run = here or (asked.processors and not asked.commands)
     if of_run and not asked.model_file and dataset.name == record.config.dataset:
         _save(folder, found)  # only what tells of the run itself
     _judge(found)

@@ -135,8 +135,8 @@ class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     `side` tells sides of a comparison apart and is empty otherwise. `sha256` is that of the file. `checked` says how
     far the answers of its process in the first block agree with the reference; `deviations` on how many images the
-    predictions differ. `skips_zeros`: a training engine leaves products with zero out, and may be faster than all of
-    them take.
+    predictions differ. `skips_zeros`: an engine leaves products with zero out, and may be faster than all of
+    them take. `installed_bytes` is what its libraries take on disk, with all that they require.
     """
 
     side: str = ""
@@ -147,6 +147,7 @@ class Row(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     checked: str
     deviations: Count = 0
     skips_zeros: bool = False
+    installed_bytes: Count | None = None
     samples: tuple[Sample, ...] = ()
 
 

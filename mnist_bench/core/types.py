@@ -13,8 +13,8 @@ from mnist_bench.core.architecture import CLASSES
 from mnist_bench.core.errors import BadInput
 from mnist_bench.core.kinds import LARGEST_BATCH, LARGEST_INT16, PROTOCOL_BATCH, Activation, Precision, Validation
 
-SchemaVersion = Literal[1, 2, 3, 4, 5, 6]
-SCHEMA_VERSION: SchemaVersion = 6
+SchemaVersion = Literal[1, 2, 3, 4, 5, 6, 7]
+SCHEMA_VERSION: SchemaVersion = 7
 """Version of the saved documents.
 
 History: 1, the first; 2, `TrainConfig.processes` (1 where it is not there); 3, `Artifact.saturation`
@@ -23,9 +23,9 @@ machine), `BenchPlan.hosts`, `command_format` and `command_precision`, and `Row.
 was `null` or `training` where a row was neither of a file nor of weights); 4, the checksum at the end of every
 document, and `ParityRecord.blind`; 5, `ParityRecord.quantised`, `layers` and `shares`, `FleetRecord`,
 `Configuration.processor` (none), `ParityResult.native`, `sample` and `tier`; 6, `passed_over` of `Record` and
-`StudyRecord`, and `Row.skips_zeros`.
+`StudyRecord`, and `Row.skips_zeros`; 7, `Artifact.numbers_of`, `QuantisedCertificate.others` and `Row.installed_bytes`.
 """
-READABLE_VERSIONS: tuple[SchemaVersion, ...] = (1, 2, 3, 4, 5, 6)
+READABLE_VERSIONS: tuple[SchemaVersion, ...] = (1, 2, 3, 4, 5, 6, 7)
 
 LARGEST = 2**63 - 1  # JSON readers take no larger integers
 Count = Annotated[int, Meta(ge=0, le=LARGEST)]
@@ -285,7 +285,7 @@ class Artifact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     as sha256sum prints it, in the order of their names, and `size_bytes` their sum. `version` is the format's own
     (an ONNX opset, an archive version), `batch` its batch size where that is fixed and None where any is taken,
     `weights_sha256` the checkpoint file that it was exported from. `saturation` is of int8 files, and None for
-    others.
+    others. `numbers_of` is the hash of the quantised ONNX file whose integers, scales and zero points it has.
     """
 
     name: Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -302,6 +302,7 @@ class Artifact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     export_s: Seconds
     weights_sha256: Sha256
     saturation: Saturation | None = None
+    numbers_of: Sha256 | None = None
 
 
 class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -471,7 +472,8 @@ class QuantisedCertificate(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     counts those that are, and that the float certificate covers too. `uncertified_alone` counts those that are open
     when images are asked one at a time: as many for files that quantise statically. `saturating` are test images on
     which kernels that add two products in 16 bits compute other sums, certified or not, and `pairs_reached` how many
-    pairs of weights any of the images brings there, of which `pairs` are the first.
+    pairs of weights any of the images brings there, of which `pairs` are the first. `others` are formats whose files
+    have the same numbers.
     """
 
     format: str
@@ -488,6 +490,7 @@ class QuantisedCertificate(Struct, frozen=True, kw_only=True, forbid_unknown_fie
     largest_logit_bound: float | None = None
     median_margin_bound: float | None = None
     median_undecided: float = 0.0
+    others: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.agreeing + len(self.deviations) > self.certified or self.uncertified_alone > len(self.uncertified):

@@ -1,6 +1,8 @@
 """What machine this is, which libraries are installed, which devices can be used, and what may change its speed."""
 
 from mnist_bench.environment._conditions import Usage, conditions, usage_since, used
+from mnist_bench.environment._extras import extras, install_extra
+from mnist_bench.environment._installed import installed_bytes
 from mnist_bench.environment._machine import (
     available_cores,
     collect,
@@ -16,7 +18,10 @@ __all__ = [
     "available_cores",
     "collect",
     "conditions",
+    "extras",
     "free_memory_bytes",
+    "install_extra",
+    "installed_bytes",
     "library_version",
     "now",
     "processor_identity",

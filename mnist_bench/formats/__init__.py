@@ -3,10 +3,12 @@
 A format is a module with `FILE_NAME`, the `PRECISIONS` that it can hold, `why_unavailable()` (a `Skipped`, or None)
 and `export(request, path)`, which writes a file, or a folder of files, there and returns its `Facts`. Each export
 runs in a process of its own: it starts from the same state every time, so that equal runs give equal bytes; one that
-crashes does not stop the others.
+crashes does not stop the others. A format with `WANTS_REFERENCE` brings the reference's answers along, which whoever
+exports hands over: they are made in a room above this one.
 """
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,15 @@ from mnist_bench.core.digest import sha256_of_file
 from mnist_bench.core.errors import BadInput, EnvironmentProblem
 from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.core.types import Artifact, Checkpoint, Manifest, Record
-from mnist_bench.formats._messages import ExportRequest, Facts
+from mnist_bench.formats._messages import ExportRequest, Facts, Reference
 
 TIME_LIMIT_S = 600  # AOTInductor compiles for a minute or two on two cores
 
-__all__ = ["Facts", "export", "file_name", "names", "precisions"]
+__all__ = ["Facts", "Reference", "export", "file_name", "names", "precisions"]
+
+
+OPEN = {"FILE_NAME": "model.unknown", "PRECISIONS": ("fp32",)}
+"""Other distributions may add formats; see `core.plugins`."""
 
 
 def names() -> tuple[str, ...]:
@@ -64,6 +70,7 @@ def export(
     opset: int | None = None,
     device: str = "cpu",
     data_dir: Path | None = None,
+    reference: Callable[[], Reference] | None = None,
 ) -> Artifact | Skipped:
     """Export a run's network into its folder and enter the file into the manifest.
 
@@ -73,35 +80,59 @@ def export(
         name: the format.
         precision: one of `precisions(name)`.
         opset: the ONNX opset; None for the exporter's default.
-        device: `cpu` or `cuda:N`; only AOTInductor compiles for a device.
+        device: `cpu` or `cuda:N`; what AOTInductor compiles for.
         data_dir: where the dataset for calibration is looked for first.
+        reference: makes the reference's answers; called for a format that wants them, and skipped without.
 
     Raises:
         BadInput: the format cannot hold the precision, or the run has no weights yet.
         ChildFailed: the exporter failed; nothing is left of its file, and an earlier one stays as it was.
         OutputUnwritable: the folder cannot be written.
     """
-    checkpoint = _exportable(record, name, precision)
-    store.load(folder, Manifest)  # a damaged one is refused before anything is made
-    if skipped := _module(name).why_unavailable():
-        return Skipped(name, skipped.reason, skipped.remedy)
+    checkpoint = _exportable(folder, record, name, precision)
+    if skipped := _why_not(name, reference):
+        return skipped
     where = str(data_dir) if data_dir else None
     request = ExportRequest(
         folder=str(folder), name=name, precision=precision, opset=opset, device=device, data_dir=where
     )
     with store.making(folder) as place:
         made = place / file_name(name, precision)
-        artifact = _made(made, folder, request, checkpoint)
+        artifact = _made(made, folder, replace(request, reference=_brought(name, place, reference)), checkpoint)
         store.enter(folder, record, made, artifact)
     return artifact
 
 
-def _exportable(record: Record, name: str, precision: Precision) -> Checkpoint:
+def _why_not(name: str, reference: Callable[[], Reference] | None) -> Skipped | None:
+    """Return why a format cannot be written here, or None."""
+    if skipped := _module(name).why_unavailable():
+        return Skipped(name, skipped.reason, skipped.remedy)
+    if _wants_reference(name) and reference is None:
+        return Skipped(name, "it was given no reference to bring along", f"mnist-bench export --format {name}")
+    return None
+
+
+def _wants_reference(name: str) -> bool:
+    return bool(getattr(_module(name), "WANTS_REFERENCE", False))
+
+
+def _brought(name: str, place: Path, reference: Callable[[], Reference] | None) -> str | None:
+    """Write the reference's answers for an exporter that wants them; return where."""
+    if reference is None or not _wants_reference(name):
+        return None
+    path = place / "reference.safetensors"
+    with store.explained(path):
+        path.write_bytes(store.to_safetensors(reference().to_arrays()))
+    return str(path)
+
+
+def _exportable(folder: Path, record: Record, name: str, precision: Precision) -> Checkpoint:
     """Return the checkpoint to export; raise BadInput where there is none or the format cannot hold the precision."""
     if precision not in precisions(name):
         raise BadInput(f"{name} cannot hold {precision}: choose from {', '.join(precisions(name))}")
     if record.checkpoint is None:
         raise BadInput(f"run {record.name!r} has no weights yet: train it first")
+    store.load(folder, Manifest)  # a damaged one is refused before anything is made
     return record.checkpoint
 
 

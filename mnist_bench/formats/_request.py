@@ -12,7 +12,7 @@ from mnist_bench import data, model, store
 from mnist_bench.core import plugins
 from mnist_bench.core.kinds import Precision
 from mnist_bench.core.types import Record
-from mnist_bench.formats._messages import ExportRequest, Facts
+from mnist_bench.formats._messages import ExportRequest, Facts, Reference
 
 EXAMPLE_BATCH = 2
 """With an example of one image, exporters take the batch size for a constant."""
@@ -23,6 +23,7 @@ class Request:
     """A network to export.
 
     `network` is in evaluation mode on the CPU; `calibration()` returns training images, float32 (n, 1, 28, 28).
+    `reference()` returns the reference's answers to a format that wants them.
     """
 
     network: model.Network
@@ -31,6 +32,7 @@ class Request:
     opset: int | None
     device: str
     calibration: Callable[[], NDArray[np.float32]]
+    reference: Callable[[], Reference]
 
     def example(self) -> torch.Tensor:
         """Return an input to trace with: zeros, so that no image gets into a file."""
@@ -66,6 +68,11 @@ def serve(wanted: ExportRequest) -> Facts:
     def calibration() -> NDArray[np.float32]:
         return data.to_input(data.load(record.config.dataset, data_dir).train.pixels)
 
-    request = Request(network, record, wanted.precision, wanted.opset, wanted.device, calibration)
+    def reference() -> Reference:
+        assert wanted.reference
+        path = Path(wanted.reference)
+        return Reference.of_arrays(store.to_arrays(path.read_bytes(), path))
+
+    request = Request(network, record, wanted.precision, wanted.opset, wanted.device, calibration, reference)
     facts: Facts = plugins.load(formats, wanted.name).export(request, Path(wanted.path))
     return facts

@@ -6,12 +6,15 @@ what stands behind the name in `command:./engine`, and empty for hosts that need
 command to run.
 """
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import cast
 
 from mnist_bench.core import plugins
 from mnist_bench.core.errors import BadInput
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.hosts import _install
 from mnist_bench.hosts._contract import HERE, Host, HostModule, Launch
-from mnist_bench.hosts._install import install
 from mnist_bench.hosts._known_answers import prove
 from mnist_bench.hosts._qemu import Processor
 from mnist_bench.hosts._worker import (
@@ -43,15 +46,23 @@ __all__ = [
     "Timing",
     "Worker",
     "answers_itself",
+    "everywhere",
     "install",
+    "is_of_this_machine",
     "load",
     "named",
     "names",
+    "of_one_runtime",
     "processor",
     "processors",
     "prove",
     "started",
+    "why_without",
 ]
+
+
+OPEN = {"ARGUMENT": False, "TIMED": False, "PROCESSOR": None, "RUNTIMES": ()}
+"""Other distributions may add hosts; see `core.plugins`."""
 
 
 def names() -> tuple[str, ...]:
@@ -102,9 +113,51 @@ def processor(name: str) -> Processor:
     return found
 
 
+def install(name: str, tell: Callable[[str], object]) -> Path:
+    """Fetch what a host needs into the user's cache folder, unless it is there; return where it is.
+
+    Raises:
+        BadInput: there is no such host, or it needs nothing of the kind.
+        TargetUnavailable: this machine lacks what that takes.
+        EnvironmentProblem: something could not be fetched, or does not start.
+    """
+    own = {one: found for one in names() if (found := getattr(load(one), "install", None))}
+    if name in own:
+        made: Path = own[name](tell)
+        return made
+    if name not in processors():
+        known = ", ".join(sorted((*own, *processors())))
+        raise BadInput(f"there is nothing to install for host {name!r}: choose from {known}")
+    return _install.install(processor(name), tell)
+
+
 def answers_itself(host: Host) -> bool:
     """Tell whether a program of somebody's answers there, instead of one of our workers with a runtime."""
     return load(host.kind).RUNTIMES == () or bool(load(host.kind).PROCESSOR and host.argument)
+
+
+def is_of_this_machine(host: Host) -> bool:
+    """Tell whether what answers there is installed by us and runs on this very processor."""
+    module = load(host.kind)
+    return not (module.ARGUMENT or module.PROCESSOR)
+
+
+def of_one_runtime() -> tuple[str, ...]:
+    """Return the hosts of this machine where a program of another kind than Python answers: `node`."""
+    return tuple(name for name in names() if getattr(load(name), "ONLY", False) and is_of_this_machine(Host(name)))
+
+
+def everywhere(device: str = "cpu") -> tuple[Host, ...]:
+    """Return where a run's files are asked unless told: this machine, and what was installed on it beside Python."""
+    usable = [name for name in of_one_runtime() if not load(name).why_unavailable()]
+    return (HERE, *map(Host, usable)) if device == "cpu" else (HERE,)
+
+
+def why_without(host: Host, runtime: str) -> Skipped | None:
+    """Return why a host that can be used has no worker for a runtime, as far as it tells before one is started."""
+    own = getattr(load(host.kind), "why_without", None)
+    missing: Skipped | None = own(runtime) if own else None
+    return missing
 
 
 def launch(host: Host) -> Launch:

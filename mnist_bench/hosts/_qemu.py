@@ -33,6 +33,9 @@ MACHINES = {X86: 62, ARM: 183}
 """The kind of machine at byte 18 of an ELF file (e_machine)."""
 ELF, AT_MACHINE, HEAD = b"\x7fELF", 18, 20
 REMEDY = "apt-get install qemu-user"
+ARM_COMPILER = "aarch64-linux-gnu-gcc"
+"""Of this machine: what an emulated program starts, QEMU lets the machine itself run."""
+
 ASK_S = 10.0  # for a program to say its version
 FEATURES = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
 
@@ -98,7 +101,19 @@ class Processor:
             options += ("-L", SYSROOT, "-U", "LD_PRELOAD", "-U", "LD_LIBRARY_PATH")
             sysroot = self.sysroot(_root.place())
         whole = (found(self.program) or self.program, *options, *command)
-        return Launch(self.name, whole, inherited(), processor=self.name, sysroot=sysroot)
+        environment = {**inherited(), **self.compiler()}
+        return Launch(self.name, whole, environment, processor=self.name, sysroot=sysroot)
+
+    def compiler(self) -> dict[str, str]:
+        """Return the environment variables by which C is compiled for it, and not for this machine's own processor."""
+        if self.program == ARM:
+            return {
+                "CC": shutil.which(ARM_COMPILER) or ARM_COMPILER,
+                "CFLAGS": "-march=armv8-a" if self.instructions is None else f"-mcpu={self.model}",
+            }
+        has = self.instructions or set()
+        level = " -mavx2 -mfma" if {"avx2", "fma"} <= has else " -msse4.2" if "sse4_2" in has else ""
+        return {"CFLAGS": f"-march=x86-64{level}"}
 
     def _program(self, given: Launch) -> Launch:
         """Start a command on it; where the root has a program of that name, `python3` perhaps, that one."""

@@ -6,7 +6,7 @@ it is used, once a process.
 
 import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -96,20 +96,31 @@ def _damage(root: Path, _inode: int, _changed_ns: int) -> str | None:
     """Say what differs from a root's list; None where nothing does."""
     try:
         made = read(root)
-        there = {name for name, path in _named(root) if path.is_symlink() or not path.is_dir()} - {MANIFEST}
-        if odd := sorted(there - made.files.keys() - made.links.keys()):
-            return f"{odd[0]} does not belong there"
-        for name, target in made.links.items():
-            if str((root / name).readlink()) != target:
-                return f"{name} leads elsewhere"
-        for name, expected in made.files.items():
-            if digest(root / name) != expected:
-                return f"{name} is another file"
+        if damage := difference(root, made.files, made.links, MANIFEST):
+            return damage
     except (msgspec.DecodeError, ValueError) as error:  # no UTF-8, or a name that no file can have
         return f"{MANIFEST} is no list: {error}"
     except OSError as error:
         return f"{error.filename if isinstance(error.filename, str) else MANIFEST}: {error.strerror or error}"
     return None if made.libraries == versions() else "it was made for other versions"
+
+
+def difference(root: Path, files: Mapping[str, Sha256], links: Mapping[str, str], manifest: str) -> str | None:
+    """Say what a folder has that is not in a list of its files and links, or the other way round, but for the list.
+
+    Raises:
+        OSError: a file is not there, or cannot be read.
+    """
+    there = {name for name, path in _named(root) if path.is_symlink() or not path.is_dir()} - {manifest}
+    if odd := sorted(there - files.keys() - links.keys()):
+        return f"{odd[0]} does not belong there"
+    for name, target in links.items():
+        if str((root / name).readlink()) != target:
+            return f"{name} leads elsewhere"
+    for name, expected in files.items():
+        if digest(root / name) != expected:
+            return f"{name} is another file"
+    return None
 
 
 def digest(path: Path) -> str:

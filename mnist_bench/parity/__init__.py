@@ -1,5 +1,6 @@
 """Does a runtime give the reference's answers: the comparison, the ladder, and the certificate."""
 
+from mnist_bench.parity._answers import reference_answers
 from mnist_bench.parity._asking import Answer, Plan, configuration, memory_limit
 from mnist_bench.parity._certificate import Bounds, certify
 from mnist_bench.parity._compare import Inputs, compare
@@ -29,6 +30,7 @@ __all__ = [
     "configuration",
     "find_targets",
     "memory_limit",
+    "reference_answers",
     "result",
     "usable",
     "verify",

@@ -32,12 +32,14 @@ class Integers:
     """Unsigned bytes of n images, each between `low` and `high`, float64 (n, units).
 
     `unit` float64, (1, 1) or (n, 1), is what 1 stands for, at most; `fixed` where that is known and the same for all.
+    `signed` where kernels multiply them less 128.
     """
 
     low: Array
     high: Array
     unit: Array
     fixed: bool
+    signed: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,10 @@ class _Passage:
             multiplier = values.multiplier if step.function == "relu" else None
             self.values = Values(*found, multiplier=multiplier, not_negative=True)
         else:
-            self.values = _quantised(values, step) if isinstance(step, Quantise) else _by_range(values, self.batches)
+            if isinstance(step, Quantise):
+                self.values = _quantised(values, step)
+            else:
+                self.values = _by_range(values, self.batches and not step.signed, step.signed)
             assert self.values.integers
             self.undecided += (self.values.integers.low < self.values.integers.high).sum(1)
 
@@ -183,7 +188,7 @@ class _Passage:
         below, above = (np.zeros((len(values.middle), len(step.weight))) for _ in range(2))
         if step.integers is not None and (integers := values.integers) is not None:
             self.finite &= _largest_sum(step, integers) < LARGEST_INT32
-            for found in beyond_16_bits(step.integers, integers):
+            for found in () if integers.signed else beyond_16_bits(step.integers, integers):
                 self.pairs.append((self.products, found.unit, found.pair))
                 self.saturates[found.images] = True
                 below[found.images, found.unit] += found.above
@@ -248,7 +253,7 @@ def _first_half(multiplier: Array) -> Array:
     return np.asarray(np.where(exponent < 0, 0.5 * np.exp2(exponent), 0.0), np.float64)
 
 
-def _by_range(values: Values, batches: bool) -> Values:
+def _by_range(values: Values, batches: bool, signed: bool) -> Values:
     """Bound what DynamicQuantizeLinear makes of values: bytes with a scale of a 255th of the largest.
 
     Alone, an image has the scale of its own range, which is known but for rounding. In a batch with others it may have
@@ -261,7 +266,7 @@ def _by_range(values: Values, batches: bool) -> Values:
     least = low.max(1, keepdims=True) / LARGEST_BYTE * (1 - 4 * U32)
     own = high.max(1, keepdims=True) / LARGEST_BYTE * (1 + 4 * U32)
     most = np.full_like(own, own.max()) if batches else own
-    integers = _between(low, high, least, most)
+    integers = replace(_between(low, high, least, most), signed=signed)
     bottom, top = integers.low * least, integers.high * most
     if batches:
         others = (own < most)[:, 0]

@@ -1,32 +1,46 @@
 """The certificates of the quantised files that are verified, each made once."""
 
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 
 import numpy as np
 
+from mnist_bench.core.kinds import Precision
 from mnist_bench.core.types import Absent, Deviation, PairReached, QuantisedCertificate, Uncertified
+from mnist_bench.parity import _tflite
 from mnist_bench.parity._certificate import Bounds
 from mnist_bench.parity._compare import Inputs
 from mnist_bench.parity._int8 import Int8Bounds, certify_steps
-from mnist_bench.parity._steps import NotCovered, Product, QuantiseByRange, steps_of
+from mnist_bench.parity._steps import NotCovered, Product, QuantiseByRange, Step, steps_of
 from mnist_bench.parity._targets import Target
 
 PAIRS_NAMED = 20
+READERS: Mapping[str, Callable[[bytes], tuple[Step, ...]]] = {"onnx": steps_of, "litert": _tflite.steps_of}
+"""By the formats whose files can be read as steps."""
 
 
 @dataclass(frozen=True)
 class Covered:
-    """What is proved of a quantised file: of images that are asked `alone`, and `in_batches` with others."""
+    """What is proved of a quantised file: of images that are asked `alone`, and `in_batches` with others.
 
-    target: Target
+    `format` is that of the file, and `others` those of files that have the same numbers.
+    """
+
+    format: str
+    precision: Precision
+    sha256: str
     alone: Int8Bounds
     in_batches: Int8Bounds
+    others: set[str] = field(default_factory=set)
 
 
 class Certificates:
-    """The certificate of each quantised file, made when it is first asked for."""
+    """The certificate of each quantised file, made when it is first asked for.
+
+    Files with the same numbers, in other formats, share one.
+    """
 
     def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs
@@ -38,24 +52,46 @@ class Certificates:
         found = self._of(target)
         if found is None:
             return None
+        if target.model.format != found.format:
+            found.others.add(target.model.format)
         return found.alone if batch_size == 1 else found.in_batches
 
     def _of(self, target: Target) -> Covered | None:
         if not target.precision.startswith("int8") or target.sha256 is None:
             return None
-        if target.sha256 not in self._found:
+        numbers = target.numbers_of or target.sha256
+        if target.numbers_of and target.graph is None:
+            numbers = target.sha256  # each format that lacks the file is told of
+        if numbers not in self._found:
             try:
-                self._found[target.sha256] = covered(self._inputs, target)
+                self._found[numbers] = covered(self._inputs, target)
             except NotCovered as reason:
-                self._found[target.sha256] = None
+                self._found[numbers] = None
                 name = f"certificate of {target.model.format} {target.precision}"
-                remedy = "quantise it with onnxruntime's tools, or rely on what is measured"
-                self.absent.append(Absent(target=name, reason=str(reason), remedy=remedy))
-        return self._found[target.sha256]
+                self.absent.append(Absent(target=name, reason=str(reason), remedy=_remedy(target)))
+        return self._found[numbers]
 
     def saved(self) -> tuple[QuantisedCertificate, ...]:
         """Return what is kept of them."""
         return tuple(_summary(self._inputs, found) for found in self._found.values() if found)
+
+
+def _remedy(target: Target) -> str:
+    if target.numbers_of:
+        both = f"--format onnx --format {target.model.format}"
+        return f"export both anew, and verify again: mnist-bench export {both} --precision {target.precision}"
+    return "quantise it with onnxruntime's tools, or rely on what is measured"
+
+
+def _steps_of(target: Target) -> tuple[Step, ...]:
+    """Read the steps of a target's file, or of the ONNX file whose numbers it has."""
+    if target.numbers_of:
+        if target.graph is None:
+            raise NotCovered("the run does not hold the ONNX file whose numbers it has")
+        return steps_of(target.graph)
+    if target.model.format not in READERS:
+        raise NotCovered(f"only files of {' and '.join(READERS)} have one, and those with their numbers")
+    return READERS[target.model.format](target.model.content)
 
 
 def covered(inputs: Inputs, target: Target) -> Covered:
@@ -64,19 +100,18 @@ def covered(inputs: Inputs, target: Target) -> Covered:
     Raises:
         NotCovered: it is no graph that the certificate knows; the message is the reason.
     """
-    if target.model.format != "onnx":
-        raise NotCovered("only ONNX files have one")
-    steps = steps_of(target.model.content)
+    steps = _steps_of(target)
     if not any(isinstance(step, Product) and step.integers is not None for step in steps):
         raise NotCovered("nothing that it multiplies is quantised")
 
     def certified(batches: bool) -> Int8Bounds:
         return reduce(Int8Bounds.then, (certify_steps(steps, group, batches=batches) for group in inputs.groups))
 
-    by_range = any(isinstance(step, QuantiseByRange) for step in steps)
+    by_range = any(isinstance(step, QuantiseByRange) and not step.signed for step in steps)
     with ThreadPoolExecutor() as side_by_side:  # Python waits for arithmetic on arrays most of the time
         alone, *in_batches = side_by_side.map(certified, (False, True) if by_range else (False,))
-    return Covered(target, alone, in_batches[0] if by_range else alone)
+    numbers, kind = (target.numbers_of, "onnx") if target.numbers_of else (target.sha256 or "", target.model.format)
+    return Covered(kind, target.precision, numbers, alone, in_batches[0] if by_range else alone)
 
 
 def _summary(inputs: Inputs, found: Covered) -> QuantisedCertificate:
@@ -87,9 +122,10 @@ def _summary(inputs: Inputs, found: Covered) -> QuantisedCertificate:
     changed = np.flatnonzero(bounds.certified & (bounds.predictions != reference.predictions))
     calm = np.isfinite(bounds.logit_bounds).all(1)
     return QuantisedCertificate(
-        format=found.target.model.format,
-        precision=found.target.precision,
-        sha256=found.target.sha256 or "",
+        format=found.format,
+        precision=found.precision,
+        sha256=found.sha256,
+        others=tuple(sorted(found.others)),
         images=images,
         agreeing=int((both & (bounds.predictions == reference.predictions)).sum()),
         deviations=tuple(Deviation(image=int(i), prediction=int(bounds.predictions[i])) for i in changed),

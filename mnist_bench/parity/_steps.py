@@ -28,7 +28,13 @@ class Quantise:
 
 @dataclass(frozen=True)
 class QuantiseByRange:
-    """Real numbers to unsigned bytes and back, with a scale from the smallest and largest of the tensor at hand."""
+    """Real numbers to unsigned bytes and back, with a scale from the smallest and largest of the tensor at hand.
+
+    `signed`: as LiteRT does it, with a scale of each image's own, in a batch with others too, and to signed bytes,
+    which are those less 128: two of their products with weights of up to 127 fit in 16 bits.
+    """
+
+    signed: bool = False
 
 
 @dataclass(frozen=True)

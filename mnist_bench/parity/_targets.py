@@ -1,7 +1,7 @@
 """What can be verified and timed of a run: which runtimes, on which hosts, open which of its files."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mnist_bench import formats, hosts, runtimes, store
@@ -18,7 +18,8 @@ WEIGHTS = "weights"
 class Target:
     """A runtime that computes in a precision, on a host, with the model that it opens there.
 
-    `sha256` and `size_bytes` are the model's; None for a runtime that opens none.
+    `sha256` and `size_bytes` are the model's; None for a runtime that opens none. `numbers_of` is the hash of the
+    quantised ONNX file whose numbers the model has, where it is another, and `graph` its content, if it is in the run.
     """
 
     runtime: str
@@ -28,6 +29,8 @@ class Target:
     launch: hosts.Launch
     sha256: str | None
     size_bytes: int | None
+    numbers_of: str | None = None
+    graph: bytes | None = None
 
     @property
     def asked(self) -> str:
@@ -66,9 +69,9 @@ class Targets:
         """All that cannot be compared."""
         return [one for of_runtime in self.absent.values() for one in of_runtime]
 
-    def skip(self, runtime: str, reason: str, remedy: str, file: str = "") -> None:
-        """Note that a runtime, or one file in it, cannot be compared."""
-        target = f"{runtime} {file}" if file else runtime
+    def skip(self, runtime: str, reason: str, remedy: str, file: str = "", on: str = "") -> None:
+        """Note that a runtime, or one file in it, cannot be compared on a host of this label."""
+        target = " ".join([runtime, *([file] if file else []), *(["on", on] if on else [])])
         self.absent.setdefault(runtime, []).append(Absent(target=target, reason=reason, remedy=remedy))
 
 
@@ -98,6 +101,8 @@ def find_targets(folder: Path, record: Record, wanted: Wanted) -> Targets:
             targets.ready.append(_command(folder, record, host, wanted, files))
             continue
         for name in wanted.runtimes or module.RUNTIMES or runtimes.names():
+            if getattr(module, "ONLY", False) and name not in (module.RUNTIMES or ()):
+                continue  # it is named for another host
             _add(targets, name, folder, record, host, wanted, files)
     _check_missing(targets, wanted)
     if not targets.ready:
@@ -136,11 +141,11 @@ def _add(
             raise BadInput(f"{name} answers nothing: name another runtime")
         return
     launch = hosts.launch(host)
-    if missing := absence(name, wanted.device):
+    if missing := hosts.why_without(host, name) or absence(name, wanted.device):
         if name in wanted.runtimes:
-            raise TargetUnavailable(f"{name} cannot be used: {missing.reason}; {missing.remedy}")
-        if host == hosts.HERE:
-            targets.skip(name, missing.reason, missing.remedy)
+            raise TargetUnavailable(f"{missing.target} cannot be used: {missing.reason}; {missing.remedy}")
+        if hosts.is_of_this_machine(host):
+            targets.skip(name, missing.reason, missing.remedy, on=launch.label)
     elif module.FORMAT == WEIGHTS:
         for precision in module.PRECISIONS:
             targets.ready.append(_of_weights(name, precision, folder, record, host, launch))
@@ -182,8 +187,8 @@ def _add_artifacts(
     fitting = [(entry, content) for entry, content in files if entry.format == module.FORMAT]
     fitting = [(entry, content) for entry, content in fitting if entry.precision in readable]
     again = on_run("export", folder, "--format", module.FORMAT or "")
-    if not fitting and host == hosts.HERE:
-        targets.skip(name, f"the run holds no {module.FORMAT} file", again)
+    if not fitting and hosts.is_of_this_machine(host):
+        targets.skip(name, f"the run holds no {module.FORMAT} file", again, on=launch.label)
     for entry, content in fitting:
         if entry.weights_sha256 != record.checkpoint.weights.sha256:
             targets.skip(name, "it was exported before the run was trained further", again, entry.name)
@@ -192,7 +197,8 @@ def _add_artifacts(
         else:
             computed = [precision for precision, stored in module.PRECISIONS.items() if stored == entry.precision]
             for precision in computed:
-                targets.ready.append(_of_artifact(name, precision, record, host, launch, entry, content))
+                made = _of_artifact(name, precision, record, host, launch, entry, content)
+                targets.ready.append(replace(made, graph=_graph(entry, files)))
 
 
 def _of_artifact(
@@ -205,7 +211,13 @@ def _of_artifact(
     content: Mapping[str, bytes],
 ) -> Target:
     model = runtimes.Model(content, entry.format, entry.precision, record.config.activation, entry.batch)
-    return Target(name, precision, model, host, launch, entry.sha256, entry.size_bytes)
+    return Target(name, precision, model, host, launch, entry.sha256, entry.size_bytes, entry.numbers_of)
+
+
+def _graph(entry: Artifact, files: Files) -> bytes | None:
+    """Return the ONNX file whose numbers another file has, if the run holds it."""
+    found = (content for other, content in files if other.sha256 == entry.numbers_of)
+    return next((graph for content in found for graph in content.values()), None)
 
 
 def _command(folder: Path, record: Record, host: hosts.Host, wanted: Wanted, files: Files) -> Target:

@@ -71,7 +71,8 @@ def verify(folder: Path, dataset: data.Dataset, plan: Plan, on_event: OnEvent) -
                 refusal = f"it refused the file: {error}"
                 found.add(target, [Answer(unasked(target, plan), None, target.precision, refusal)])
             except TargetUnavailable as error:
-                found.skipped.append(_absent(target, plan, error))
+                of_host = target.host != hosts.HERE and target.precision == "fp32"
+                (found.unreachable if of_host else found.skipped).append(_absent(target, plan, error))
             except Unreachable as error:
                 remedy = "see what it says when it is run alone"
                 found.unreachable.append(Absent(target=target.name(plan.device), reason=str(error), remedy=remedy))
@@ -79,10 +80,15 @@ def verify(folder: Path, dataset: data.Dataset, plan: Plan, on_event: OnEvent) -
 
 
 def _absent(target: Target, plan: Plan, error: TargetUnavailable) -> Absent:
-    """Note that a target cannot be used on a device; raise where it was named."""
-    if target.runtime in plan.runtimes or target.host != hosts.HERE:
+    """Note that a target cannot be used on a device; raise where it was named, and nothing but this is left of it.
+
+    What a runtime computes in besides float32 may be more than this processor has.
+    """
+    own = target.precision == "fp32"
+    if own and target.runtime in plan.runtimes:
         raise TargetUnavailable(f"{target.name(plan.device)} cannot be used: {error}") from error
-    return Absent(target=target.runtime, reason=str(error), remedy="see mnist-bench runtimes")
+    name = target.runtime if own and target.host == hosts.HERE else target.name(plan.device)
+    return Absent(target=name, reason=str(error), remedy="see mnist-bench runtimes")
 
 
 def weights_of(folder: Path, record: Record) -> Weights:

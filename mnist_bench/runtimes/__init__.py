@@ -34,7 +34,19 @@ __all__ = [
     "load",
     "names",
     "pair_sums",
+    "skips_zeros",
+    "wants",
 ]
+
+
+OPEN = {
+    "FORMAT": "weights",
+    "DEVICES": ("cpu", "cuda"),
+    "PRECISIONS": {"fp32": "fp32"},
+    "COMPILED": False,
+    "LIBRARY": "mnist-bench",
+}
+"""Other distributions may add runtimes; see `core.plugins`."""
 
 
 def names() -> tuple[str, ...]:
@@ -53,3 +65,16 @@ def load(name: str) -> Runtime:
     import mnist_bench.runtimes as folder
 
     return cast("Runtime", plugins.load(folder, name))
+
+
+def skips_zeros(name: str) -> bool:
+    """Tell whether a runtime leaves products with zero out: it may be faster than all of them take."""
+    return bool(getattr(load(name), "SKIPS_ZEROS", False))
+
+
+def wants(name: str) -> tuple[str, ...] | None:
+    """Return the distributions that a runtime needs where it is deployed; None where it does not tell."""
+    module = load(name)
+    own = () if OPEN["LIBRARY"] == module.LIBRARY else (module.LIBRARY,)
+    found: tuple[str, ...] | None = getattr(module, "WANTS", own or None)
+    return found

@@ -1,6 +1,7 @@
 """What a runtime is, what it is given, and what it gives. Imports NumPy alone: a worker starts with this."""
 
 import contextlib
+import re
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -172,6 +173,25 @@ def not_installed(target: str, module: str | None = None, remedy: str | None = N
     if find_spec(module or target.replace("-", "_")):
         return None
     return Skipped(target, "it is not installed", remedy or f"pip install {target}")
+
+
+def extra(target: str, module: str, distribution: str, oldest: tuple[int, ...]) -> Skipped | None:
+    """Return why what an extra of this package installs cannot be used, without importing it; None where it can.
+
+    The extra is called as the target, `mnist-bench[openvino]` say; `oldest` is the version that it wants, in numbers.
+    """
+    remedy = f"mnist-bench runtimes --install {target}"
+    if not find_spec(module):
+        return Skipped(target, "it is not installed", remedy)
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        found = version(distribution)
+    except PackageNotFoundError:
+        return Skipped(target, f"a module {module} is here that is not of {distribution}", f"remove it, and {remedy}")
+    if tuple(map(int, re.findall(r"\d+", found)[: len(oldest)])) < oldest:
+        return Skipped(target, f"{distribution} {found} is older than {'.'.join(map(str, oldest))}", remedy)
+    return None
 
 
 DENSE, ACTIVATED = "fc", "act"

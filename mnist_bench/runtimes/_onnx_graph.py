@@ -11,6 +11,7 @@ from mnist_bench.core.errors import ModelRefused, Unsupported
 from mnist_bench.core.kinds import LARGEST_BYTE, LARGEST_INT16, MIDDLE_BYTE, Precision
 from mnist_bench.runtimes._contract import ACTIVATED, DENSE, Model, PairSums, layer_names
 
+INTEGER_PRODUCTS = ("MatMulInteger", "DynamicQuantizeMatMul")
 PRODUCTS, QUANTISED_PRODUCTS = ("Gemm", "MatMul", "FusedGemm", "FusedMatMul"), ("QLinearMatMul", "QGemm")
 SIGNATURE = [[1, 28, 28], [10]]  # without the batch
 FLOAT = 1  # onnx.TensorProto.FLOAT
@@ -108,7 +109,7 @@ def effective_precision(graph: Any) -> Precision:
     half = onnx.TensorProto.FLOAT16
     stored = {weight.name: weight.data_type for weight in graph.initializer}
     source = {name: node for node in graph.node for name in node.output}
-    if any(node.op_type == "MatMulInteger" and node.input[1] in stored for node in graph.node):
+    if any(node.op_type in INTEGER_PRODUCTS and node.input[1] in stored for node in graph.node):
         return "int8-dynamic"
     weights = [node.input[1] for node in graph.node if node.op_type in PRODUCTS]
     if any(name in source and source[name].op_type == "DequantizeLinear" for name in weights):
@@ -175,7 +176,7 @@ def _int8_weights(graph: Any) -> Iterator[NDArray[np.int64]]:
 
 def _quantised_weight(node: Any, source: dict[str, Any]) -> str | None:
     """Return the name of the tensor that holds a product's quantised weights; None for what multiplies no integers."""
-    if node.op_type == "MatMulInteger":
+    if node.op_type in INTEGER_PRODUCTS:
         return str(node.input[1])
     if node.op_type in QUANTISED_PRODUCTS:
         return str(node.input[3])

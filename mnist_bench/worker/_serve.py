@@ -14,7 +14,14 @@ import numpy as np
 import mnist_bench
 from mnist_bench import runtimes
 from mnist_bench.core import protocol, text
-from mnist_bench.core.errors import BadInput, DeviceUnavailable, MnistBenchError, ModelRefused, Unsupported
+from mnist_bench.core.errors import (
+    BadInput,
+    DeviceUnavailable,
+    EnvironmentProblem,
+    MnistBenchError,
+    ModelRefused,
+    Unsupported,
+)
 from mnist_bench.core.protocol import Message
 from mnist_bench.worker import clock
 from mnist_bench.worker.clock import NANO, WarmUp
@@ -26,6 +33,7 @@ KINDS: tuple[tuple[type[Exception], str], ...] = (
     (ModelRefused, "refused"),
     (DeviceUnavailable, "unavailable"),
     (Unsupported, "unsupported"),
+    (EnvironmentProblem, "environment"),
 )
 """What becomes of an error; all others are the runtime's: `failed`, or `environment`, see `_kind`."""
 

@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -466,10 +467,7 @@ def test_a_gate_against_another_interpreter_and_another_run(
     here: Path, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(_bench, "GATE_BLOCKS", 1)
-    (here.parent / "twin").mkdir()
-    for path in here.iterdir():
-        if path.is_file():
-            (here.parent / "twin" / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(here, here.parent / "twin")
     for reference in (sys.executable, "twin"):
         options = ("--gate", "--baseline", reference, "--batch-size", "1", *ORT)
         assert run("bench", "--run", "digits-relu", *options) == 0

@@ -84,7 +84,40 @@ def test_float32_on_arm_is_what_the_certificate_says(own_root: None, light: Path
     assert [one.failures for one in found.results] == [()] * 8
     assert found.unreachable == ()
     for one in by.on_processors(found):
-        assert not by.lost(found, one, by.certified(found, one.configuration.precision))
+        assert not by.lost(found, one, by.certified(found, one.configuration))
+
+
+CROSS = pytest.mark.skipif(not shutil.which(_qemu.ARM_COMPILER), reason=f"there is no {_qemu.ARM_COMPILER}")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param("nehalem", marks=needs_qemu), pytest.param("cortex-a53", marks=[needs_root, CROSS])]
+)
+def test_the_c_source_is_compiled_for_the_processor_and_gives_the_same_answers(
+    name: str, own_root: None, exported: Path, digits: data.Dataset
+) -> None:
+    plan = parity.Plan(runtimes=("c",), on=(hosts.Host(name),))
+    found = parity.verify_fleet(exported, digits, plan, lambda _: None)
+    assert found.unreachable == ()
+    there = list(by.on_processors(found))
+    assert {one.configuration.precision for one in there} == {"fp32", "int8"}
+    for one in there:
+        assert one.failures == ()
+        assert by.certified(found, one.configuration)
+        assert not by.lost(found, one, by.certified(found, one.configuration))
+        assert by.native_flips(found, one) == []
+
+
+@needs_root
+def test_c_without_a_compiler_for_arm_is_skipped_with_what_brings_it(
+    own_root: None, exported: Path, digits: data.Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_qemu, "ARM_COMPILER", "none-for-arm-gcc")
+    plan = parity.Plan(runtimes=("c",), on=(hosts.Host("cortex-a53"),))
+    found = parity.verify_fleet(exported, digits, plan, lambda _: None)
+    assert not list(by.on_processors(found))
+    assert {one.reason for one in found.unreachable} != set()
+    assert all("there is no C compiler none-for-arm-gcc" in one.reason for one in found.unreachable)
 
 
 @needs_root

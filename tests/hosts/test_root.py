@@ -120,17 +120,17 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_root_is_made_once_and_is_sound(tools: Path) -> None:
     told: list[str] = []
-    made = hosts.install(hosts.processor(A53), told.append)
+    made = hosts.install(A53, told.append)
     assert made == _root.place()
     assert hosts.load(A53).why_unavailable() is None
     assert hosts.load("neoverse-n1").why_unavailable() is None  # one for all
     assert (made / "site" / "numpy" / "__init__.py").is_file()
     assert len(told) == 3
-    hosts.install(hosts.processor(A53), told.append)
+    hosts.install(A53, told.append)
     assert len(told) == 3
     (made / "usr" / "bin" / "python3.11").unlink()
     _root._damage.cache_clear()
-    hosts.install(hosts.processor(A53), told.append)
+    hosts.install(A53, told.append)
     _root._damage.cache_clear()
     assert hosts.load(A53).why_unavailable() is None
     assert {path.name for path in tools.iterdir()} == {made.name, ".lock"}
@@ -145,7 +145,7 @@ def test_what_fails_is_said_and_leaves_nothing(
 ) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(EnvironmentProblem, match=said):
-        hosts.install(hosts.processor(A53), lambda _: None)
+        hosts.install(A53, lambda _: None)
     assert [path.name for path in tools.iterdir()] == [".lock"]
     missing = hosts.load(A53).why_unavailable()
     assert missing
@@ -155,15 +155,15 @@ def test_what_fails_is_said_and_leaves_nothing(
 def test_what_an_installation_lacks_is_said(tools: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_install, "_pip", lambda: None)
     with pytest.raises(TargetUnavailable, match="no pip"):
-        hosts.install(hosts.processor(A53), lambda _: None)
+        hosts.install(A53, lambda _: None)
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(TargetUnavailable, match="no apt-get"):
-        hosts.install(hosts.processor(A53), lambda _: None)
+        hosts.install(A53, lambda _: None)
 
 
 def test_x86_processors_need_no_root() -> None:
     with pytest.raises(BadInput, match="nothing but QEMU"):
-        hosts.install(hosts.processor("haswell"), lambda _: None)
+        hosts.install("haswell", lambda _: None)
 
 
 def test_nothing_of_the_system_is_in_apt_s_configuration() -> None:

@@ -56,7 +56,7 @@ def answer(steps: Sequence[Step], images: NDArray[np.float32], way: Way, *, toge
             # What is fused with the product before it has been quantised with that.
             state = state if isinstance(state, _Integers) else _quantised(state, step, way)
         elif isinstance(step, QuantiseByRange):
-            state = _by_range(_floats(state), way, together)
+            state = _by_range(_floats(state), way, together and not step.signed)
         elif step == Activate("relu") and isinstance(state, _Integers):
             state = replace(state, stored=np.maximum(state.stored, state.zero))
         elif isinstance(step, Activate):

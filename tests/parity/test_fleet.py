@@ -274,11 +274,11 @@ def test_what_is_certified_is_told_by_precision(
 ) -> None:
     emulator(tmp_path, monkeypatch, HONEST)
     found = compared(light, digits, "haswell")
-    assert len(by.certified(found, "fp32")) == found.certificate.certified
-    assert {one.precision: one.certified for one in found.quantised} == {
-        precision: len(by.certified(found, precision)) for precision in ("int8", "int8-dynamic")
-    }
-    assert by.certified(found, "fp16") == {}
+    assert len(by.certified_in_float(found)) == found.certificate.certified
+    proved = {one.configuration.precision: len(by.certified(found, one.configuration)) for one in found.results}
+    of_quantised = {one.precision: one.certified for one in found.quantised}
+    assert proved == {"fp32": found.certificate.certified, "fp16": 0, **of_quantised}
+    assert {*of_quantised} == {"int8", "int8-dynamic"}
     groups = by.by_file(found)
     assert all(results[0].configuration.processor == "" for results in groups.values())
     flipped = replace(found.results[0], deviations=(), correct=found.reference_correct, native=None, sample=None)

@@ -132,6 +132,17 @@ def test_no_way_in_a_million_leaves_the_intervals(dynamic: bool) -> None:
         attacked(seed, dynamic=dynamic)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_signed_bytes_with_a_scale_of_each_image_stay_within_and_never_saturate(seed: int) -> None:
+    drawn = Drawn(seed, bits=8, dynamic=True)
+    of_any = certify_steps(drawn.steps, drawn.images)
+    drawn.steps = [QuantiseByRange(signed=True) if isinstance(step, QuantiseByRange) else step for step in drawn.steps]
+    found = certify_steps(drawn.steps, drawn.images, batches=True)
+    attack(drawn, found, CONFORMING, together=True)
+    assert not found.saturates.any()
+    assert found.bounds.certified.sum() >= of_any.bounds.certified.sum()
+
+
 def succeeds(seeds: range, ways: Sequence[Way]) -> int:
     """Return against how many networks an attack succeeds."""
     broken = 0

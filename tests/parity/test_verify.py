@@ -42,6 +42,8 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.processors
 @pytest.mark.parametrize("name", ALL)
 def test_every_runtime_gives_the_reference_s_answers(name: str, exported: Path, digits: data.Dataset) -> None:
+    if missing := runtimes.load(name).why_unavailable():  # what must be here is said in tests/runtimes/test_targets.py
+        pytest.skip(str(missing))
     found = verify(exported, digits, name)
     assert found.results
     for result in found.results:
@@ -52,7 +54,7 @@ def test_every_runtime_gives_the_reference_s_answers(name: str, exported: Path, 
             assert result.deviations == ()
     threads = {result.configuration.threads for result in found.results}
     batches = {result.configuration.batch_size for result in found.results}
-    assert (threads, batches) == ({1, 2}, {1, 7, 128})
+    assert (threads, batches) == ({1, 2}, {1} if name == "ncnn" else {1, 7, 128})
 
 
 @pytest.mark.processors
@@ -130,6 +132,7 @@ def test_one_flipped_bit_in_any_exported_file_is_caught(
     assert manifest
     for entry in manifest.artifacts:
         path = own_copy / entry.name
+        path = max(path.iterdir(), key=lambda part: part.stat().st_size) if path.is_dir() else path
         content = path.read_bytes()
         for place in (0, len(content) // 2, len(content) - 1):
             damaged = bytearray(content)

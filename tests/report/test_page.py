@@ -22,11 +22,13 @@ from mnist_bench.core import commands
 from mnist_bench.core.bench_types import BenchPlan
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.study_types import BATCHED
-from mnist_bench.core.types import Deviation, Record, TrainConfig
+from mnist_bench.core.types import Deviation, Emulated, FleetRecord, Record, TrainConfig
 from mnist_bench.report._errors import Gallery, Image, Mistake, galleries
-from mnist_bench.report.answers import confusions, speed
+from mnist_bench.report._targets import targets_table
+from mnist_bench.report.answers import confusions, recommended, speed
 from mnist_bench.report.page import render_page
 from tests.bench import made
+from tests.browsers import opened_browser
 from tests.conftest import Run
 from tests.report.test_bench_views import inference, training
 from tests.study import made as studies
@@ -306,6 +308,88 @@ def test_the_answer_on_speed_claims_no_more_than_the_statistics(material: report
     assert "not significantly faster than every other" in said
 
 
+def test_the_answer_on_targets_names_the_fastest_that_passed(material: report.Material) -> None:
+    (compared,), (measured,) = material.comparisons, material.inference
+    names = {row.configuration.target for row in measured.rows if row.kind == "inference"}
+    passed = {result.configuration.target for result in compared.results if not result.failures}
+    assert "onnxruntime" in names & passed
+    said = answers(material, "Which target should I take?")
+    assert "digits-relu: the fastest is onnxruntime (20.0 µs a call, batch 1, 1 thread, 0 predictions changed)" in said
+    assert "passed every comparison of the same weights" in said
+    broken = replace(
+        compared,
+        results=tuple(
+            replace(result, failures=("it is wrong",)) if result.configuration.target == "onnxruntime" else result
+            for result in compared.results
+        ),
+    )
+    others = dataclasses.replace(material, comparisons=[broken])
+    found = [one for answer in recommended.build(others, report.ViewOptions()) for one in answer.sentences]
+    assert not [sentence for sentence in found if "onnxruntime (" in sentence]
+    assert not list(recommended.build(dataclasses.replace(material, comparisons=[]), report.ViewOptions()))
+
+
+def with_sizes(material: report.Material, sizes: dict[str, int]) -> report.Material:
+    """Return it with the sizes of installations by target; of no other is one known."""
+    (measured,) = material.inference
+    rows = [replace(row, installed_bytes=sizes.get(row.configuration.target)) for row in measured.rows]
+    return dataclasses.replace(material, benchmarks=[replace(measured, rows=tuple(rows))])
+
+
+def test_the_answer_on_targets_names_the_smallest_installation(material: report.Material) -> None:
+    question = "Which target should I take?"
+    assert "installation" not in answers(material, question)
+    said = answers(with_sizes(material, {"onnxruntime": 135_000_000}), question)
+    assert "The smallest installation is onnxruntime's: 135 MB with all that it requires." in said
+    said = answers(with_sizes(material, {"onnxruntime": 0}), question)
+    assert "The smallest installation is none: onnxruntime is a file of 2.0 MB, and needs no library." in said
+    assert "of Python's libraries" not in said
+    sizes = {"c": 0, "onnxruntime": 135_000_000, "ncnn": 89_000_000}
+    rows = [replace(made.row([1e-5], made.configuration(name)), installed_bytes=size) for name, size in sizes.items()]
+    rows.append(replace(made.row([1e-5], made.configuration(host="browser")), installed_bytes=41_000_000))
+    *_, second = recommended._smallest(rows)
+    assert second == "The smallest of Python's libraries is ncnn's: 89 MB with all that it requires."
+
+
+def emulated(name: str) -> Emulated:
+    return Emulated(name=name, model=name, emulator="qemu")
+
+
+def test_the_answer_on_targets_names_what_passed_on_most_processors(material: report.Material) -> None:
+    (compared,) = material.comparisons
+    names = ("haswell", "nehalem")
+    results = [
+        replace(one, configuration=replace(one.configuration, processor=name))
+        for one in compared.results
+        for name in names
+        if one.configuration.precision != "fp16"
+    ]
+    results[-1] = replace(results[-1], failures=("it is wrong",))
+    lame = results[-1].configuration.precision
+    fleet = FleetRecord.of(replace(compared, results=tuple(results)), tuple(map(emulated, names)))
+    said = answers(dataclasses.replace(material, fleets=[fleet]), "Which target should I take?")
+    (sentence,) = re.findall(r"On most processors passed ([^.]*)\.", said)
+    assert sentence.endswith(": on 2 of 2 emulated ones")
+    assert "onnxruntime in fp32" in sentence or lame == "fp32"
+    assert f"onnxruntime in {lame}" not in re.split("[,:]", sentence)
+
+
+def test_targets_are_side_by_side_with_what_is_known_of_each(material: report.Material) -> None:
+    (compared,), (measured,) = material.comparisons, with_sizes(material, {"onnxruntime": 135_000_000}).inference
+    table = targets_table(compared, measured)
+    assert [row[0] for row in table.rows] == list(dict.fromkeys(one.configuration.target for one in compared.results))
+    names = [column.name for column in table.columns]
+    row = dict(zip(names, next(row for row in table.rows if row[0] == "onnxruntime"), strict=True))
+    covered = compared.certificate.certified
+    assert (row["Verdict"], row["Flips"], row["Certified"]) == ("passed", 0, f"{covered:,} of {covered:,}")
+    assert (row["Batch 1, µs"], row["Batch 128, µs"]) == pytest.approx((20e-6, 1e-3))
+    assert (row["Start"], row["Memory"]) == (0.875, 100_000_000)
+    assert (row["File"], row["Installed"]) == (2_000_000, 135_000_000)
+    failed = replace(compared, results=tuple(replace(one, failures=("it is wrong",)) for one in compared.results))
+    assert {row[1] for row in targets_table(failed, None).rows} == {"FAILED"}
+    assert {cell for row in targets_table(failed, None).rows for cell in row[5:]} == {None}
+
+
 def test_the_answer_on_speed_says_where_blocks_are_too_few() -> None:
     rows = [made.row([1e-5 * (place + 1)] * 6, made.configuration(f"runtime-{place}")) for place in range(4)]
     (answer,) = speed.build(report.Material([], benchmarks=[made.record(rows)]), report.ViewOptions())
@@ -468,18 +552,8 @@ def test_the_command_writes_the_page_into_the_first_run(
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Chromium, started by Playwright; skipped where either is missing."""
-    import shutil
-
-    sync_api = pytest.importorskip("playwright.sync_api")
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium on the PATH")
-    quiet = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync", "--no-first-run")
-    with sync_api.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=path, args=list(quiet))
+    with opened_browser() as chromium:
         yield chromium
-        chromium.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

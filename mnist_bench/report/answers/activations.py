@@ -12,7 +12,7 @@ from mnist_bench.report._study import verdict
 from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.answers import Answer
 
-ORDER = 5
+ORDER = 6
 ALPHA = 0.05
 QUESTION = "What does Sigmoid change?"
 

@@ -9,7 +9,7 @@ from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.answers import Answer
 
-ORDER = 6
+ORDER = 7
 QUESTION = "Which classes are confused, and why these?"
 NAMED = 3
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+from mnist_bench.analysis.parity import quantised_name
 from mnist_bench.analysis.processors import (
     asked,
     by_file,
     certified,
+    certified_in_float,
     counted,
     flips,
     lost,
@@ -68,7 +70,7 @@ def _tried(record: FleetRecord, tried: list[ParityResult]) -> str:
     images = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
     most = max(len(flips(record, one)) for one in tried)
     compared = [one for one in tried if one.native]
-    proved = certified(record, tried[0].configuration.precision)
+    proved = certified(record, tried[0].configuration)
     broken = max(len(lost(record, one, proved)) for one in tried)
     words = [f"{images} test images each, {_most(most)} other than the reference's"]
     if compared:
@@ -87,8 +89,8 @@ def _most(count: int) -> str:
 
 
 def _proved(record: FleetRecord) -> str:
-    covered = {"IEEE float32": len(certified(record, "fp32"))}
-    covered |= {one.precision: one.certified for one in record.quantised}
+    covered = {"IEEE float32": len(certified_in_float(record))}
+    covered |= {quantised_name(one): one.certified for one in record.quantised}
     numbers = ", ".join(f"{count:,} in {name}" for name, count in covered.items())
     return (
         f"Proved, for processors too that nobody has tried: of {len(record.labels):,} test images {numbers} are "

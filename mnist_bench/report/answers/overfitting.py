@@ -8,7 +8,7 @@ from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.answers import Answer
 from mnist_bench.report.views.training.overfitting import RULE, verdict
 
-ORDER = 4
+ORDER = 5
 QUESTION = "Does it overfit, and how can one tell?"
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.analysis.parity import by_target, changed_by_quantisation, flipped, flipped_edges
+from mnist_bench.analysis.parity import by_target, changed_by_quantisation, flipped, flipped_edges, quantised_name
 from mnist_bench.core.types import ParityRecord, ParityResult, QuantisedCertificate
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions
@@ -53,7 +53,7 @@ def _quantised(record: ParityRecord, found: QuantisedCertificate) -> str:
     """Say what is proved of a quantised file."""
     saturates = f", although {len(found.saturating):,} saturate on some" if found.saturating else ""
     return (
-        f"Of the {found.precision} file {found.certified:,} of {found.images:,} test images are proved to be answered "
+        f"Of {quantised_name(found)} {found.certified:,} of {found.images:,} test images are proved to be answered "
         f"alike on every processor{saturates}; quantisation itself is proved to leave {found.agreeing:,} predictions "
         f"as they were and to change {len(changed_by_quantisation(record, found)):,}."
     )

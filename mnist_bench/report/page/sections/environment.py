@@ -9,7 +9,7 @@ from mnist_bench.report._measured import facts_of
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 from mnist_bench.report.page._blocks import Block, Folded
 
-ORDER = 13
+ORDER = 14
 TITLE = "Environment and hashes"
 
 

@@ -10,7 +10,7 @@ from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.page._blocks import Block, Folded
 from mnist_bench.report.views.bench import limits, throughput
 
-ORDER = 12
+ORDER = 13
 TITLE = "Share of the machine's limit"
 
 

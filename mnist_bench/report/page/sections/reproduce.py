@@ -15,7 +15,7 @@ from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.page._blocks import Block, Commands
 
-ORDER = 14
+ORDER = 15
 TITLE = "Do it again"
 
 

@@ -1,9 +1,8 @@
 """What it costs to begin: importing, loading, the first call."""
 
 from collections.abc import Iterator, Sequence
-from statistics import median
 
-from mnist_bench.analysis.timing import timed_calls
+from mnist_bench.analysis import starting
 from mnist_bench.core.bench_types import BenchRecord, Row, Sample
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
@@ -22,15 +21,11 @@ COLUMNS = [
 
 def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
     """Median seconds of importing a runtime, loading a file and the first call, in a fresh process."""
-    firsts: dict[tuple[str, int], tuple[Row, list[Sample]]] = {}
-    for row in timed_calls(record):
-        if cold := [sample for sample in row.samples if sample.import_s is not None]:
-            own = row.configuration
-            firsts.setdefault((own.target, own.threads), (row, []))[1].extend(cold)
-    lines = [_line(row, samples) for row, samples in firsts.values()]
+    firsts = starting.cold_starts(record)
+    lines = [_line(row, samples) for row, samples in firsts]
     if lines:
         batch = min(record.plan.batch_sizes)
-        versions = {row.configuration.runtime: row.configuration.version for row, _ in firsts.values()}
+        versions = {_engine(row): row.configuration.version for row, _ in firsts}
         notes = [
             f"Medians over the processes that began with so many threads; files and compilers' caches were warm. The "
             f"first call is of batch {batch}; peak memory is the largest of a whole process, with Python and the test "
@@ -40,20 +35,22 @@ def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
         yield Table(f"Cold start of {record.name}", COLUMNS, sorted(lines, key=_together), notes=notes)
 
 
+def _engine(row: Row) -> str:
+    """Name what has a version: a runtime, on its host where that is not this Python."""
+    own = row.configuration
+    return f"{own.runtime} on {own.host}" if own.host else own.runtime
+
+
 def _together(line: Sequence[Cell]) -> float:
     return float(str(line[5]))
 
 
 def _line(row: Row, samples: Sequence[Sample]) -> list[Cell]:
-    parts = [(sample.import_s or 0.0, sample.load_s or 0.0, sample.first_call_s) for sample in samples]
-    columns = [median(column) for column in zip(*parts, strict=True)]
-    peaks = [sample.peak_resident_bytes for sample in samples if sample.peak_resident_bytes]
-    together = median(map(sum, parts))
     return [
         row.configuration.target,
         row.configuration.threads,
-        *columns,
-        together,
-        max(peaks, default=None),
+        *starting.parts(samples),
+        starting.together(samples),
+        starting.peak_memory(samples),
         row.size_bytes,
     ]

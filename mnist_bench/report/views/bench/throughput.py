@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.analysis.timing import alarms, peak_memory, summarise, timed_calls
+from mnist_bench.analysis.timing import alarms, peak_memory, skipping, summarise, timed_calls
 from mnist_bench.core.bench_types import BenchRecord, Row
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
@@ -29,7 +29,7 @@ def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
     lines = [_line(record, row) for row in rows]
     if lines:
         title = f"Throughput of {record.name} on {record.plan.device}"
-        yield Table(title, _columns(record), lines, notes=[*alarms(record), NOTE])
+        yield Table(title, _columns(record), lines, notes=[*alarms(record), *skipping(timed_calls(record)), NOTE])
 
 
 def _columns(record: BenchRecord) -> list[Column]:

@@ -3,7 +3,15 @@
 from collections.abc import Iterator
 from statistics import median
 
-from mnist_bench.analysis.timing import alarms, dense_flop_per_s, peak_memory, summarise, timed_epochs, unsteady
+from mnist_bench.analysis.timing import (
+    alarms,
+    dense_flop_per_s,
+    peak_memory,
+    skipping,
+    summarise,
+    timed_epochs,
+    unsteady,
+)
 from mnist_bench.core.bench_types import LOSS_TOLERANCE, REFERENCE_ENGINE, BenchRecord, Row
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
@@ -73,11 +81,7 @@ def _notes(record: BenchRecord) -> list[str]:
         f"measured bandwidth. Every process came within {LOSS_TOLERANCE:.0%} of the {REFERENCE_ENGINE} engine's loss "
         f"over the first epoch. FLOP/s: of all products, as if none were skipped.",
     ]
-    if skipping := sorted({row.configuration.runtime for row in timed_epochs(record) if row.skips_zeros}):
-        notes.append(
-            f"{', '.join(skipping)} skips products with zero, of which images are full: the floor is that of dense "
-            f"products, and more than 100% of the limit is no mistake."
-        )
+    notes += skipping(timed_epochs(record))
     if trouble := unsteady(record):
         notes.append(f"The machine was unsteady: {trouble}. Compare the minima, or measure again.")
     return notes

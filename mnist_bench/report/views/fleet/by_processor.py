@@ -27,7 +27,7 @@ def build(record: FleetRecord, _options: ViewOptions) -> Iterator[Table]:
     ]
     rows: list[list[Cell]] = []
     for results in by_file(record).values():
-        proved = certified(record, results[0].configuration.precision)
+        proved = certified(record, results[0].configuration)
         rows += [_row(record, one, proved) for one in results]
     yield Table(f"{record.name} by processor", columns, rows, notes=list(_notes(record)))
     failures = [(one.configuration.target, why) for one in record.results for why in one.failures]

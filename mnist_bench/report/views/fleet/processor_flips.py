@@ -25,7 +25,7 @@ def build(record: FleetRecord, _options: ViewOptions) -> Iterator[Table]:
     for (runtime, precision), results in by_file(record).items():
         found = _predictions(record, results)
         yield _matrix(f"Flip matrix of {runtime} {precision} by processor", found, precision)
-        proved = certified(record, results[0].configuration.precision)
+        proved = certified(record, results[0].configuration)
         for together in _together(found, precision):
             images += _images(record, f"{runtime} {precision}", together, proved)
     if images:

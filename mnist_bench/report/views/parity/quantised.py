@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.analysis.parity import by_target, changed_by_quantisation, open_to_processors
+from mnist_bench.analysis.parity import by_target, changed_by_quantisation, open_to_processors, quantised_name
 from mnist_bench.analysis.processors import certified, lost
 from mnist_bench.core.types import ParityRecord, ParityResult, QuantisedCertificate
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
@@ -47,7 +47,7 @@ def _files(record: ParityRecord) -> Table:
 def _file(record: ParityRecord, found: QuantisedCertificate) -> list[Cell]:
     changed = len(changed_by_quantisation(record, found))
     return [
-        f"{found.format} {found.precision}",
+        quantised_name(found),
         found.certified,
         found.images - found.uncertified_alone,
         found.agreeing,
@@ -80,7 +80,7 @@ def _target(record: ParityRecord, name: str, results: list[ParityResult]) -> lis
         return []
     tests = len(record.labels)
     images = {one.image for result in results for one in result.deviations if one.image < tests}
-    proved = certified(record, results[0].configuration.precision)
+    proved = certified(record, results[0].configuration)
     answered = [result for result in results if result.largest_difference is not None]
     broken = {image for result in answered for image in lost(record, result, proved)}
     return [name, len(images), len(images - open_images - broken), len(images & open_images), len(broken)]
@@ -95,5 +95,5 @@ def _pairs(found: QuantisedCertificate) -> Table:
         f"{len(found.saturating):,} test images bring {found.pairs_reached:,} pairs of neighbouring weights beyond 16 "
         f"bits; the first of them."
     )
-    title = f"Pairs of weights of {found.format} {found.precision} that saturate"
+    title = f"Pairs of weights of {quantised_name(found)} that saturate"
     return Table(title, columns, rows, notes=[note], preview=PREVIEW)

@@ -1,0 +1,75 @@
+"""What one needs to know of each target to choose one: a row a target."""
+
+from collections.abc import Sequence
+
+from mnist_bench.analysis import starting
+from mnist_bench.analysis.parity import by_target, flipped
+from mnist_bench.analysis.processors import certified, lost
+from mnist_bench.analysis.timing import summarise, timed_calls
+from mnist_bench.core.bench_types import InferenceBenchRecord, Row
+from mnist_bench.core.types import ParityRecord, ParityResult
+from mnist_bench.report._summary import SHOWN_BATCHES
+from mnist_bench.report._table import Cell, Column, Table, Unit
+
+COMPARED = [
+    Column("Target"),
+    Column("Verdict"),
+    Column("Flips", Unit.COUNT),
+    Column("Certified"),
+    Column("Largest |Δ|", Unit.TINY),
+]
+MEASURED = [
+    *(Column(f"Batch {batch}, µs", Unit.MICROSECONDS) for batch in SHOWN_BATCHES),
+    Column("Start", Unit.DURATION),
+    Column("Memory", Unit.MEMORY),
+    Column("File", Unit.MEMORY),
+    Column("Installed", Unit.MEMORY),
+]
+NOTES = [
+    "Verdict, flips and |Δ|: the worst of all configurations. Certified: of the test images whose prediction is "
+    "proved, for float32 or for that very quantised file, those that are predicted so.",
+    "Latency: the lowest median of a call, whatever the threads; start: importing, loading and the first call, "
+    "medians in a fresh process; memory: the most that a process had resident until its smallest batches were done, "
+    "with Python and the test images; "
+    "installed: its libraries with all that they require, as they are here (PyTorch with what it brings for GPUs); "
+    "without Python, Node, the browser or a compiler. To start the C source is to compile it.",
+]
+
+
+def targets_table(compared: ParityRecord, measured: InferenceBenchRecord | None) -> Table:
+    """Make the table of a run: what was compared of its targets, and measured where it was benchmarked."""
+    lines = [
+        [*_compared(compared, name, results), *(_measured(measured, name) if measured else [None] * len(MEASURED))]
+        for name, results in by_target(compared).items()
+    ]
+    return Table(f"Targets of {compared.name}", [*COMPARED, *MEASURED], lines, notes=NOTES)
+
+
+def _compared(record: ParityRecord, name: str, results: Sequence[ParityResult]) -> list[Cell]:
+    proved = certified(record, results[0].configuration)
+    answered = [result for result in results if result.largest_difference is not None]
+    broken = max((len(lost(record, result, proved)) for result in answered), default=len(proved))
+    return [
+        name,
+        "FAILED" if any(result.failures for result in results) else "passed",
+        flipped(record, results),
+        f"{len(proved) - broken:,} of {len(proved):,}" if proved else None,
+        max((result.largest_difference or 0.0 for result in answered), default=None),
+    ]
+
+
+def _measured(record: InferenceBenchRecord, name: str) -> list[Cell]:
+    rows = [row for row in timed_calls(record) if row.configuration.target == name]
+    cold = [samples for row, samples in starting.cold_starts(record) if row.configuration.target == name]
+    return [
+        *(_latency(record, rows, batch) for batch in SHOWN_BATCHES),
+        min(map(starting.together, cold), default=None),
+        max((peak for samples in cold if (peak := starting.peak_memory(samples))), default=None),
+        rows[0].size_bytes if rows else None,
+        rows[0].installed_bytes if rows else None,
+    ]
+
+
+def _latency(record: InferenceBenchRecord, rows: Sequence[Row], batch: int) -> float | None:
+    own = [row for row in rows if row.configuration.batch_size == batch]
+    return min((summarise(record, row).p50 for row in own), default=None)

@@ -1,0 +1,119 @@
+"""Which target should be taken?"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from mnist_bench.analysis import processors
+from mnist_bench.analysis.parity import by_target, flipped
+from mnist_bench.analysis.starting import cold_starts, peak_memory
+from mnist_bench.analysis.timing import place_name, summarise, timed_calls
+from mnist_bench.core.bench_types import InferenceBenchRecord, Row
+from mnist_bench.core.types import FleetRecord, ParityRecord
+from mnist_bench.report._material import Material
+from mnist_bench.report._summary import SHOWN_BATCHES
+from mnist_bench.report._table import ViewOptions
+from mnist_bench.report.answers import Answer
+
+ORDER = 4
+QUESTION = "Which target should I take?"
+RULE = (
+    "The rule: of the targets that passed every comparison of the same weights, the one with the lowest median, "
+    "whatever its threads (not the marks of significance, which the question above gives); with the least memory of a "
+    "process; with the smallest libraries, its file counting where there are none; and that passed on most processors."
+)
+
+
+def build(material: Material, _options: ViewOptions) -> Iterator[Answer]:
+    """Per run that was both verified and benchmarked: the best that passed, by each of four measures."""
+    compared = {record.weights_sha256: record for record in material.comparisons}
+    fleets = {record.weights_sha256: record for record in material.fleets}
+    sentences = [
+        " ".join(words)
+        for record in material.inference
+        if (found := compared.get(record.weights_sha256))
+        and (words := list(_sentences(record, found, fleets.get(record.weights_sha256))))
+    ]
+    if sentences:
+        yield Answer(QUESTION, [*sentences, RULE], "targets")
+
+
+def _sentences(record: InferenceBenchRecord, compared: ParityRecord, fleet: FleetRecord | None) -> Iterator[str]:
+    flips = {
+        name: flipped(compared, results)
+        for name, results in by_target(compared).items()
+        if not any(result.failures for result in results)
+    }
+    rows = [row for row in timed_calls(record) if row.configuration.target in flips]
+    sizes = {row.configuration.batch_size for row in rows}
+    for size in sorted(sizes & {*SHOWN_BATCHES} or sizes):
+        yield _fastest(record, [row for row in rows if row.configuration.batch_size == size], flips)
+    if not rows:
+        return
+    yield from _lightest(record, flips)
+    yield from _smallest(rows)
+    if fleet:
+        yield from _most_processors(fleet)
+
+
+def _lightest(record: InferenceBenchRecord, passed: Mapping[str, int]) -> Iterator[str]:
+    peaks = {
+        row.configuration.target: peak
+        for row, samples in cold_starts(record)
+        if row.configuration.target in passed and (peak := peak_memory(samples))
+    }
+    if peaks:
+        least = min(peaks, key=lambda name: peaks[name])
+        yield f"The least memory is {least}'s: {peaks[least] / 1e6:,.0f} MB, with the test images."
+
+
+def _smallest(rows: Sequence[Row]) -> Iterator[str]:
+    """Name what takes least room; and the smallest of those that need a library at all, where that is another."""
+    # What runs beside Python needs more than is counted: Node, or a browser.
+    known = [row for row in rows if row.installed_bytes is not None and not row.configuration.host]
+    if bare := [row for row in known if not row.installed_bytes]:
+        least = min(bare, key=lambda row: row.size_bytes or 0)
+        yield (
+            f"The smallest installation is none: {least.configuration.target} is a file of "
+            f"{(least.size_bytes or 0) / 1e6:,.1f} MB, and needs no library."
+        )
+    if others := [row for row in known if row.installed_bytes]:
+        least = min(others, key=lambda row: (row.installed_bytes or 0, row.size_bytes or 0))
+        first = "The smallest of Python's libraries" if bare else "The smallest installation"
+        size = (least.installed_bytes or 0) / 1e6
+        yield f"{first} is {least.configuration.runtime}'s: {size:,.0f} MB with all that it requires."
+
+
+def _most_processors(fleet: FleetRecord) -> Iterator[str]:
+    """Name what passed on most emulated processors: all that did on as many."""
+    passed = {
+        f"{runtime} in {precision}": len(
+            {one.configuration.processor for one in results if one.configuration.processor and not one.failures}
+            - {one.configuration.processor for one in results if one.failures}
+        )
+        for (runtime, precision), results in processors.by_file(fleet).items()
+    }
+    most, asked = max(passed.values(), default=0), len(processors.counted(fleet))
+    if most:
+        names = ", ".join(name for name, count in passed.items() if count == most)
+        yield f"On most processors passed {names}: on {most} of {asked} emulated ones."
+
+
+def _fastest(record: InferenceBenchRecord, rows: Sequence[Row], flips: Mapping[str, int]) -> str:
+    """Name the fastest of some rows of one batch size, and of those in float32 where that is another."""
+
+    def median(row: Row) -> float:
+        return summarise(record, row).p50
+
+    def said(row: Row) -> str:
+        changed = flips[row.configuration.target]
+        place = place_name(row.configuration.batch_size, row.configuration.threads)
+        return (
+            f"{row.configuration.target} ({median(row) * 1e6:,.1f} µs a call, {place}, "
+            f"{changed:,} prediction{'' if changed == 1 else 's'} changed)"
+        )
+
+    first = min(rows, key=median)
+    exact = [row for row in rows if row.configuration.precision == "fp32"]
+    sentence = f"{record.name}: the fastest is {said(first)}"
+    if not exact or first.configuration.precision == "fp32":
+        return f"{sentence}."
+    return f"{sentence}, and in float32 {said(min(exact, key=median))}."
