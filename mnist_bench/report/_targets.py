@@ -18,6 +18,7 @@ COMPARED = [
     Column("Certified"),
     Column("Largest |Δ|", Unit.TINY),
 ]
+NO_BREAK = "\N{NO-BREAK SPACE}"
 MEASURED = [
     *(Column(f"Batch {batch}, µs", Unit.MICROSECONDS) for batch in SHOWN_BATCHES),
     Column("Start", Unit.DURATION),
@@ -53,7 +54,7 @@ def _compared(record: ParityRecord, name: str, results: Sequence[ParityResult]) 
         name,
         "FAILED" if any(result.failures for result in results) else "passed",
         flipped(record, results),
-        f"{len(proved) - broken:,} of {len(proved):,}" if proved else None,
+        f"{len(proved) - broken:,} of {len(proved):,}".replace(" ", NO_BREAK) if proved else None,
         max((result.largest_difference or 0.0 for result in answered), default=None),
     ]
 
