@@ -1,5 +1,6 @@
 """ONNX Runtime in a real browser without a window: the same files, the same answers, and nothing left behind."""
 
+import json
 import os
 import signal
 import subprocess
@@ -13,7 +14,7 @@ import pytest
 from mnist_bench import data, hosts, parity, runtimes, store
 from mnist_bench.core.bench_types import InferenceBenchRecord
 from mnist_bench.core.errors import BadInput, EnvironmentProblem, RuntimeFailed, TargetUnavailable, Unreachable
-from mnist_bench.core.npm import ONNXRUNTIME_WEB
+from mnist_bench.core.npm import LISTED, ONNXRUNTIME_WEB
 from mnist_bench.hosts import browser
 from tests.browsers import needs_chromium
 from tests.conftest import Run
@@ -35,6 +36,7 @@ def pretended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
     place.mkdir(parents=True)
     for name in ONNXRUNTIME_WEB.files:
         (place / name).touch()
+    (place / LISTED).write_text(json.dumps(dict.fromkeys(ONNXRUNTIME_WEB.files, 0)), encoding="utf-8")
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
 
