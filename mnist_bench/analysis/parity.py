@@ -15,6 +15,16 @@ def by_target(record: ParityRecord) -> dict[str, list[ParityResult]]:
     return groups
 
 
+def failed(results: Sequence[ParityResult]) -> bool:
+    """Tell whether a target failed in any of its configurations."""
+    return any(result.failures for result in results)
+
+
+def largest(results: Sequence[ParityResult], field: str) -> float | None:
+    """Return the largest of a number over a target's configurations; None where none has it."""
+    return max((value for result in results if (value := getattr(result, field)) is not None), default=None)
+
+
 def flipped(record: ParityRecord, results: Sequence[ParityResult]) -> int:
     """Return on how many test images a target's worst configuration does not predict what the reference predicts."""
     tests = len(record.labels)

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mnist_bench import data, environment, report, store
 from mnist_bench.analysis.gate import confirmed, judged, unpaired
@@ -39,6 +39,9 @@ from mnist_bench.core.errors import (
     Unreachable,
 )
 from mnist_bench.core.events import OnEvent
+
+if TYPE_CHECKING:
+    from mnist_bench.hosts import Host
 
 # 12 blocks separate ten runtimes after Holm; a gate, at 1%, wants more.
 BLOCKS, GATE_BLOCKS = 12, 20
@@ -89,7 +92,7 @@ def _measure(kind: type[BenchRecord], subject: Subject, asked: Bench) -> BenchRe
         targets=tuple(dict.fromkeys(asked.engines if training else asked.runtimes)),
         batch_sizes=(subject.record.config.batch_size,) if training else batch_sizes,
         threads=(cores,) if training else (1, cores),
-        hosts=tuple(map(str, asked.hosts if training else asked.all_hosts)),
+        hosts=asked.hosts if training else asked.all_hosts,
     )
     # What of --all had not begun when it was stopped begins with the resumption.
     resume = asked.resume and (asked.works != "all" or store.load_unfinished(subject.folder, kind) is not None)
@@ -97,8 +100,15 @@ def _measure(kind: type[BenchRecord], subject: Subject, asked: Bench) -> BenchRe
         return session.bench(kind, subject, plan, on_event, resume=resume, allow_busy=asked.allow_busy)
 
 
-def _plan(asked: Bench, *, batch_sizes: Sequence[int], threads: Sequence[int], **fields: Any) -> BenchPlan:
-    """Make a plan of what was given, and of defaults for what was not."""
+def _plan(
+    asked: Bench,
+    *,
+    batch_sizes: Sequence[int],
+    threads: Sequence[int],
+    hosts: "Sequence[Host] | None" = None,
+    **fields: Any,
+) -> BenchPlan:
+    """Make a plan of what was given, and of defaults for what was not; on the hosts that were named, unless told."""
     return BenchPlan(
         batch_sizes=asked.batch_sizes or tuple(batch_sizes),
         threads=asked.threads or tuple(dict.fromkeys(threads)),
@@ -107,7 +117,8 @@ def _plan(asked: Bench, *, batch_sizes: Sequence[int], threads: Sequence[int], *
         time_limit_s=asked.time_limit,
         command_format=asked.command_format,
         command_precision=asked.command_precision,
-        **{"hosts": tuple(map(str, asked.hosts)), **fields},
+        hosts=tuple(map(str, asked.hosts if hosts is None else hosts)),
+        **fields,
     )
 
 

@@ -18,6 +18,7 @@ import msgspec
 
 from mnist_bench.core import collector, process, scratch, text
 from mnist_bench.core.errors import BUG, ENVIRONMENT, MnistBenchError
+from mnist_bench.core.messages import taken_stdout
 
 T = TypeVar("T")
 
@@ -176,8 +177,7 @@ def _remedy(error: OSError) -> str:
 def main() -> None:
     """Serve one call: the function on the command line, its argument on stdin."""
     collector.spare()
-    answer_to = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever libraries print must not mix with the answer
+    answer_to = taken_stdout()
     answer = _answer(sys.argv[1], sys.stdin.buffer.read())
     with answer_to:
         answer_to.write(msgspec.json.encode(answer))

@@ -46,6 +46,7 @@ __all__ = [
     "Timing",
     "Worker",
     "answers_itself",
+    "answers_with",
     "everywhere",
     "install",
     "is_of_this_machine",
@@ -142,6 +143,12 @@ def is_of_this_machine(host: Host) -> bool:
     return not (module.ARGUMENT or module.PROCESSOR)
 
 
+def answers_with(host: Host, runtime: str) -> bool:
+    """Tell whether a host may have a runtime: one that is `ONLY` for some has no other."""
+    module = load(host.kind)
+    return not getattr(module, "ONLY", False) or runtime in (module.RUNTIMES or ())
+
+
 def of_one_runtime() -> tuple[str, ...]:
     """Return the hosts of this machine where a program of another kind than Python answers: `node`."""
     return tuple(name for name in names() if getattr(load(name), "ONLY", False) and is_of_this_machine(Host(name)))
@@ -149,8 +156,9 @@ def of_one_runtime() -> tuple[str, ...]:
 
 def everywhere(device: str = "cpu") -> tuple[Host, ...]:
     """Return where a run's files are asked unless told: this machine, and what was installed on it beside Python."""
-    usable = [name for name in of_one_runtime() if not load(name).why_unavailable()]
-    return (HERE, *map(Host, usable)) if device == "cpu" else (HERE,)
+    if device != "cpu":
+        return (HERE,)
+    return (HERE, *(Host(name) for name in of_one_runtime() if not load(name).why_unavailable()))
 
 
 def why_without(host: Host, runtime: str) -> Skipped | None:

@@ -69,7 +69,12 @@ class Launch:
 
 
 class HostModule(Protocol):
-    """A kind of host: a module of this folder."""
+    """A kind of host: a module of this folder.
+
+    It may also have `install(tell)`, which fetches or builds what it needs and returns where; `ONLY`, whether it has no
+    other runtimes than its `RUNTIMES`; `why_without(runtime)`, a `Skipped` or None; `version()`, of what answers there;
+    and `installed_bytes(runtime)`, what its libraries take on disk, or None.
+    """
 
     @property
     def ARGUMENT(self) -> bool:  # noqa: N802

@@ -101,9 +101,8 @@ def find_targets(folder: Path, record: Record, wanted: Wanted) -> Targets:
             targets.ready.append(_command(folder, record, host, wanted, files))
             continue
         for name in wanted.runtimes or module.RUNTIMES or runtimes.names():
-            if getattr(module, "ONLY", False) and name not in (module.RUNTIMES or ()):
-                continue  # it is named for another host
-            _add(targets, name, folder, record, host, wanted, files)
+            if hosts.answers_with(host, name):  # else it is named for another host
+                _add(targets, name, folder, record, host, wanted, files)
     _check_missing(targets, wanted)
     if not targets.ready:
         raise BadInput(f"there is nothing to open in {folder}: export first, or name other runtimes")

@@ -6,7 +6,7 @@ from html import escape
 
 from mnist_bench.analysis.comparison import takes_part
 from mnist_bench.analysis.learning import first_epoch_at
-from mnist_bench.analysis.parity import by_target, flipped
+from mnist_bench.analysis.parity import by_target, failed, flipped
 from mnist_bench.analysis.timing import summarise, timed_calls
 from mnist_bench.core import plugins
 from mnist_bench.core.bench_types import InferenceBenchRecord
@@ -55,10 +55,10 @@ def _verdict(compared: ParityRecord | None) -> str:
     if compared is None:
         return "not verified"
     targets = by_target(compared)
-    failed = [name for name, results in targets.items() if any(result.failures for result in results)]
-    failed += [entry.target for entry in compared.unreachable]
-    if failed:
-        return f"FAILED: {', '.join(failed)}"
+    wrong = [name for name, results in targets.items() if failed(results)]
+    wrong += [entry.target for entry in compared.unreachable]
+    if wrong:
+        return f"FAILED: {', '.join(wrong)}"
     flips = sum(flipped(compared, results) for results in targets.values())
     return f"{len(targets)} passed, {flips} flip{'' if flips == 1 else 's'}"
 

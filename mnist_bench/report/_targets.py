@@ -1,12 +1,12 @@
 """What one needs to know of each target to choose one: a row a target."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from mnist_bench.analysis import starting
-from mnist_bench.analysis.parity import by_target, flipped
+from mnist_bench.analysis.parity import by_target, failed, flipped, largest
 from mnist_bench.analysis.processors import certified, lost
 from mnist_bench.analysis.timing import summarise, timed_calls
-from mnist_bench.core.bench_types import InferenceBenchRecord, Row
+from mnist_bench.core.bench_types import InferenceBenchRecord, Row, Sample
 from mnist_bench.core.types import ParityRecord, ParityResult
 from mnist_bench.report._summary import SHOWN_BATCHES
 from mnist_bench.report._table import Cell, Column, Table, Unit
@@ -39,8 +39,9 @@ NOTES = [
 
 def targets_table(compared: ParityRecord, measured: InferenceBenchRecord | None) -> Table:
     """Make the table of a run: what was compared of its targets, and measured where it was benchmarked."""
+    found = dict(_measured(measured)) if measured else {}
     lines = [
-        [*_compared(compared, name, results), *(_measured(measured, name) if measured else [None] * len(MEASURED))]
+        [*_compared(compared, name, results), *found.get(name, [None] * len(MEASURED))]
         for name, results in by_target(compared).items()
     ]
     return Table(f"Targets of {compared.name}", [*COMPARED, *MEASURED], lines, notes=NOTES)
@@ -52,23 +53,33 @@ def _compared(record: ParityRecord, name: str, results: Sequence[ParityResult]) 
     broken = max((len(lost(record, result, proved)) for result in answered), default=len(proved))
     return [
         name,
-        "FAILED" if any(result.failures for result in results) else "passed",
+        "FAILED" if failed(results) else "passed",
         flipped(record, results),
         f"{len(proved) - broken:,} of {len(proved):,}".replace(" ", NO_BREAK) if proved else None,
-        max((result.largest_difference or 0.0 for result in answered), default=None),
+        largest(results, "largest_difference"),
     ]
 
 
-def _measured(record: InferenceBenchRecord, name: str) -> list[Cell]:
-    rows = [row for row in timed_calls(record) if row.configuration.target == name]
-    cold = [samples for row, samples in starting.cold_starts(record) if row.configuration.target == name]
-    return [
-        *(_latency(record, rows, batch) for batch in SHOWN_BATCHES),
-        min(map(starting.together, cold), default=None),
-        max((peak for samples in cold if (peak := starting.peak_memory(samples))), default=None),
-        rows[0].size_bytes if rows else None,
-        rows[0].installed_bytes if rows else None,
-    ]
+def _measured(record: InferenceBenchRecord) -> Iterator[tuple[str, list[Cell]]]:
+    """Yield each target that was timed, with its cells."""
+    rows: dict[str, list[Row]] = {}
+    for row in timed_calls(record):
+        rows.setdefault(row.configuration.target, []).append(row)
+    cold: dict[str, list[list[Sample]]] = {}
+    for row, samples in starting.cold_starts(record):
+        cold.setdefault(row.configuration.target, []).append(samples)
+    for name, own in rows.items():
+        begun = cold.get(name, [])
+        yield (
+            name,
+            [
+                *(_latency(record, own, batch) for batch in SHOWN_BATCHES),
+                min(map(starting.together, begun), default=None),
+                max((peak for samples in begun if (peak := starting.peak_memory(samples))), default=None),
+                own[0].size_bytes,
+                own[0].installed_bytes,
+            ],
+        )
 
 
 def _latency(record: InferenceBenchRecord, rows: Sequence[Row], batch: int) -> float | None:

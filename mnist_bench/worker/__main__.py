@@ -4,6 +4,7 @@ import os
 import sys
 
 from mnist_bench.core import protocol
+from mnist_bench.core.messages import taken_stdout
 from mnist_bench.worker._serve import serve
 
 BAD_INPUT = 2
@@ -11,8 +12,7 @@ BAD_INPUT = 2
 
 def main(only: str | None = None) -> int:
     """Serve, with one runtime or with all; whatever libraries print goes to stderr, since stdout is for messages."""
-    outgoing = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+    outgoing = taken_stdout()
     try:
         serve(only, sys.stdin.buffer, outgoing)
     except protocol.ProtocolError as error:

@@ -16,6 +16,7 @@ from typing import IO, NoReturn
 import psutil
 
 from mnist_bench.core import process, protocol
+from mnist_bench.core.messages import taken_stdout
 from mnist_bench.core.protocol import Message
 from mnist_bench.core.webserver import Handler, Server
 from mnist_bench.worker import JAVASCRIPT
@@ -212,8 +213,7 @@ def carry(folder: Path, program: str, ready_s: float, incoming: IO[bytes], outgo
 def main() -> int:
     """Carry messages between stdin, stdout and a page."""
     folder, program, ready_s = sys.argv[1:]
-    outgoing = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+    outgoing = taken_stdout()
     try:
         carry(Path(folder), program, float(ready_s), sys.stdin.buffer, outgoing)
     except (BrowserLost, protocol.ProtocolError) as error:

@@ -11,13 +11,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mnist_bench import data, hosts, parity, runtimes, store
+from mnist_bench import data, hosts, runtimes, store
 from mnist_bench.core.bench_types import InferenceBenchRecord
 from mnist_bench.core.errors import BadInput, EnvironmentProblem, RuntimeFailed, TargetUnavailable, Unreachable
 from mnist_bench.core.npm import LISTED, ONNXRUNTIME_WEB
 from mnist_bench.hosts import browser
 from tests.browsers import needs_chromium
 from tests.conftest import Run
+from tests.hosts.beside import gives_the_reference_s_answers
 from tests.packages import needs_npm, put_into_cache
 
 BROWSER = hosts.Host("browser")
@@ -51,11 +52,7 @@ def pretended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
 @needs_chromium
 @needs_npm
 def test_a_browser_gives_the_reference_s_answers(installed: Path, light: Path, digits: data.Dataset) -> None:
-    plan = parity.Plan(batch_sizes=(1, 128), threads=(1, 2), on=(BROWSER,))
-    found = parity.verify(light, digits, plan, lambda _: None)
-    assert [result.failures for result in found.results] == [()] * 16
-    kinds = ("onnxruntime", "onnxruntime fp16", "onnxruntime int8", "onnxruntime int8-dynamic")
-    assert {result.configuration.target for result in found.results} == {f"{kind} on browser" for kind in kinds}
+    found = gives_the_reference_s_answers("browser", light, digits)
     providers = {(result.configuration.threads, result.configuration.provider) for result in found.results}
     assert providers == {(1, "wasm SIMD, 1 thread"), (2, "wasm SIMD, 2 threads")}
 

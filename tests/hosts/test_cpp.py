@@ -17,10 +17,11 @@ from mnist_bench import data, formats, hosts, parity, runtimes, store
 from mnist_bench.core import cpp_project, locks
 from mnist_bench.core.bench_types import InferenceBenchRecord
 from mnist_bench.core.errors import EnvironmentProblem, RuntimeFailed, TargetUnavailable, Unsupported
-from mnist_bench.core.types import Artifact, Manifest, ParityRecord
+from mnist_bench.core.types import Artifact, Manifest
 from mnist_bench.environment import library_version
 from mnist_bench.hosts import _headers, cpp
 from tests.conftest import Run
+from tests.hosts.beside import makes_one_flip_matrix_with_here
 
 MISSING = cpp._no_tools()
 needs_compiler = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
@@ -93,11 +94,7 @@ def test_every_engine_gives_the_reference_s_answers(installed: Path, exported: P
 
 @needs_compiler
 def test_this_machine_and_cpp_make_one_flip_matrix(installed: Path, own_copy: Path, run: Run) -> None:
-    words = ("--runtime", first_engine(), "--threads", 1, "--batch-size", 128, "--quiet")
-    assert run("verify", "--host", "here", "--host", "cpp", *words) == 0
-    saved = store.load(own_copy, ParityRecord)
-    assert saved
-    assert {result.configuration.host for result in saved.results} == {"", "cpp"}
+    makes_one_flip_matrix_with_here("cpp", first_engine(), own_copy, run)
 
 
 @needs_compiler

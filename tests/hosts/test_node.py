@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from mnist_bench import data, hosts, parity, store
+from mnist_bench import data, hosts, store
 from mnist_bench.core import npm, process
 from mnist_bench.core.bench_types import InferenceBenchRecord
 from mnist_bench.core.errors import TargetUnavailable
 from mnist_bench.core.types import ParityRecord
 from mnist_bench.hosts import node
 from tests.conftest import Run
+from tests.hosts.beside import gives_the_reference_s_answers, makes_one_flip_matrix_with_here
 from tests.packages import needs_npm, put_into_cache
 
 
@@ -24,21 +25,13 @@ def installed(shared: Path) -> Path:
 
 @needs_npm
 def test_node_gives_the_reference_s_answers(installed: Path, light: Path, digits: data.Dataset) -> None:
-    plan = parity.Plan(batch_sizes=(1, 128), threads=(1, 2), on=(hosts.Host("node"),))
-    found = parity.verify(light, digits, plan, lambda _: None)
-    assert [result.failures for result in found.results] == [()] * 16
-    kinds = ("onnxruntime", "onnxruntime fp16", "onnxruntime int8", "onnxruntime int8-dynamic")
-    assert {result.configuration.target for result in found.results} == {f"{kind} on node" for kind in kinds}
+    found = gives_the_reference_s_answers("node", light, digits)
     assert {result.configuration.provider for result in found.results} == {"CPUExecutionProvider of Node"}
 
 
 @needs_npm
 def test_this_machine_and_node_make_one_flip_matrix(installed: Path, own_copy: Path, run: Run) -> None:
-    words = ("--runtime", "onnxruntime", "--threads", 1, "--batch-size", 128, "--quiet")
-    assert run("verify", "--host", "here", "--host", "node", *words) == 0
-    saved = store.load(own_copy, ParityRecord)
-    assert saved
-    assert {result.configuration.host for result in saved.results} == {"", "node"}
+    makes_one_flip_matrix_with_here("node", "onnxruntime", own_copy, run)
 
 
 @needs_npm

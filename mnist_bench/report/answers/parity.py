@@ -2,7 +2,14 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.analysis.parity import by_target, changed_by_quantisation, flipped, flipped_edges, quantised_name
+from mnist_bench.analysis.parity import (
+    by_target,
+    changed_by_quantisation,
+    failed,
+    flipped,
+    flipped_edges,
+    quantised_name,
+)
 from mnist_bench.core.types import ParityRecord, ParityResult, QuantisedCertificate
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions
@@ -22,8 +29,8 @@ def build(material: Material, _options: ViewOptions) -> Iterator[Answer]:
 
 def _sentences(record: ParityRecord) -> Iterator[str]:
     targets = by_target(record)
-    failed = [name for name, results in targets.items() if any(result.failures for result in results)]
-    verdict = f"NOT in {', '.join(failed)}" if failed else "yes, by the rules of each precision"
+    wrong = [name for name, results in targets.items() if failed(results)]
+    verdict = f"NOT in {', '.join(wrong)}" if wrong else "yes, by the rules of each precision"
     yield (
         f"{record.name}: {verdict}. {len(targets)} target{'s' if len(targets) > 1 else ''} answered "
         f"{len(record.labels):,} test images in {len(record.results)} configurations."

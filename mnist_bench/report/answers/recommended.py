@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from mnist_bench.analysis import processors
-from mnist_bench.analysis.parity import by_target, flipped
+from mnist_bench.analysis.parity import by_target, failed, flipped
 from mnist_bench.analysis.starting import cold_starts, peak_memory
 from mnist_bench.analysis.timing import place_name, summarise, timed_calls
 from mnist_bench.core.bench_types import InferenceBenchRecord, Row
@@ -37,11 +37,7 @@ def build(material: Material, _options: ViewOptions) -> Iterator[Answer]:
 
 
 def _sentences(record: InferenceBenchRecord, compared: ParityRecord, fleet: FleetRecord | None) -> Iterator[str]:
-    flips = {
-        name: flipped(compared, results)
-        for name, results in by_target(compared).items()
-        if not any(result.failures for result in results)
-    }
+    flips = {name: flipped(compared, results) for name, results in by_target(compared).items() if not failed(results)}
     rows = [row for row in timed_calls(record) if row.configuration.target in flips]
     sizes = {row.configuration.batch_size for row in rows}
     for size in sorted(sizes & {*SHOWN_BATCHES} or sizes):

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.analysis.parity import by_target, flipped
+from mnist_bench.analysis.parity import by_target, failed, flipped, largest
 from mnist_bench.core.types import RUNGS, ParityRecord, ParityResult
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
@@ -30,7 +30,7 @@ def build(record: ParityRecord, _options: ViewOptions) -> Iterator[Table]:
 def _verdict(record: ParityRecord, name: str, results: list[ParityResult]) -> list[Cell]:
     return [
         name,
-        "FAILED" if any(result.failures for result in results) else "passed",
+        "FAILED" if failed(results) else "passed",
         RUNGS[min(result.rung for result in results)],
         min(result.correct for result in results) / len(record.labels),
         flipped(record, results),
@@ -59,16 +59,12 @@ def _differences(record: ParityRecord) -> Table:
         Column("Median ulp", Unit.LOGITS),
         Column("Tolerance, eps", Unit.LOGITS),
     ]
-    rows = [[name, *(_worst(results, field) for field in fields)] for name, results in by_target(record).items()]
+    rows = [[name, *(largest(results, field) for field in fields)] for name, results in by_target(record).items()]
     note = (
         f"Tolerance: the smallest that passes, in units of 2^-23 times the largest |logit|; in fp32, 32 "
         f"({record.tolerance:.2g}) is allowed. Ulp: float32 units in the last place of the reference's logit."
     )
     return Table("Differences of logits, |Δ|", columns, rows, notes=[note])
-
-
-def _worst(results: list[ParityResult], field: str) -> float | None:
-    return max((value for result in results if (value := getattr(result, field)) is not None), default=None)
 
 
 def _notes(record: ParityRecord) -> list[str]:
