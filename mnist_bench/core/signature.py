@@ -1,0 +1,92 @@
+"""What a model file wants and gives, where that is not what ours want and give.
+
+Ours map float32 (n, 1, 28, 28) in [0, 1] to float32 logits (n, classes). Models from elsewhere mean the same and ask
+for it in another shape, type or range: so images are changed on their way to them, here and nowhere else.
+"""
+
+import math
+from typing import Annotated, Literal
+
+import numpy as np
+from msgspec import Meta, Struct
+from numpy.typing import NDArray
+
+OUR_SHAPE = (1, 28, 28)
+MEAN, DEVIATION = 0.1307, 0.3081
+"""Of the pixels of MNIST's training set: what tutorials normalise with (PyTorch's examples/mnist/main.py)."""
+
+Pixels = Literal["unit", "bytes", "normalised", "inverted"]
+"""What values pixels have: in [0, 1]; in [0, 255]; (pixel - 0.1307) / 0.3081; 1 - pixel."""
+Orientation = Literal["rows", "columns"]
+"""Which way the image is read: as it is, or transposed."""
+
+SAID: dict[str, str] = {
+    "bytes": "pixels from 0 to 255",
+    "normalised": f"pixels normalised with mean {MEAN} and deviation {DEVIATION}",
+    "inverted": "dark on light: 1 - pixel",
+}
+
+
+class Signature(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a model takes and which of its outputs is the answer.
+
+    `shape` is that of one image, `dtype` the type of its pixels, `output` the answer's name where there are several
+    outputs, `batch` the batch size where that is fixed.
+    """
+
+    shape: Annotated[tuple[Annotated[int, Meta(gt=0)], ...], Meta(max_length=8)] = OUR_SHAPE
+    dtype: Literal["float32", "float64", "float16", "uint8"] = "float32"
+    pixels: Pixels = "unit"
+    orientation: Orientation = "rows"
+    output: str = ""
+    batch: Annotated[int, Meta(gt=0)] | None = None
+
+    def __post_init__(self) -> None:
+        if math.prod(self.shape) != math.prod(OUR_SHAPE):
+            raise ValueError(f"a shape {self.shape} that does not hold the pixels of an image")
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether images can stay as they are."""
+        return (self.shape, self.dtype, self.pixels, self.orientation) == (OUR_SHAPE, "float32", "unit", "rows")
+
+    def adapt(self, images: NDArray[np.float32]) -> NDArray[np.generic]:
+        """Return images as the model wants them: (n, *shape) of its dtype.
+
+        Args:
+            images: float32 (n, 1, 28, 28) in [0, 1].
+        """
+        if self.is_ours:
+            return images
+        values: NDArray[np.generic] = images
+        if self.orientation == "columns":
+            values = values.swapaxes(2, 3)
+        if self.pixels == "inverted":
+            values = np.float32(1) - values
+        elif self.pixels == "normalised":
+            values = (values - np.float32(MEAN)) / np.float32(DEVIATION)
+        elif self.pixels == "bytes":
+            values = values * np.float32(255)
+        if self.dtype == "uint8":
+            values = np.rint(values)
+        return np.ascontiguousarray(values.reshape(len(images), *self.shape), self.dtype)
+
+    def said(self) -> tuple[str, ...]:
+        """Return what is done to images, a phrase each; nothing where they stay as they are."""
+        changes = []
+        if self.shape != OUR_SHAPE:
+            changes.append(f"shape (n, {', '.join(map(str, self.shape))})")
+        if self.dtype != "float32":
+            changes.append(self.dtype)
+        if self.pixels in SAID:
+            changes.append(SAID[self.pixels])
+        if self.orientation == "columns":
+            changes.append("transposed images")
+        if self.batch:
+            changes.append(f"{self.batch} image{'s' if self.batch > 1 else ''} at a time")
+        if self.output:
+            changes.append(f"output {self.output!r}")
+        return tuple(changes)
+
+
+OURS = Signature()
