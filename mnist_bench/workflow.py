@@ -74,13 +74,12 @@ def finish(
     return errors
 
 
-def write_page(folders: Sequence[Path], data_dir: Path | None, options: report.ViewOptions) -> Path:
-    """Write the page of some runs into the first one's folder; return its path."""
+def gathered(folders: Sequence[Path], data_dir: Path | None) -> report.Material:
+    """Return all that is known of some runs, for their page and for the screen."""
     material = report.gather(folders)
     name = material.records[0].dataset.name
     images = report.matching_images(material.records, lambda: data.load(name, data_dir, download=False))
-    material = report.with_studies_beside(replace(material, dataset=images), folders[0].parent)
-    return report.write_page(material, folders[0], options)
+    return report.with_studies_beside(replace(material, dataset=images), folders[0].parent)
 
 
 def _export(folder: Path, record: Record, settings: Settings, errors: list[MnistBenchError]) -> str:
@@ -88,7 +87,7 @@ def _export(folder: Path, record: Record, settings: Settings, errors: list[Mnist
     made, remarks = 0, []
     there = _exported(folder, record)
     with store.locked(folder):
-        for name, precision in _wanted(settings):
+        for name, precision in _wanted(record, settings):
             if (name, precision) in there:
                 continue
             try:
@@ -117,8 +116,9 @@ def _written(folder: Path, record: Record, name: str, precision: Precision, sett
     )
 
 
-def _wanted(settings: Settings) -> list[Pair]:
+def _wanted(record: Record, settings: Settings) -> list[Pair]:
     names = [name for name in formats.names() if not (settings.quick and name in COMPILED_FORMATS)]
+    names = [name for name in names if formats.writes(name, record)]
     return [
         (name, precision)
         for name in names
@@ -150,8 +150,8 @@ def _whole(folder: Path, entry: Artifact) -> bool:
 
 def _verify(folder: Path, record: Record, dataset: data.Dataset, settings: Settings, on_event: OnEvent) -> str:
     """Compare all runtimes with the reference, unless that was done with these very files; raise where one is wrong."""
-    names = _here(settings) if settings.quick else ()
-    cores = environment.available_cores()
+    names = _openable(folder, record, _here(settings)) if settings.quick else ()
+    cores = environment.default_threads()
     plan = parity.Plan(
         runtimes=names,
         batch_sizes=BATCH_SIZES if settings.quick else parity.Plan.batch_sizes,
@@ -166,7 +166,8 @@ def _verify(folder: Path, record: Record, dataset: data.Dataset, settings: Setti
     }
     if found is None or not _covers(folder, record, found, expected, plan):
         found, fresh = parity.verify(folder, dataset, plan, on_event), True
-        store.save(folder, msgspec.structs.replace(found, skipped=(*found.skipped, *_left_out(settings))))
+        left = [*_left_out(settings), *_unopenable(record, settings, names)]
+        store.save(folder, msgspec.structs.replace(found, skipped=(*found.skipped, *left)))
     failed = [result for result in found.results if result.failures]
     if failed:
         raise ParityBroken(
@@ -196,7 +197,7 @@ def _covers(folder: Path, record: Record, found: ParityRecord, expected: set[Ask
     asked = {(one.batch_size, one.threads) for one in own}
     images = len(found.labels) + len(found.edges)
     wanted = {(min(size, images), threads) for size in plan.batch_sizes for threads in plan.threads}
-    of_these = found.weights_sha256 == record.checkpoint.weights.sha256 and not newer
+    of_these = found.weights_sha256 == record.checkpoint.weights.sha256 and not (newer or found.assumed)
     return of_these and expected <= there and wanted <= asked
 
 
@@ -211,6 +212,26 @@ def _here(settings: Settings) -> tuple[str, ...]:
     )
 
 
+def _openable(folder: Path, record: Record, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the runtimes that open something of a run: of an imported graph, those that read what it was exported to.
+
+    Of the specified network everything can be exported, and what could not be is to be seen.
+    """
+    if not record.is_graph:
+        return tuple(names)
+    there = {entry.format for entry in _present(folder, record)}
+    return tuple(name for name in names if runtimes.load(name).FORMAT in there)
+
+
+def _unopenable(record: Record, settings: Settings, names: Sequence[str]) -> Iterator[Absent]:
+    """Say of every runtime that has nothing to open of an imported graph that it has not."""
+    if settings.quick and record.is_graph:
+        for name in _here(settings):
+            if name not in names:
+                reason = "the network is an imported graph, and nothing that it opens can be written of that"
+                yield Absent(target=name, reason=reason, remedy=parity.GRAPH_REMEDY)
+
+
 def _left_out(settings: Settings, kept: Sequence[str] = ()) -> Iterator[Absent]:
     """Say of everything that --quick leaves out that it does: absence never looks like success."""
     if settings.quick:
@@ -222,7 +243,7 @@ def _left_out(settings: Settings, kept: Sequence[str] = ()) -> Iterator[Absent]:
 def _bench(folder: Path, record: Record, dataset: data.Dataset, settings: Settings, on_event: OnEvent) -> str:
     """Measure latency in six blocks, or the blocks that are lacking; nothing where it was done with these weights."""
     subject = session.Subject(folder, record, dataset, settings.data_dir)
-    plan = _plan(settings)
+    plan = _plan(folder, record, settings)
     saved = store.load_if_sound(folder, InferenceBenchRecord)
     if saved and _measured(saved, folder, record, plan):
         return f"{len(saved.rows)} rows before"
@@ -240,9 +261,9 @@ def _bench(folder: Path, record: Record, dataset: data.Dataset, settings: Settin
     return f"{len(done.rows)} rows, {len(done.failures)} could not be measured"
 
 
-def _plan(settings: Settings) -> BenchPlan:
-    cores = environment.available_cores()
-    here = {*_here(settings), "null"}
+def _plan(folder: Path, record: Record, settings: Settings) -> BenchPlan:
+    cores = environment.default_threads()
+    here = {*_openable(folder, record, _here(settings)), "null"}
     return BenchPlan(
         blocks=BLOCKS,
         targets=tuple(name for name in QUICK_RUNTIMES if name in here) if settings.quick else (),

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from collections import namedtuple
@@ -133,3 +134,58 @@ def test_what_a_distribution_takes_is_it_and_all_that_it_requires(
     (tmp_path / "beads-1.0.dist-info" / "RECORD").unlink()
     environment.installed_bytes.cache_clear()
     assert environment.installed_bytes("abacus") is None
+
+
+def grouped(folder: Path, own: str, **files: str) -> tuple[Path, Path]:
+    """Write control groups: `own` is what the system tells of this process, `files` are contents by path."""
+    root = folder / "cgroup"
+    root.mkdir()
+    (folder / "own").write_text(own)
+    for name, content in files.items():
+        path = root / name.replace("__", "/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_name(path.name.replace("_dot_", ".")).write_text(content)
+    return root, folder / "own"
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "quota"),
+    [
+        ("0::/\n", {"cpu_dot_max": "100000 100000\n"}, 1.0),
+        ("0::/\n", {"cpu_dot_max": "max 100000\n"}, None),
+        ("0::/a/b\n", {"a__b__cpu_dot_max": "max 100000\n", "a__cpu_dot_max": "150000 100000\n"}, 1.5),
+        ("0::/a/b\n", {"a__b__cpu_dot_max": "50000 100000\n", "a__cpu_dot_max": "150000 100000\n"}, 0.5),
+        ("0::/of/the/host\n", {"cpu_dot_max": "200000 100000\n"}, 2.0),
+        ("4:cpu:/x\n", {"cpu__x__cpu_dot_cfs_quota_us": "25000\n", "cpu__x__cpu_dot_cfs_period_us": "50000\n"}, 0.5),
+        ("4:cpu:/x\n", {"cpu__x__cpu_dot_cfs_quota_us": "-1\n", "cpu__x__cpu_dot_cfs_period_us": "50000\n"}, None),
+        ("7:memory:/x\n", {"cpu_dot_max": "100000 100000\n"}, None),
+        ("", {}, None),
+        ("0::/\n", {"cpu_dot_max": "what 0\n"}, None),
+    ],
+)
+def test_a_quota_is_read_as_the_system_tells_it(
+    tmp_path: Path, own: str, files: dict[str, str], quota: float | None
+) -> None:
+    assert environment.cpu_quota(*grouped(tmp_path, own, **files)) == quota
+
+
+def test_periods_of_waiting_are_counted(tmp_path: Path) -> None:
+    files = {"cpu_dot_stat": "usage_usec 5\nnr_periods 9\nnr_throttled 7\n"}
+    assert environment.throttled_periods(*grouped(tmp_path, "0::/\n", **files)) == 7
+
+
+@pytest.mark.parametrize(("quota", "cores"), [(None, 4), (1.0, 1), (1.5, 1), (0.25, 1), (2.0, 2), (64.0, 4)])
+def test_a_quota_counts_as_cores(monkeypatch: pytest.MonkeyPatch, quota: float | None, cores: int) -> None:
+    monkeypatch.setattr(_machine, "cpu_quota", lambda: quota)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(4)), raising=False)
+    assert environment.available_cores() == cores
+    assert environment.collect().cpu_quota == quota
+
+
+@pytest.mark.parametrize(("said", "threads"), [("1", 1), ("2,1", 2), ("99", 4), ("", 4), ("many", 4), ("0", 4)])
+def test_threads_are_those_that_the_user_s_environment_names(
+    monkeypatch: pytest.MonkeyPatch, said: str, threads: int
+) -> None:
+    monkeypatch.setattr(_machine, "available_cores", lambda: 4)
+    monkeypatch.setenv("OMP_NUM_THREADS", said)
+    assert environment.default_threads() == threads

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_bench.core.dataset_names import output_names
 from mnist_bench.core.types import Record
 
 
@@ -37,7 +38,13 @@ def confusions(record: Record) -> NDArray[np.int64]:
     """Count a finished run's test images by class and predicted class; see `confusion_matrix`."""
     assert record.final
     found = record.final.predictions
-    return confusion_matrix(found.labels, found.predictions, len(record.dataset.classes))
+    return confusion_matrix(found.labels, found.predictions, len(names(record)))
+
+
+def names(record: Record) -> tuple[str, ...]:
+    """Name the classes of a finished run, and the outputs beyond them that it predicted."""
+    assert record.final
+    return output_names(record.dataset.classes, max(record.final.predictions.predictions) + 1)
 
 
 def confused_pairs(record: Record) -> list[tuple[int, int, int]]:
@@ -47,7 +54,7 @@ def confused_pairs(record: Record) -> list[tuple[int, int, int]]:
     return sorted(pairs, key=lambda pair: -pair[2])
 
 
-def scores(matrix: NDArray[np.int64], names: Sequence[str]) -> list[Scores]:
+def scores(matrix: NDArray[np.int64], classes: Sequence[str]) -> list[Scores]:
     """Score every class by a confusion matrix."""
     right, there, said = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
     return [
@@ -59,7 +66,7 @@ def scores(matrix: NDArray[np.int64], names: Sequence[str]) -> list[Scores]:
             precision=_share(right[place], said[place]),
             f1=_share(2 * right[place], there[place] + said[place]),
         )
-        for place, name in enumerate(names)
+        for place, name in enumerate(classes)
     ]
 
 

@@ -62,6 +62,11 @@ def changed_by_quantisation(record: ParityRecord, found: QuantisedCertificate) -
     return [one.image for one in found.deviations if one.image not in unsure]
 
 
+def under_assumption(record: ParityRecord) -> str:
+    """Say what was assumed of the models, behind a sentence; nothing where nothing was."""
+    return f", under the assumption: {', '.join(record.assumed)}" if record.assumed else ""
+
+
 def silent(record: ParityRecord) -> list[str]:
     """Return the targets that gave no logits that could be compared, in at least one configuration."""
     return [name for name, found in by_target(record).items() if any(r.largest_difference is None for r in found)]

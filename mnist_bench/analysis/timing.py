@@ -16,8 +16,9 @@ from mnist_bench.core.architecture import (
     operations,
     training_products,
 )
-from mnist_bench.core.bench_types import BenchRecord, Limits, Row
+from mnist_bench.core.bench_types import BenchRecord, Conditions, Limits, Row
 from mnist_bench.core.kinds import PROTOCOL_BATCH
+from mnist_bench.core.types import Environment
 
 RESOLVED = 100
 """A median below so many times the clock's own cost is unresolved."""
@@ -255,4 +256,16 @@ def unsteady(record: BenchRecord) -> str | None:
             found.append(f"with {threads} thread(s) its slowest block was {swing:.0%} slower than its fastest")
     if busiest > UNSTEADY:
         found.append(f"others took up to {busiest:.0%} of its cores")
+    found += quota(record.environment, record.conditions)
     return ", and ".join(found) or None
+
+
+def quota(machine: Environment, conditions: Conditions) -> list[str]:
+    """Say that a container's quota limits what is measured in it; nothing where there is none."""
+    if machine.cpu_quota is None:
+        return []
+    waited, cores = conditions.throttled_periods, len(conditions.affinity)
+    periods = f" and had made it wait in {waited:,} periods before" if waited else ""
+    return [
+        f"a quota allows it {machine.cpu_quota:g} of {cores} cores{periods}: it runs faster in bursts than it can last"
+    ]

@@ -19,6 +19,7 @@ from mnist_bench.bench import inference
 from mnist_bench.bench.blocks import TargetUnderTest
 from mnist_bench.bench.session import Subject, begin, finish, name_of, new_record
 from mnist_bench.core.bench_types import NULL, BenchPlan, GateRecord, InferenceBenchRecord, SelfTestRecord
+from mnist_bench.core.dataset_names import shown
 from mnist_bench.core.errors import BadInput, MnistBenchError
 from mnist_bench.core.events import OnEvent
 from mnist_bench.core.kinds import PROGRAM
@@ -102,7 +103,8 @@ def _other_run(out: Path, name: str, subject: Subject) -> Subject:
     folder = store.run_folder(out, name)
     record = store.load_record(folder)
     if record.config.dataset != subject.record.config.dataset:
-        raise BadInput(f"run {name!r} is of {record.config.dataset}, not of {subject.record.config.dataset}")
+        here = shown(subject.record.config.dataset)
+        raise BadInput(f"run {name!r} is of {shown(record.config.dataset)}, not of {here}")
     return Subject(folder, record, data.load(record.config.dataset, subject.data_dir), subject.data_dir)
 
 

@@ -27,7 +27,7 @@ def calls_for(batch_size: int) -> int:
 
 def evaluation_inputs(folder: Path, record: Record, dataset: data.Dataset) -> parity.Inputs:
     """Return what every process is asked: the images, with the reference's answers."""
-    return parity.build_inputs(dataset, parity.weights_of(folder, record))
+    return parity.build_inputs(dataset, parity.reference_of(folder, record))
 
 
 def targets_under_test(
@@ -160,7 +160,7 @@ class Process:
         """Make a row of one sample; or say what is wrong with the answers."""
         checked, deviations = UNCHECKED, 0
         if found.logits is not None:
-            inputs = self.inputs.first(len(found.logits) if found.logits.ndim else 0)
+            inputs = self.inputs.under(self.target.ending).first(len(found.logits) if found.logits.ndim else 0)
             result = parity.result(inputs, parity.Answer(own, found.logits, precision))
             if result.failures:
                 return InvalidResult(own.threads, own.batch_size, f"wrong answers: {'; '.join(result.failures)}")

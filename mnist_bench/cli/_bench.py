@@ -84,14 +84,14 @@ def measure(subject: Subject, asked: Bench) -> None:
 
 def _measure(kind: type[BenchRecord], subject: Subject, asked: Bench) -> BenchRecord:
     training = issubclass(kind, TrainingBenchRecord)
-    quick, cores = asked.quick, environment.available_cores()
+    quick, cores = asked.quick, environment.default_threads()
     batch_sizes = FEW_BATCH_SIZES if quick else BATCH_SIZES
     plan = _plan(
         asked,
         blocks=QUICK_BLOCKS if quick else BLOCKS,
         targets=tuple(dict.fromkeys(asked.engines if training else asked.runtimes)),
         batch_sizes=(subject.record.config.batch_size,) if training else batch_sizes,
-        threads=(cores,) if training else (1, cores),
+        threads=(cores,) if training else tuple(dict.fromkeys((1, cores))),
         hosts=asked.hosts if training else asked.all_hosts,
     )
     # What of --all had not begun when it was stopped begins with the resumption.
@@ -219,7 +219,7 @@ def _check_complete(record: GateRecord) -> None:
 
 
 def _gate_plan(asked: Bench, targets: tuple[str, ...]) -> BenchPlan:
-    threads = (1, environment.available_cores())
+    threads = tuple(dict.fromkeys((1, environment.default_threads())))
     own = tuple(dict.fromkeys(targets))
     return _plan(asked, blocks=GATE_BLOCKS, targets=own, batch_sizes=FEW_BATCH_SIZES, threads=threads)
 

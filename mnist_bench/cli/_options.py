@@ -9,6 +9,7 @@ import click
 
 import mnist_bench
 from mnist_bench.core import plugins
+from mnist_bench.core.dataset_names import is_folder
 from mnist_bench.core.kinds import DEFAULT_CONVERGENCE_AT, DEFAULT_OUT, LARGEST_BATCH, Precision
 
 # torch takes seeds below 2^63; a day is longer than any worker that is not stuck.
@@ -20,6 +21,9 @@ PRECISIONS = get_args(Precision)
 def listed(folder: str) -> str:
     """Name the plug-ins in a folder of the package: whoever adds one need not add it to the help."""
     return ", ".join(plugins.names_in([str(Path(mnist_bench.__file__).parent / folder)]))
+
+
+DATASETS = listed("data/sets").split(", ")
 
 
 class Finite(click.FloatRange):
@@ -96,16 +100,37 @@ out = click.option(
     help="Folder of the run folders.",
 )
 run_name = click.option("--run", "name", metavar="NAME", callback=_not_empty, help="The run.  [default: the newest]")
+
+
+def known_or_folder(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Turn the path of a folder into an absolute one, which a record can name; other names stay as they are."""
+    if value is None or not (is_folder(value) or Path(value).is_dir()) or value in DATASETS:
+        return value
+    if not Path(value).is_dir():
+        raise click.BadParameter(f"folder {value!r} does not exist.", context, parameter)
+    found = str(Path(value).resolve())
+    if not found.isprintable():  # also where its bytes are not UTF-8, and no record can hold it
+        raise click.BadParameter(f"the path {found!r} cannot be written into a record: rename it", context, parameter)
+    return found
+
+
 data_dir = click.option(
     "--data-dir",
     type=click.Path(path_type=Path),
     envvar="MNIST_BENCH_DATA",
     show_envvar=True,
     callback=_existing_if_typed,
-    help="A torchvision root to look into first; may be read-only.",
+    help="A folder to look into first: with the dataset's files in it, in raw, or as torchvision has them (MNIST/raw); "
+    "may be read-only.",
 )
 dataset = click.option(
-    "--dataset", default="mnist", show_default=True, metavar="NAME", help=f"One of {listed('data/sets')}."
+    "--dataset",
+    default="mnist",
+    show_default=True,
+    metavar="NAME|DIR",
+    callback=known_or_folder,
+    help=f"One of {', '.join(DATASETS)}; or a folder of your own: PNGs of 28 × 28 pixels or four IDX files, see "
+    "docs/data.md.",
 )
 validation = click.option(
     "--validation",
@@ -220,7 +245,9 @@ def of_training(command: Callable[..., Any]) -> Callable[..., Any]:
         batch_size,
         learning_rate,
         click.option("--seed", type=click.IntRange(0, LARGEST_SEED - 1), default=0, show_default=True),
-        click.option("--threads", type=click.IntRange(min=1), help="CPU threads.  [default: all cores]"),
+        click.option(
+            "--threads", type=click.IntRange(min=1), help="CPU threads.  [default: OMP_NUM_THREADS, or all cores]"
+        ),
         click.option("--run", "name", metavar="NAME", help="Name of the run.  [default: DATASET-ACTIVATION]"),
         out,
     )

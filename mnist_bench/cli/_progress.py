@@ -4,11 +4,13 @@ import contextlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from mnist_bench.cli._signals import heed
 from mnist_bench.core import text
+from mnist_bench.core.dataset_names import shown
 from mnist_bench.core.events import (
     EpochDone,
     Event,
@@ -23,6 +25,9 @@ from mnist_bench.core.events import (
 from mnist_bench.core.study_types import SeedFailure, SeedResult
 from mnist_bench.core.types import Configuration, EpochMetrics, Record
 
+if TYPE_CHECKING:
+    from mnist_bench.data import Dataset
+
 # Ten times a second looks smooth; above a minute and a half nobody counts in seconds.
 REFRESH_S, SECONDS_BELOW = 0.1, 90
 
@@ -31,6 +36,12 @@ def tell_passed_over(name: str, reasons: Sequence[str]) -> None:
     """Say why faster engines cannot be used."""
     for reason in reasons:
         tell(f"{name}: not trained by a faster engine, {reason}")
+
+
+def tell_remarks(dataset: "Dataset") -> None:
+    """Say what is to be known of a dataset, such as how it was split."""
+    for remark in dataset.remarks:
+        tell(remark)
 
 
 def tell(line: str) -> None:
@@ -73,11 +84,10 @@ class Live:
             TextColumn("{task.fields[numbers]}", style="dim"),
             console=Console(stderr=True),
         )
-        self._task = self._progress.add_task("loading", total=None, speed="", numbers="")
+        self._task = self._progress.add_task("", total=None, speed="", numbers="")
         self._epochs, self._pending, self._shown_at = 0, 0, 0.0
 
     def __enter__(self) -> "Live":
-        self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -96,6 +106,10 @@ class Live:
                 self._pending = 0
 
     def _start(self, record: Record) -> None:
+        """Begin to draw, once there is something to train: what is finished already needs no bar."""
+        if len(record.epochs) >= record.config.epochs:
+            return
+        self._progress.start()
         self._progress.console.print(text.line(_headline(record)), highlight=False, markup=False)
         self._epochs = record.config.epochs
         self._progress.reset(self._task, total=record.dataset.train_images * self._epochs)
@@ -136,7 +150,7 @@ def training_display(quiet: bool) -> Iterator[OnEvent]:
 def _headline(record: Record) -> str:
     config, images = record.config, record.dataset
     return (
-        f"{record.name}: {config.activation}, {images.train_images:,} images of {images.name}, "
+        f"{record.name}: {config.activation}, {images.train_images:,} images of {shown(images.name)}, "
         f"{config.epochs} epochs on {record.environment.gpu or config.device}, {config.threads} thread(s)"
     )
 

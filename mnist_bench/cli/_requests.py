@@ -11,7 +11,9 @@ from mnist_bench.core.kinds import Activation, Precision, Validation
 from mnist_bench.core.limits import MIB
 
 if TYPE_CHECKING:
+    from mnist_bench.core.signature import Pixels
     from mnist_bench.core.types import TrainConfig
+    from mnist_bench.data import Ground
     from mnist_bench.hosts import Host
 
 Works = Literal["inference", "training", "all"]
@@ -67,6 +69,7 @@ class Train(Protocol, Output):
 
     seed: int
     threads: int | None
+    network: str | None = None
     require_accuracy: float | None = None
     trackers: tuple[str, ...] = ()
 
@@ -99,6 +102,23 @@ class Export:
     opset: int | None
     device: str
     data_dir: Path | None
+    quiet: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Import:
+    """See `mnist-bench import --help`."""
+
+    file: Path
+    name: str | None
+    out: Path
+    dataset: str
+    data_dir: Path | None
+    output: str
+    activation: Activation | None
+    pixels: "Pixels | None"
+    trust_code: bool
+    overwrite: bool
     quiet: bool
 
 
@@ -148,14 +168,18 @@ class Verify(Asking):
     threads: tuple[int, ...]
     dataset: str | None
     model_file: Path | None
-    precision: Precision
+    precision: Precision | None
+    output: str
     trust_code: bool
     time_limit: float | None
     memory_limit: int | None
     processors: tuple[str, ...] = ()
     layers: bool = False
+    assumptions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.processors and self.assumptions:
+            raise click.UsageError("--assume is of what this machine asks: leave out --cpu")
         if self.processors and self.layers:
             raise click.UsageError("--layers are those of this machine's own answers: leave out --cpu")
         if self.processors and self.places:
@@ -191,7 +215,7 @@ class Verify(Asking):
         else:
             usual = {
                 "batch_sizes": parity.Plan.batch_sizes,
-                "threads": tuple(dict.fromkeys((1, environment.available_cores()))),
+                "threads": tuple(dict.fromkeys((1, environment.default_threads()))),
             }
         return {name: getattr(self, name) or default for name, default in usual.items()}
 
@@ -201,6 +225,26 @@ class Verify(Asking):
         memory = None if self.memory_limit is None else self.memory_limit * MIB
         given = {"time_limit_s": self.time_limit, "memory_limit_bytes": memory}
         return {name: limit for name, limit in given.items() if limit is not None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predict:
+    """See `mnist-bench predict --help`; a file may be a folder, and `-` is stdin."""
+
+    files: tuple[Path, ...]
+    name: str | None
+    out: Path
+    data_dir: Path | None
+    runtimes: tuple[str, ...]
+    ground: "Ground"
+    as_is: bool
+    csv_path: Path | None
+    quiet: bool
+
+    @property
+    def shown(self) -> bool:
+        """Whether pictures are drawn on the screen: not into the midst of CSV."""
+        return not self.quiet and self.csv_path != Path("-")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,14 +1,19 @@
 """What `mnist-bench run` does."""
 
 import contextlib
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+
+import click
 
 from mnist_bench import data, report, store, training, workflow
 from mnist_bench.cli import _train
+from mnist_bench.cli._output import print_tables
 from mnist_bench.cli._progress import configurations_display, processes_display, tell
 from mnist_bench.cli._requests import Run
 from mnist_bench.cli._screen import say
-from mnist_bench.core import torchrun
+from mnist_bench.core import text, torchrun
 from mnist_bench.core.child import ChildFailed
 from mnist_bench.core.errors import SIGNALLED, BadInput, Interrupted, MnistBenchError
 from mnist_bench.core.events import Event, OnEvent, StageBegan, StageEnded, ignore
@@ -47,17 +52,42 @@ def carry_out(asked: Run) -> None:
     if torchrun.is_distributed():
         raise BadInput("run is for one process: use torchrun with train, and then run without it")
     wanted = asked.training
-    for activation in wanted.activations:
+    there = _imported(asked)
+    for activation in () if there else wanted.activations:
         _train.prepare(activation, wanted)
     with _resumable():
-        records = [_train.train_one(activation, wanted, training.ALONE) for activation in wanted.activations]
+        records = there or [_train.train_one(activation, wanted, training.ALONE) for activation in wanted.activations]
         errors = [error for record in records for error in _finish(record, asked)]
         folders = [store.run_folder(wanted.out, record.name) for record in records]
-        page = workflow.write_page(folders, wanted.data_dir, report.ViewOptions(wanted.convergence_at, wanted.out))
-    say(f"{page}\n")
+        options = report.ViewOptions(wanted.convergence_at, wanted.out)
+        material = workflow.gathered(folders, wanted.data_dir)
+        page = report.write_page(material, folders[0], options)
+    _close(material, options, page, quiet=wanted.quiet)
     if errors:
         reasons = "; ".join(map(str, errors))
         raise ChildFailed(f"{len(errors)} of the stages failed, the page shows the rest: {reasons}", _worst(errors))
+
+
+def _close(material: report.Material, options: report.ViewOptions, page: Path, *, quiet: bool) -> None:
+    """Say what came out: the verdict first, and where the page is; of a quiet run that alone."""
+    color = sys.stdout is not None and sys.stdout.isatty()
+    for record in material.records:
+        passed, words = report.verdict(material, record)
+        word = click.style("PASSED" if passed else "FAILED", fg="green" if passed else "red", bold=True)
+        say(f"{word if color else click.unstyle(word)}  {text.line(words)}\n", rendered=True)
+        if not quiet:
+            print_tables("rich", [report.closing(material, record, options)])
+    say(f"Page: {page}\n")
+
+
+def _imported(asked: Run) -> list[Record]:
+    """Return the run that was named, where it was imported: there is nothing to train."""
+    wanted = asked.training
+    folder = store.run_folder(wanted.out, wanted.name) if wanted.name else None
+    if folder is None or wanted.overwrite or not store.exists(folder):
+        return []
+    record = store.load_record(folder)
+    return [record] if record.imported else []
 
 
 def _worst(errors: list[MnistBenchError]) -> int:

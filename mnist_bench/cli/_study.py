@@ -5,11 +5,13 @@ from pathlib import Path
 
 from mnist_bench import data, environment, report, store, study, training
 from mnist_bench.cli._output import print_tables, write_json
-from mnist_bench.cli._progress import study_display, tell, tell_passed_over
+from mnist_bench.cli._progress import study_display, tell, tell_passed_over, tell_remarks
 from mnist_bench.cli._requests import Study, changed
 from mnist_bench.cli._screen import say
 from mnist_bench.cli._signals import stop_on_signal
+from mnist_bench.core.architecture import CLASSES
 from mnist_bench.core.commands import on_study
+from mnist_bench.core.dataset_names import in_a_run
 from mnist_bench.core.errors import BadInput, StudyIncomplete
 from mnist_bench.core.study_types import BATCHED, SeedFailure, StudyRecord
 from mnist_bench.core.types import TrainConfig
@@ -39,7 +41,9 @@ def carry_out(asked: Study) -> None:
 
 def _trained(options: study.WorkerOptions, asked: Study, crew: study.Crew) -> tuple[Path, StudyRecord]:
     folder, _, config = _prepare(asked)
-    dataset = data.load(config.dataset, asked.data_dir)
+    dataset = data.load(config.dataset, asked.data_dir, outputs=CLASSES)
+    if not asked.quiet:
+        tell_remarks(dataset)
     with store.locked(folder, StudyRecord), study_display(asked.quiet) as on_event, stop_on_signal() as stop:
         # Once more, now that nobody else can write the study.
         _, saved, config = _prepare(asked, dataset)
@@ -51,7 +55,7 @@ def _trained(options: study.WorkerOptions, asked: Study, crew: study.Crew) -> tu
 
 def _prepare(asked: Study, dataset: data.Dataset | None = None) -> tuple[Path, StudyRecord | None, TrainConfig]:
     """Return the study's folder, its saved record where it is to be resumed, and how to train; or refuse."""
-    folder = store.study_folder(asked.out, asked.name or f"study-{asked.dataset}")
+    folder = store.study_folder(asked.out, asked.name or f"study-{in_a_run(asked.dataset)}")
     if not (asked.resume or asked.overwrite):
         store.check_new(folder, StudyRecord)
     saved = store.load_study(folder) if asked.resume and store.exists(folder, StudyRecord) else None
@@ -59,8 +63,7 @@ def _prepare(asked: Study, dataset: data.Dataset | None = None) -> tuple[Path, S
 
 
 def _config(asked: Study, dataset: data.Dataset | None = None) -> TrainConfig:
-    if asked.dataset not in data.names():
-        raise BadInput(f"no dataset {asked.dataset!r}: choose from {', '.join(data.names())}")
+    data.check_name(asked.dataset)
     device, cores = environment.resolve_device(asked.device), environment.available_cores()
     if device == "cpu" and (asked.workers or 1) > cores:
         raise BadInput(f"--workers {asked.workers} is more than the {cores} cores that this process may use")

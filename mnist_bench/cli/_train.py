@@ -7,10 +7,12 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from mnist_bench import data, environment, store, tracking, training
-from mnist_bench.cli._progress import tell, tell_passed_over, training_display
+from mnist_bench.cli._progress import tell, tell_passed_over, tell_remarks, training_display
 from mnist_bench.cli._requests import Train, changed
 from mnist_bench.cli._signals import stop_on_signal
 from mnist_bench.core import torchrun
+from mnist_bench.core.architecture import CLASSES
+from mnist_bench.core.dataset_names import in_a_run
 from mnist_bench.core.errors import BadInput
 from mnist_bench.core.events import Event
 from mnist_bench.core.kinds import Activation
@@ -43,14 +45,18 @@ def prepare(
     if not (asked.resume or asked.overwrite):
         store.check_new(folder)
     saved = store.load_record(folder) if asked.resume and store.exists(folder) else None
+    if saved and saved.imported:
+        raise BadInput(f"run {saved.name!r} was imported, so there is no training to go on with: use another --run")
     return folder, saved, _resumed(saved, activation, asked) if saved else _config(activation, asked, dataset)
 
 
 def train_one(activation: Activation, asked: Train, group: training.Group) -> Record:
     """Train one network; of several processes the first alone reads and writes its folder."""
     folder, _, config = prepare(activation, asked)
-    dataset = group.together(lambda: data.load(config.dataset, asked.data_dir))
+    dataset = group.together(lambda: data.load(config.dataset, asked.data_dir, outputs=CLASSES))
     quiet = asked.quiet or not group.leads
+    if not quiet:
+        tell_remarks(dataset)
     with contextlib.ExitStack() as stack:
         group.together(lambda: stack.enter_context(store.locked(folder)) if group.leads else None)
         shown = stack.enter_context(training_display(quiet))
@@ -82,18 +88,19 @@ def _begun(activation: Activation, asked: Train, dataset: data.Dataset) -> Recor
 
 def _run_name(activation: Activation, asked: Train) -> str:
     if asked.name is None:
-        return f"{asked.dataset}-{activation}"
+        return f"{in_a_run(asked.dataset)}-{activation}"
     return f"{asked.name}-{activation}" if asked.activation == "both" else asked.name
 
 
 def _config(activation: Activation, asked: Train, dataset: data.Dataset | None) -> TrainConfig:
     """Turn options into a configuration for this machine."""
     cores, place = environment.available_cores(), torchrun.place()
-    threads = asked.threads or max(cores // place.local_size, 1)
+    # torchrun tells every process of several to use one thread.
+    usual = environment.default_threads() if place.local_size == 1 else max(cores // place.local_size, 1)
+    threads = asked.threads or usual
     if threads > cores:
         raise BadInput(f"--threads {threads} is more than the {cores} cores that this process may use")
-    if asked.dataset not in data.names():
-        raise BadInput(f"no dataset {asked.dataset!r}: choose from {', '.join(data.names())}")
+    data.check_name(asked.dataset)
     device = environment.resolve_device(asked.device)
     engine = asked.engine or (SEVERAL if place.size > 1 else training.default_engine(device, dataset).engine)
     if place.size > 1 and engine != SEVERAL:

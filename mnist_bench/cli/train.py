@@ -19,10 +19,17 @@ Examples:
   mnist-bench train --dataset digits                  offline, in seconds
   mnist-bench train --activation both                 ReLU and Sigmoid, compared
   mnist-bench train --run mine --epochs 30 --resume   go on, or for longer
+  mnist-bench train --network net.py:create           a network of your own
   mnist-bench train --json - | python -m json.tool    the record, for a program
 """
 )
 @_options.of_training
+@click.option(
+    "--network",
+    metavar="SOURCE",
+    help="A network of your own in place of 784-512-256-10: package.module:factory or file.py:factory, which returns a "
+    "torch.nn.Module from images (n, 1, 28, 28) to logits.",
+)
 @click.option("--resume", is_flag=True, help="Go on where a run stopped; start it where there is none.")
 @click.option("--overwrite", is_flag=True, help="Replace a run of the same name.")
 @click.option(
@@ -53,6 +60,11 @@ def command(context: click.Context, /, **given: Any) -> None:
     if asked.resume and asked.overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other", context)
     check_json_path(asked.json_path)
+    if asked.network:
+        from mnist_bench.cli import _own
+
+        _conclude([_own.train(asked)], asked)
+        return
     with training.process_group() as group:
         group.together(lambda: tracking.check_installed(asked.trackers))
         for activation in asked.activations:  # all that can be refused is refused before anything is trained

@@ -20,6 +20,7 @@ Examples:
   mnist-bench verify --run mnist-relu --runtime onnxruntime    one runtime
   mnist-bench verify --run mnist-relu --model other.onnx       a file from elsewhere, against this run
   mnist-bench verify --layers                                  and in which layer the answers drift
+  mnist-bench verify --model other.onnx --assume softmax       a file that ends in softmax, and is right but for that
   mnist-bench verify --cpu all                                 the same files on emulated processors, and compared
   mnist-bench verify --cpu haswell,cortex-a53 --model other.onnx --precision int8
   mnist-bench verify --host haswell                            an emulated processor as the only host
@@ -39,7 +40,12 @@ Examples:
     metavar="N,…",
 )
 @click.option("--threads", show_default="1,all; 1 with --cpu", callback=_options.numbers, metavar="N,…")
-@click.option("--dataset", metavar="NAME", help="Other images than the run was trained on.")
+@click.option(
+    "--dataset",
+    metavar="NAME|DIR",
+    callback=_options.known_or_folder,
+    help="Other images than the run was trained on.",
+)
 @_options.data_dir
 @click.option(
     "--model",
@@ -50,9 +56,11 @@ Examples:
 @click.option(
     "--precision",
     type=click.Choice(_options.PRECISIONS),
-    default="fp32",
-    show_default=True,
-    help="What the foreign file claims to be, or the run's file that a --command opens.",
+    help="What the foreign file claims to be, or the run's file that a --command opens.  [default: what the file says; "
+    "fp32]",
+)
+@click.option(
+    "--output", default="", metavar="NAME", help="Which output of a foreign ONNX file is the answer, of several."
 )
 @click.option("--trust-code", is_flag=True, help="Load a foreign file that is a program: TorchScript can do anything.")
 @click.option(
@@ -68,6 +76,14 @@ Examples:
     is_flag=True,
     help="Look at every layer too: how far it is off, and what its quantisation costs; see docs/layers.md.",
 )
+@click.option(
+    "--assume",
+    "assumptions",
+    multiple=True,
+    metavar="NAME",
+    help="Take this for granted: softmax or log-softmax (of answers), permuted:3,1,… (of classes), unit, bytes, "
+    "normalised, inverted or transposed (of images); can be repeated; see docs/diagnosis.md.",
+)
 @_options.engine_command
 @_options.time_limit(None, "600; 120 for a --model")
 @_options.memory_limit
@@ -78,10 +94,11 @@ def command(**given: Any) -> None:
 
     The reference is the network in float64. Exit code 1 where a runtime that claims fp32 flips a certified image,
     leaves the tolerance, or does not run at the precision that it claims; docs/certificate.md says what is proved.
-    Exit code 3 where a worker could not be asked.
+    Exit code 3 where a worker could not be asked. Of what fails it is said what is wrong, where that is known.
     """
     from mnist_bench import data, environment, hosts, parity, store
     from mnist_bench.cli._output import check_json_path, newest_run
+    from mnist_bench.cli._progress import tell_remarks
 
     asked = _requests.Verify(**given)
     check_json_path(asked.json_path)
@@ -94,11 +111,15 @@ def command(**given: Any) -> None:
         on=asked.fleet(usable) if asked.processors else asked.hosts if asked.model_file else asked.all_hosts,
         format=asked.command_format,
         precision=asked.precision,
+        output=asked.output,
         layers=asked.layers,
+        assumption=parity.Assumption.of(asked.assumptions),
         **asked.configurations,
         **asked.limits,
     )
-    dataset = data.load(asked.dataset or record.config.dataset, asked.data_dir)
+    dataset = data.load(asked.dataset or record.config.dataset, asked.data_dir).with_classes_of(record.dataset.classes)
+    if asked.dataset and not asked.quiet:
+        tell_remarks(dataset)
     found = _verify(folder, dataset, plan, asked, absent)
     _show(found, asked)
     here = hosts.HERE in plan.on and all(hosts.is_of_this_machine(host) for host in plan.on)

@@ -29,7 +29,8 @@ class Conditions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     `affinity` are the cores that this process may use, `busy_share` and `steal_share` the shares of those cores' time
     that other processes, and the hypervisor's other guests, took while nothing ran here. `commit` and `dirty` are of
-    mnist-bench's own source.
+    mnist-bench's own source. `throttled_periods` counts in how many periods the process's group has been made to wait
+    for its quota until then.
     """
 
     affinity: tuple[Count, ...]
@@ -42,6 +43,7 @@ class Conditions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     commit: str | None
     dirty: bool | None
     gpu: dict[str, str] = {}
+    throttled_periods: Count | None = None
 
 
 class MatrixRate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -5,6 +5,7 @@ when the process ends a third of a second.
 """
 
 import gc
+import sys
 
 OBJECTS = 100_000
 """How many new objects it waits for; of Python's own accord 700 or 2,000, by its version."""
@@ -16,5 +17,9 @@ def spare() -> None:
 
 
 def dismiss() -> None:
-    """Let it look no more at what there is: the process ends, and the system takes it all."""
-    gc.freeze()
+    """Let it look no more at what there is: the process ends, and the system takes it all.
+
+    Triton would complain on the screen that its objects were never collected.
+    """
+    if "triton" not in sys.modules:
+        gc.freeze()

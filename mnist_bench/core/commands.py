@@ -54,10 +54,14 @@ def on_study(folder: Path, *words: str, command: str = "study") -> str:
 
 
 def train_command(record: Record, out: Path = DEFAULT_OUT) -> str:
-    """Return how a run was trained."""
+    """Return how a run was trained, or imported."""
+    if record.imported and not record.epochs:
+        where = ("--dataset", record.config.dataset, "--run", record.name)
+        return line("import", record.imported.source, *where, out=out)
     config, usual = record.config, TrainConfig()
     chosen = [name for name in OPTIONS if name in ALWAYS or getattr(config, name) != getattr(usual, name)]
     words = [word for name in chosen for word in (OPTIONS[name], str(getattr(config, name)))]
+    words = ["--network", record.imported.source, *words] if record.imported else words
     return line("train", *words, "--run", record.name, out=out, processes=config.processes)
 
 

@@ -20,6 +20,18 @@ MODEL_BYTES = 512 * MIB
 DATASET_BYTES = 256 * MIB
 """One file of a dataset; MNIST's largest has 45 MiB."""
 
+IMAGE_BYTES = MIB
+"""One image file; a PNG of 28 × 28 pixels has about 400 bytes, and one with a picture editor's notes some thousand."""
+
+MOST_IMAGES = 200_000
+"""The image files of a dataset: three times as many as MNIST has images. IDX files may hold more."""
+
+MOST_CLASSES = 1_000
+"""What a record can name; the network of the protocol has 10 outputs."""
+
+PICTURE_BYTES = 64 * MIB
+"""A photograph or a drawing; a phone's largest have 30 MiB."""
+
 LIST_BYTES = MIB
 """A list of file patterns, a process's status, and the like."""
 

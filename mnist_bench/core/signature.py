@@ -5,20 +5,27 @@ for it in another shape, type or range: so images are changed on their way to th
 """
 
 import math
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-import numpy as np
 from msgspec import Meta, Struct
-from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 OUR_SHAPE = (1, 28, 28)
 MEAN, DEVIATION = 0.1307, 0.3081
 """Of the pixels of MNIST's training set: what tutorials normalise with (PyTorch's examples/mnist/main.py)."""
 
+TWICE = 3 * 2.0**-24
+"""More than what two roundings of float32 change, as a share."""
+
 Pixels = Literal["unit", "bytes", "normalised", "inverted"]
 """What values pixels have: in [0, 1]; in [0, 255]; (pixel - 0.1307) / 0.3081; 1 - pixel."""
 Orientation = Literal["rows", "columns"]
 """Which way the image is read: as it is, or transposed."""
+Ending = Literal["logits", "softmax", "log-softmax"]
+"""What the answers are: the last layer's sums, or what follows them."""
 
 SAID: dict[str, str] = {
     "bytes": "pixels from 0 to 255",
@@ -31,7 +38,7 @@ class Signature(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a model takes and which of its outputs is the answer.
 
     `shape` is that of one image, `dtype` the type of its pixels, `output` the answer's name where there are several
-    outputs, `batch` the batch size where that is fixed.
+    outputs, `ending` what the answers are, `batch` the batch size where that is fixed.
     """
 
     shape: Annotated[tuple[Annotated[int, Meta(gt=0)], ...], Meta(max_length=8)] = OUR_SHAPE
@@ -39,6 +46,7 @@ class Signature(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pixels: Pixels = "unit"
     orientation: Orientation = "rows"
     output: str = ""
+    ending: Ending = "logits"
     batch: Annotated[int, Meta(gt=0)] | None = None
 
     def __post_init__(self) -> None:
@@ -50,7 +58,12 @@ class Signature(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Whether images can stay as they are."""
         return (self.shape, self.dtype, self.pixels, self.orientation) == (OUR_SHAPE, "float32", "unit", "rows")
 
-    def adapt(self, images: NDArray[np.float32]) -> NDArray[np.generic]:
+    @property
+    def is_plain(self) -> bool:
+        """Whether a worker need not know of it: images come as ours do, and the only output is the answer."""
+        return (self.shape, self.dtype, self.output, self.batch or 1) == (OUR_SHAPE, "float32", "", 1)
+
+    def adapt(self, images: "NDArray[np.float32]") -> "NDArray[Any]":
         """Return images as the model wants them: (n, *shape) of its dtype.
 
         Args:
@@ -58,17 +71,20 @@ class Signature(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """
         if self.is_ours:
             return images
-        values: NDArray[np.generic] = images
+        import numpy as np
+
+        values: NDArray[Any] = images
         if self.orientation == "columns":
             values = values.swapaxes(2, 3)
         if self.pixels == "inverted":
             values = np.float32(1) - values
         elif self.pixels == "normalised":
             values = (values - np.float32(MEAN)) / np.float32(DEVIATION)
-        elif self.pixels == "bytes":
+        if self.pixels == "bytes" or self.dtype == "uint8":
             values = values * np.float32(255)
-        if self.dtype == "uint8":
-            values = np.rint(values)
+            whole = np.rint(values)
+            # Pixels become what they were before they were divided; what was no byte, as noise, stays what it is.
+            values = whole if self.dtype == "uint8" else np.where(abs(values - whole) <= TWICE * whole, whole, values)
         return np.ascontiguousarray(values.reshape(len(images), *self.shape), self.dtype)
 
     def said(self) -> tuple[str, ...]:
@@ -86,6 +102,8 @@ class Signature(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             changes.append(f"{self.batch} image{'s' if self.batch > 1 else ''} at a time")
         if self.output:
             changes.append(f"output {self.output!r}")
+        if self.ending != "logits":
+            changes.append(f"answers behind {self.ending}")
         return tuple(changes)
 
 

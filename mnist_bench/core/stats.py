@@ -18,6 +18,7 @@ MAD_TO_SIGMA = 1.4826  # a normal distribution's standard deviation over its med
 OUTLIER_SIGMAS = 10.0  # both as in hyperfine's src/outlier_detection.rs
 EARLY_STOPPING_CONFIDENCE = 0.99  # MLPerf LoadGen
 SMALLEST_DELTA = 0.02
+Z_95 = 1.959964  # two-sided 95% quantile of the normal distribution
 
 
 class Interval(NamedTuple):
@@ -57,6 +58,15 @@ def median_interval(sample: Values, confidence: float = 0.95) -> Interval | None
     rank = int((_binomial(len(sample), 0.5) <= (1 - confidence) / 2).sum())
     ordered = np.sort(sample)
     return Interval(float(ordered[rank - 1]), float(ordered[-rank])) if rank else None
+
+
+def share_interval(part: int, whole: int) -> Interval:
+    """Return the 95% interval of a share that was counted: `part` of `whole` (Wilson 1927)."""
+    share, z = part / whole, Z_95
+    middle = share + z * z / (2 * whole)
+    width = z * math.sqrt(share * (1 - share) / whole + z * z / (4 * whole * whole))
+    scale = 1 + z * z / whole
+    return Interval(max((middle - width) / scale, 0.0), min((middle + width) / scale, 1.0))
 
 
 def percentile(sample: Values, share: float) -> float:

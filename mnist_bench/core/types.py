@@ -12,9 +12,11 @@ from msgspec import Meta, Struct
 from mnist_bench.core.architecture import CLASSES
 from mnist_bench.core.errors import BadInput
 from mnist_bench.core.kinds import LARGEST_BATCH, LARGEST_INT16, PROTOCOL_BATCH, Activation, Precision, Validation
+from mnist_bench.core.limits import MOST_CLASSES
+from mnist_bench.core.signature import Signature
 
-SchemaVersion = Literal[1, 2, 3, 4, 5, 6, 7]
-SCHEMA_VERSION: SchemaVersion = 7
+SchemaVersion = Literal[1, 2, 3, 4, 5, 6, 7, 8]
+SCHEMA_VERSION: SchemaVersion = 8
 """Version of the saved documents.
 
 History: 1, the first; 2, `TrainConfig.processes` (1 where it is not there); 3, `Artifact.saturation`
@@ -23,17 +25,19 @@ machine), `BenchPlan.hosts`, `command_format` and `command_precision`, and `Row.
 was `null` or `training` where a row was neither of a file nor of weights); 4, the checksum at the end of every
 document, and `ParityRecord.blind`; 5, `ParityRecord.quantised`, `layers` and `shares`, `FleetRecord`,
 `Configuration.processor` (none), `ParityResult.native`, `sample` and `tier`; 6, `passed_over` of `Record` and
-`StudyRecord`, and `Row.skips_zeros`; 7, `Artifact.numbers_of`, `QuantisedCertificate.others` and `Row.installed_bytes`.
+`StudyRecord`, and `Row.skips_zeros`; 7, `Artifact.numbers_of`, `QuantisedCertificate.others` and `Row.installed_bytes`;
+8, `Record.imported`, a `Checkpoint` without an optimizer, `Artifact.signature`, bounds that are None where nothing
+bounds a logit, `ParityRecord.diagnoses` and `assumed`, `Environment.cpu_quota` and `Conditions.throttled_periods`.
 """
-READABLE_VERSIONS: tuple[SchemaVersion, ...] = (1, 2, 3, 4, 5, 6, 7)
+READABLE_VERSIONS: tuple[SchemaVersion, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
 
 LARGEST = 2**63 - 1  # JSON readers take no larger integers
 Count = Annotated[int, Meta(ge=0, le=LARGEST)]
 Positive = Annotated[int, Meta(gt=0, le=LARGEST)]
 Seconds = Annotated[float, Meta(ge=0)]
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-ClassNames = Annotated[tuple[str, ...], Meta(max_length=CLASSES)]
-"""What the classes are called; no more of them than the network has outputs."""
+ClassNames = Annotated[tuple[str, ...], Meta(max_length=MOST_CLASSES)]
+"""What the classes are called; there may be fewer of them than the network has outputs."""
 
 
 class TrainConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -124,10 +128,13 @@ class SavedFile(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Checkpoint(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The files to go on from: weights, and the optimizer's moments with the state of the dropout masks."""
+    """The files to go on from: weights, and the optimizer's moments with the state of the dropout masks.
+
+    Of a run that was imported there is no optimizer, and `weights` may be an ONNX file: the network as a graph.
+    """
 
     weights: SavedFile
-    optimizer: SavedFile
+    optimizer: SavedFile | None = None
     partial: PartialEpoch | None = None
 
 
@@ -181,7 +188,8 @@ class Environment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """The machine and the software, as found when the work began; unknown things are None.
 
     `instructions` are the instruction sets that decide how matrix products are computed, as Linux calls them; empty
-    where the system does not tell.
+    where the system does not tell. `cores` are those that the process may keep busy: of its affinity, as far as its
+    `cpu_quota` goes, which is in cores and None where there is no limit.
     """
 
     started_at: str
@@ -196,12 +204,35 @@ class Environment(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     instructions: tuple[str, ...] = ()
     gpu: str | None = None
     gpu_driver: str | None = None
+    cpu_quota: Annotated[float, Meta(gt=0)] | None = None
+
+
+class Imported(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where a network came from that is not the specified one, or was not trained here.
+
+    `source` is the name of the file, or what `train --network` was given, `kind` what it was, `producer` who wrote it,
+    `precision` in what it computes. `specified` tells whether the network is the specified one, of which then weights
+    are held; else its graph is. `signature` is what the file wants, `notes` are what was found and chosen, a sentence
+    each.
+    """
+
+    source: str
+    sha256: Sha256
+    size_bytes: Count
+    kind: str
+    producer: str
+    precision: str
+    specified: bool
+    signature: Signature
+    notes: tuple[str, ...] = ()
 
 
 class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One run: the only thing that is saved, compared and reported.
 
-    `passed_over` says why faster engines could not be used where none was asked for.
+    `passed_over` says why faster engines could not be used where none was asked for. A run that was `imported` has
+    epochs only where its network is a module that was trained here; else the dataset alone of its `config` was chosen,
+    and the activation found.
     """
 
     schema_version: SchemaVersion = SCHEMA_VERSION
@@ -215,6 +246,7 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     final: FinalMeasurement | None = None
     resumed_at: tuple[str, ...] = ()
     passed_over: tuple[str, ...] = ()
+    imported: Imported | None = None
 
     def __post_init__(self) -> None:
         if [epoch.epoch for epoch in self.epochs] != list(range(1, len(self.epochs) + 1)):
@@ -223,6 +255,11 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         self._check_checkpoint(self.checkpoint)
         if self.final:
             self._check_final(self.final)
+
+    @property
+    def is_graph(self) -> bool:
+        """Whether the network is held as a graph: it is not the specified one."""
+        return self.imported is not None and not self.imported.specified
 
     def _check_epochs(self) -> None:
         if self.config.dataset != self.dataset.name or not self.dataset.classes:
@@ -235,7 +272,11 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def _check_checkpoint(self, checkpoint: Checkpoint | None) -> None:
         partial = checkpoint and checkpoint.partial
-        if checkpoint and not (self.epochs or partial):
+        if self.imported and (partial or not checkpoint):
+            raise ValueError("an imported run that is not finished, or without weights")
+        if checkpoint and not self.imported and not checkpoint.optimizer:
+            raise ValueError("a checkpoint without the optimizer's state")
+        if checkpoint and not (self.epochs or partial or self.imported):
             raise ValueError("a checkpoint from before the first image")
         if partial and partial.train.images >= self.dataset.train_images:
             raise ValueError("a partial epoch with as many images as a whole one")
@@ -244,7 +285,8 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def _check_final(self, final: FinalMeasurement) -> None:
         found, classes = final.predictions, len(self.dataset.classes)
-        if len(self.epochs) != self.config.epochs or not self.checkpoint:
+        trained = self.imported or len(self.epochs) == self.config.epochs
+        if not trained or not self.checkpoint:
             raise ValueError("a final measurement before the last epoch")
         if final.train.images != self.dataset.train_images:
             raise ValueError("the final measurement is not of the whole training set")
@@ -252,8 +294,8 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("the final measurement is not of the whole test set")
         if final.test.correct != found.correct:
             raise ValueError(f"{final.test.correct} correct, and {found.correct} of the predictions are")
-        if max((*found.labels, *found.predictions)) >= classes:
-            raise ValueError(f"a label or a prediction beyond the {classes} classes")
+        if max(found.labels) >= classes or max(found.predictions) >= max(classes, CLASSES):
+            raise ValueError(f"a label beyond the {classes} classes, or a prediction beyond the outputs")
 
 
 class Saturation(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -286,6 +328,7 @@ class Artifact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     (an ONNX opset, an archive version), `batch` its batch size where that is fixed and None where any is taken,
     `weights_sha256` the checkpoint file that it was exported from. `saturation` is of int8 files, and None for
     others. `numbers_of` is the hash of the quantised ONNX file whose integers, scales and zero points it has.
+    `signature` is of a file from elsewhere that wants other images than ours do.
     """
 
     name: Annotated[str, Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -303,6 +346,7 @@ class Artifact(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     weights_sha256: Sha256
     saturation: Saturation | None = None
     numbers_of: Sha256 | None = None
+    signature: Signature | None = None
 
 
 class Manifest(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -428,7 +472,7 @@ class ParityResult(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 class Uncertified(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An image that the certificate does not cover: `margin` is below `bound`, so rounding might change its prediction.
 
-    `label` is None for an edge image.
+    `label` is None for an edge image, `bound` where nothing is proved of it.
     """
 
     image: Count
@@ -436,7 +480,7 @@ class Uncertified(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     prediction: Count
     rival: Count
     margin: float
-    bound: float
+    bound: float | None
 
     def is_of(self, images: int, classes: int) -> bool:
         """Tell whether there are such an image and such classes, of so many."""
@@ -444,13 +488,16 @@ class Uncertified(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 
 class Certificate(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """On how many of the test images no float32 runtime can predict anything but what the reference predicts."""
+    """On how many of the test images no float32 runtime can predict anything but what the reference predicts.
+
+    The bounds are None where a layer is not covered: then no image is certified.
+    """
 
     images: Positive
     certified: Count
     uncertified: tuple[Uncertified, ...]
-    largest_logit_bound: float
-    median_margin_bound: float
+    largest_logit_bound: float | None
+    median_margin_bound: float | None
 
 
 class PairReached(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -632,16 +679,59 @@ class QuantisationShares(Struct, frozen=True, kw_only=True, forbid_unknown_field
             raise ValueError("no layer, or more images flipped than there are")
 
 
+class Hypothesis(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is often wrong with a model, and how much of a target's answers it explains.
+
+    `name` is short, `says` the mistake in a sentence. `explained` is the share of the images whose answers all are as
+    they should be if it is so; None where that was not tried, and then `reason` says why. `holds` where it explains
+    them all, the wrong ones too; `remedy` is the way out then.
+    """
+
+    name: str
+    says: str
+    explained: Annotated[float, Meta(ge=0, le=1)] | None
+    holds: bool = False
+    reason: str = ""
+    remedy: str = ""
+
+    def __post_init__(self) -> None:
+        if self.explained is None and (self.holds or not self.reason):
+            raise ValueError("a hypothesis that was not tried, and holds or does not say why")
+
+
+class Diagnosis(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What was tried to explain a target's answers, the simplest first.
+
+    On so many `images`, of which so many were answered `wrong`.
+    """
+
+    target: str
+    images: Positive
+    wrong: Positive
+    hypotheses: tuple[Hypothesis, ...]
+
+    def __post_init__(self) -> None:
+        if self.wrong > self.images:
+            raise ValueError("more images wrong than there were")
+
+    @property
+    def cause(self) -> Hypothesis | None:
+        """The simplest hypothesis that holds; None where none does."""
+        return next((one for one in self.hypotheses if one.holds), None)
+
+
 class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `verify` found: every configuration against the float64 reference.
 
+    `classes` names the network's outputs, of which there may be more than the dataset has classes.
     Images 0 … n - 1 are the test images, those from n on the edge images named in `edges`. `labels`,
     `reference_predictions` and `reference_margins` (best logit minus the second) are the reference's, per image.
     `saturation` is of the targets that compute with int8, by name. `unreachable` are targets whose worker could not be
     asked: they hang, died, or do not speak the protocol; that is neither a wrong answer nor a target that is not here.
     `blind` is what fp32 comparisons would not see; None in records of before schema version 4. `quantised` are the
     certificates of the int8 files that were compared. `layers` of targets, and `shares` of int8 files, are there where
-    layers were looked at.
+    layers were looked at. `diagnoses` are of targets that fail. `assumed` is what of the models was taken for granted,
+    as `verify --assume` calls it: answers that are `softmax` are compared with the reference's probabilities, say.
     """
 
     schema_version: SchemaVersion = SCHEMA_VERSION
@@ -665,6 +755,8 @@ class ParityRecord(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     quantised: tuple[QuantisedCertificate, ...] = ()
     layers: tuple[TargetLayers, ...] = ()
     shares: tuple[QuantisationShares, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
+    assumed: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         images, classes = len(self.labels) + len(self.edges), len(self.classes)

@@ -21,14 +21,14 @@ LOCK_S = 600
 """So long one process waits for another one's download."""
 
 
-def fetch(name: str, folder: str, check: Callable[[Path], object], find: Callable[[], Path | None]) -> Path:
+def fetch(name: str, folder: str, check: Callable[[Path], object], find: Callable[[], object]) -> Path:
     """Download a dataset, check it, and put it into the cache folder in one step.
 
     Args:
         name: the dataset's name, for messages.
         folder: the name of torchvision's class and of the folder below the root.
         check: reads a `raw` folder and raises where it is wrong.
-        find: returns the dataset's `raw` folder in the cache, or None.
+        find: returns something where the dataset is in the cache.
 
     Returns:
         The `raw` folder in the cache.
@@ -45,15 +45,15 @@ def fetch(name: str, folder: str, check: Callable[[Path], object], find: Callabl
             if not find():  # else another process was faster
                 _download(folder, raw, check)
     except (OSError, RuntimeError) as error:  # torchvision's errors, and filelock's timeout, which is an OSError
-        raise DataUnavailable(_two_ways_out(name, folder, error)) from error
+        raise DataUnavailable(_two_ways_out(name, error)) from error
     return raw
 
 
-def _two_ways_out(name: str, folder: str, error: Exception) -> str:
+def _two_ways_out(name: str, error: Exception) -> str:
     cause = str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
     return (
-        f"{name} is not on this machine and could not be downloaded ({cause}): put its files into DIR/{folder}/raw and "
-        f"give --data-dir DIR, or use --dataset digits, which needs no download"
+        f"{name} is not on this machine and could not be downloaded ({cause}): put its four files into a folder DIR "
+        f"and give --data-dir DIR, or use --dataset digits, which needs no download"
     )
 
 

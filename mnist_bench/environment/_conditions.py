@@ -13,6 +13,7 @@ import psutil
 import mnist_bench
 from mnist_bench.core.bench_types import Conditions
 from mnist_bench.environment._machine import available_cores
+from mnist_bench.environment._quota import throttled_periods
 
 SETTINGS = ("OMP_", "MKL_", "KMP_", "GOMP_", "OPENBLAS_", "TORCH", "ORT_", "CUDA_", "NVIDIA_TF32_OVERRIDE")
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
@@ -88,6 +89,7 @@ def conditions(device: str = "cpu") -> Conditions:
         commit=commit,
         dirty=dirty,
         gpu=_gpu(device),
+        throttled_periods=throttled_periods(),
     )
 
 

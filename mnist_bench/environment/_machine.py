@@ -12,6 +12,7 @@ import psutil
 
 from mnist_bench.core.errors import BadInput, DeviceUnavailable
 from mnist_bench.core.types import Environment
+from mnist_bench.environment._quota import cpu_quota
 
 INSTRUCTIONS = (
     *("sse4_1", "avx", "f16c", "fma", "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8"),
@@ -31,10 +32,19 @@ def library_version(name: str) -> str | None:
 
 
 def available_cores() -> int:
-    """Return how many logical cores this process may run on (its affinity, where the system tells)."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return how many logical cores this process may keep busy: those of its affinity, as far as its quota goes.
+
+    Of a quota of 1.5 cores one is kept busy: with two threads both would be made to wait.
+    """
+    affine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = cpu_quota()
+    return affine if quota is None else max(min(affine, int(quota)), 1)
+
+
+def default_threads() -> int:
+    """Return how many threads to use where none are asked for: `OMP_NUM_THREADS`, at most all cores; else these."""
+    cores, (first, *_) = available_cores(), os.environ.get("OMP_NUM_THREADS", "").split(",")
+    return min(int(first), cores) if first.strip().isdecimal() and int(first) else cores
 
 
 def free_memory_bytes() -> int:
@@ -56,6 +66,7 @@ def collect(device: str = "cpu") -> Environment:
         platform=platform.platform(terse=True),
         cpu_model=processor(cpuinfo) or platform.processor() or None,
         cores=available_cores(),
+        cpu_quota=cpu_quota(),
         memory_bytes=psutil.virtual_memory().total,
         load_average=os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         virtual_machine="hypervisor" in cpuinfo["flags"].split() if "flags" in cpuinfo else None,

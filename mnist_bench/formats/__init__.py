@@ -1,7 +1,8 @@
 """From a trained network to a file for deployment.
 
 A format is a module with `FILE_NAME`, the `PRECISIONS` that it can hold, `why_unavailable()` (a `Skipped`, or None)
-and `export(request, path)`, which writes a file, or a folder of files, there and returns its `Facts`. Each export
+and `export(request, path)`, which writes a file, or a folder of files, there and returns its `Facts`. One with
+`OF_GRAPHS` can write an imported network, of which there is an ONNX graph alone. Each export
 runs in a process of its own: it starts from the same state every time, so that equal runs give equal bytes; one that
 crashes does not stop the others. A format with `WANTS_REFERENCE` brings the reference's answers along, which whoever
 exports hands over: they are made in a room above this one.
@@ -25,7 +26,7 @@ from mnist_bench.formats._messages import ExportRequest, Facts, Reference
 
 TIME_LIMIT_S = 600  # AOTInductor compiles for a minute or two on two cores
 
-__all__ = ["Facts", "Reference", "export", "file_name", "names", "precisions"]
+__all__ = ["Facts", "Reference", "export", "file_name", "names", "precisions", "writes"]
 
 
 OPEN = {"FILE_NAME": "model.unknown", "PRECISIONS": ("fp32",)}
@@ -90,7 +91,7 @@ def export(
         OutputUnwritable: the folder cannot be written.
     """
     checkpoint = _exportable(folder, record, name, precision)
-    if skipped := _why_not(name, reference):
+    if skipped := _why_not(name, record, reference):
         return skipped
     where = str(data_dir) if data_dir else None
     request = ExportRequest(
@@ -98,13 +99,21 @@ def export(
     )
     with store.making(folder) as place:
         made = place / file_name(name, precision)
-        artifact = _made(made, folder, replace(request, reference=_brought(name, place, reference)), checkpoint)
+        artifact = _made(made, folder, replace(request, reference=_brought(name, place, reference)), record, checkpoint)
         store.enter(folder, record, made, artifact)
     return artifact
 
 
-def _why_not(name: str, reference: Callable[[], Reference] | None) -> Skipped | None:
+def writes(name: str, record: Record) -> bool:
+    """Tell whether a format can hold a run's network: an imported graph is written by some alone."""
+    return not record.is_graph or bool(getattr(_module(name), "OF_GRAPHS", False))
+
+
+def _why_not(name: str, record: Record, reference: Callable[[], Reference] | None) -> Skipped | None:
     """Return why a format cannot be written here, or None."""
+    if not writes(name, record):
+        reason = "it is written from the specified network, and this run is an imported graph"
+        return Skipped(name, reason, "use onnx, ort-fixed or ort-runtime")
     if skipped := _module(name).why_unavailable():
         return Skipped(name, skipped.reason, skipped.remedy)
     if _wants_reference(name) and reference is None:
@@ -136,7 +145,7 @@ def _exportable(folder: Path, record: Record, name: str, precision: Precision) -
     return record.checkpoint
 
 
-def _made(made: Path, folder: Path, request: ExportRequest, checkpoint: Checkpoint) -> Artifact:
+def _made(made: Path, folder: Path, request: ExportRequest, record: Record, checkpoint: Checkpoint) -> Artifact:
     """Let a process of its own make the file, and describe it."""
     began = time.perf_counter()
     try:
@@ -151,7 +160,8 @@ def _made(made: Path, folder: Path, request: ExportRequest, checkpoint: Checkpoi
         where = "" if error.exit_code == BadInput.exit_code else f"{folder / made.name} could not be made: "
         raise child.ChildFailed(f"{where}{error}", error.exit_code) from error
     with store.explained(folder / made.name):
-        return _described(made, request, checkpoint, facts, time.perf_counter() - began)
+        described = _described(made, request, checkpoint, facts, time.perf_counter() - began)
+    return replace(described, signature=record.imported.signature if record.imported and record.is_graph else None)
 
 
 def _described(made: Path, request: ExportRequest, checkpoint: Checkpoint, facts: Facts, export_s: float) -> Artifact:

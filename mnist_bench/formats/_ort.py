@@ -48,6 +48,7 @@ def export(request: "Request", path: Path, *, optimised: bool) -> Facts:
         version=f"ort, of {facts.version}",
         exporter="onnxruntime",
         exporter_version=str(onnxruntime.__version__),
+        batch=facts.batch,
         saturation=facts.saturation,
         numbers_of=numbers_of,
     )

@@ -43,13 +43,18 @@ def export(request: "Request", path: Path) -> Facts:
     filled = {name: _text(value) for name, value in parts.items()}
     title = (
         "784-512-256-10 with {activation}, {precision}, run {run}: {classes}; weights {weights_sha256:.16}".format_map(
-            {**request.metadata(), "classes": request.metadata()["classes"].replace("*/", "")}
+            {**request.metadata(), "classes": _in_a_comment(request.metadata()["classes"])}
         )
     )
     flash = f"{sum(array.nbytes for array in arrays.values()):,}"
     source = Template((Path(__file__).parent / f"_network_{template}.c").read_text(encoding="utf-8"))
     path.write_text(source.substitute(filled, title=title, flash=flash), encoding="utf-8")
     return Facts(version="C99", exporter="mnist-bench", exporter_version=__version__, numbers_of=numbers_of)
+
+
+def _in_a_comment(words: str) -> str:
+    """Return words that do not end a comment: not even where taking an end out would make another."""
+    return words.replace("*/", "* /")
 
 
 def _text(value: Any) -> str:

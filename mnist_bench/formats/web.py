@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mnist_bench import __version__, worker
+from mnist_bench.core.dataset_names import output_names
 from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.core.npm import ONNXRUNTIME_WEB
 from mnist_bench.formats import onnx
@@ -40,7 +41,7 @@ def export(request: "Request", path: Path) -> Facts:
         (path / f"{name}.bin").write_bytes(content)
     about = {
         **{name: request.metadata()[name] for name in ("run", "dataset", "activation", "precision", "weights_sha256")},
-        "classes": request.record.dataset.classes,
+        "classes": output_names(request.record.dataset.classes, reference.logits.shape[1]),
         "tolerance": reference.tolerance,
         "mnist_bench": __version__,
     }

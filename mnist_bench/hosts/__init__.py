@@ -13,6 +13,7 @@ from typing import cast
 from mnist_bench.core import plugins
 from mnist_bench.core.errors import BadInput
 from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.signature import Signature
 from mnist_bench.hosts import _install
 from mnist_bench.hosts._contract import HERE, Host, HostModule, Launch
 from mnist_bench.hosts._known_answers import prove
@@ -58,6 +59,7 @@ __all__ = [
     "processors",
     "prove",
     "started",
+    "takes",
     "why_without",
 ]
 
@@ -141,6 +143,13 @@ def is_of_this_machine(host: Host) -> bool:
     """Tell whether what answers there is installed by us and runs on this very processor."""
     module = load(host.kind)
     return not (module.ARGUMENT or module.PROCESSOR)
+
+
+def takes(host: Host, signature: Signature | None) -> bool:
+    """Tell whether a host's worker can give a model the images that it wants: not all beside Python can."""
+    if signature is None or signature.is_plain or not getattr(module := load(host.kind), "ONLY", False):
+        return True
+    return signature.dtype in getattr(module, "PIXEL_TYPES", ())
 
 
 def answers_with(host: Host, runtime: str) -> bool:

@@ -36,6 +36,12 @@ REMEDY = "apt-get install qemu-user"
 ARM_COMPILER = "aarch64-linux-gnu-gcc"
 """Of this machine: what an emulated program starts, QEMU lets the machine itself run."""
 
+OF_THIS_PROCESSOR = (
+    *("OPENBLAS_CORETYPE", "ATEN_CPU_CAPABILITY", "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"),
+    *("MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR"),
+)
+"""Variables by which a user chooses kernels for the machine's own processor: an emulated one may lack what they use."""
+
 ASK_S = 10.0  # for a program to say its version
 FEATURES = "fp asimd evtstrm aes pmull sha1 sha2 crc32 cpuid"
 
@@ -95,7 +101,7 @@ class Processor:
         return self._launch((str(root / _root.PYTHON), "-I", "-B", "-c", code))
 
     def _launch(self, command: tuple[str, ...]) -> Launch:
-        options: tuple[str, ...] = ("-cpu", self.model)
+        options: tuple[str, ...] = ("-cpu", self.model, "-U", ",".join(OF_THIS_PROCESSOR))
         sysroot = None
         if self.program == ARM:
             options += ("-L", SYSROOT, "-U", "LD_PRELOAD", "-U", "LD_LIBRARY_PATH")

@@ -27,15 +27,18 @@ from mnist_bench.core.errors import (
     Unsupported,
 )
 from mnist_bench.core.protocol import Message, ProtocolError
+from mnist_bench.core.signature import OURS
 from mnist_bench.core.types import Count, Positive, Seconds
 from mnist_bench.hosts._contract import SYSROOT, Launch
 
 if TYPE_CHECKING:
     import psutil
 
+    from mnist_bench.core.signature import Signature
+
 A = TypeVar("A", bound=Struct)
 
-MOST_LOGITS = 64
+MOST_LOGITS = 1024
 """So many numbers of 8 bytes an image are room for any answer, right or wrong; more is not worth reading."""
 
 MOST_VALUES = 4096
@@ -146,8 +149,8 @@ class Worker:
         self._last_words = process.LastWords(popen.stderr)
         self._expired = threading.Event()
         self._timer = self._alarm(limits.time_s)
-        self._images = 0
-        self._sent: NDArray[np.float32] | None = None
+        self._images, self._signature = 0, OURS
+        self._sent: tuple[NDArray[np.float32], Signature] | None = None
         self._local: int | None = None
         self._below: list[psutil.Process] = []
 
@@ -196,7 +199,8 @@ class Worker:
         )
 
     def open(self, model: runtimes.Model, spec: runtimes.Spec) -> Opened:
-        """Open a model, in place of the one before."""
+        """Open a model, in place of the one before; images will be changed as its signature wants them."""
+        self._signature = model.signature or OURS
         files = {} if self._launch.reads_path else model.files
         fields = {
             "device": spec.device,
@@ -207,6 +211,7 @@ class Worker:
             "activation": model.activation,
             "batch": model.batch,
             "foreign": model.foreign,
+            "signature": None if self._signature.is_plain else msgspec.to_builtins(self._signature),
             "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
         }
         arrays = {name: np.frombuffer(content, np.uint8) for name, content in files.items()}
@@ -222,7 +227,7 @@ class Worker:
     def run(self, images: NDArray[np.float32], batch_size: int) -> NDArray[Any]:
         """Return the answers to images float32 (n, 1, 28, 28), asked so many at a time, right or wrong as they are."""
         message = Message("run", {"batch_size": batch_size}, self._only_once(images))
-        return _logits(self._ask(message, "answers", self._most()))
+        return self._logits(self._ask(message, "answers", self._most()))
 
     def layers(self, images: NDArray[np.float32], batch_size: int) -> Mapping[str, NDArray[Any]]:
         """Return what every layer gives the images, by name, right or wrong as it is; see `runtimes.Layers`."""
@@ -234,7 +239,7 @@ class Worker:
         message = Message("time", msgspec.structs.asdict(timing), self._only_once(images))
         reply = self._ask(message, "timed", self._most() + 8 * timing.calls)
         found, times = _converted(reply, _TimedReply), reply.arrays.get("times_ns")
-        logits = _logits(reply) if timing.answers else None
+        logits = self._logits(reply) if timing.answers else None
         if logits is not None and (logits.ndim == 0 or len(logits) != timing.answers):
             raise Unreachable(f"its logits have the shape {logits.shape}, and {timing.answers} images were asked")
         if times is None or times.dtype != np.int64 or times.shape != (timing.calls,) or (times < 1).any():
@@ -288,14 +293,22 @@ class Worker:
 
     def has(self, images: NDArray[np.float32]) -> bool:
         """Tell whether these very images were the last that were sent."""
-        return self._sent is images
+        return self._sent is not None and self._sent[0] is images and self._sent[1] == self._signature
 
     def _only_once(self, images: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-        """Send images that the worker has not got already."""
+        """Send images that the worker has not got already, as the opened model wants them."""
         if self.has(images):
             return {}
-        self._sent, self._images = images, len(images)
-        return {"images": images}
+        self._sent, self._images = (images, self._signature), len(images)
+        return {"images": self._signature.adapt(images)}
+
+    def _logits(self, reply: Message) -> NDArray[Any]:
+        """Return what was answered; a model whose own border is not float32 has its answers rounded to that."""
+        logits = reply.arrays.get("logits")
+        if logits is None:
+            raise Unreachable(f"its answer {reply.kind!r} has no logits")
+        own = self._signature.dtype != "float32" and logits.dtype.kind == "f"
+        return logits.astype(np.float32, copy=False) if own else logits
 
     def _most(self) -> int:
         return SMALL_BYTES + 8 * MOST_LOGITS * self._images
@@ -350,13 +363,6 @@ def _converted(reply: Message, kind: type[A]) -> A:
         return msgspec.convert(reply.fields, kind)
     except msgspec.ValidationError as error:
         raise Unreachable(f"its answer {reply.kind!r} is not as it should be: {text.reason(str(error))}") from error
-
-
-def _logits(reply: Message) -> NDArray[Any]:
-    logits = reply.arrays.get("logits")
-    if logits is None:
-        raise Unreachable(f"its answer {reply.kind!r} has no logits")
-    return logits
 
 
 def _as_error(fields: Mapping[str, Any]) -> MnistBenchError:

@@ -5,7 +5,7 @@ from pathlib import Path
 from mnist_bench import data, formats
 from mnist_bench.core.types import Record
 from mnist_bench.parity._inputs import build_inputs
-from mnist_bench.parity._verify import weights_of
+from mnist_bench.parity._network import reference_of
 
 
 def reference_answers(folder: Path, record: Record, data_dir: Path | None = None) -> formats.Reference:
@@ -21,6 +21,6 @@ def reference_answers(folder: Path, record: Record, data_dir: Path | None = None
         RecordDamaged: the weights are not those that were saved.
     """
     dataset = data.load(record.config.dataset, data_dir)
-    inputs, tests = build_inputs(dataset, weights_of(folder, record)), dataset.test
+    inputs, tests = build_inputs(dataset, reference_of(folder, record)), dataset.test
     bounds = inputs.bounds.first(len(tests))
     return formats.Reference(tests.pixels, tests.labels, bounds.logits, bounds.certified, inputs.tolerance)

@@ -14,6 +14,7 @@ from mnist_bench.core.errors import RuntimeFailed, Unreachable
 from mnist_bench.core.events import OnEvent, Verifying
 from mnist_bench.core.kinds import Precision
 from mnist_bench.core.types import Configuration, Saturation
+from mnist_bench.parity._assuming import NOTHING, Assumption
 from mnist_bench.parity._targets import Target, Wanted
 
 TIME_LIMIT_S, FOREIGN_TIME_LIMIT_S = 600.0, 120.0
@@ -24,8 +25,9 @@ FOREIGN_MEMORY_LIMIT_BYTES = 4 * 1024**3  # torch alone takes one; a file of thi
 class Plan:
     """What to verify, in which configurations; see `Wanted`.
 
-    `layers`: whether to look at layers too. `time_limit_s` is what a worker may take in all, `memory_limit_bytes` what
-    it may allocate; None is what suits a run's own file, or a foreign one.
+    `layers`: whether to look at layers too. `assumption` is what is taken for granted of all models. `time_limit_s` is
+    what a worker may take in all, `memory_limit_bytes` what it may allocate; None is what suits a run's own file, or a
+    foreign one.
     """
 
     runtimes: tuple[str, ...] = ()
@@ -34,10 +36,12 @@ class Plan:
     device: str = "cpu"
     on: tuple[hosts.Host, ...] = (hosts.HERE,)
     format: str = "onnx"
-    precision: Precision = "fp32"
+    precision: Precision | None = None
+    output: str = ""
     time_limit_s: float | None = None
     memory_limit_bytes: int | None = None
     layers: bool = False
+    assumption: Assumption = NOTHING
 
     @property
     def limits(self) -> hosts.Limits:
@@ -53,7 +57,7 @@ class Plan:
     @property
     def wanted(self) -> Wanted:
         """What to look for."""
-        return Wanted(self.runtimes, self.device, self.on, self.format, self.precision)
+        return Wanted(self.runtimes, self.device, self.on, self.format, self.precision or "fp32")
 
 
 @dataclass(frozen=True)

@@ -70,18 +70,19 @@ def gamma(operations: int, unit: float) -> float:
     return operations * unit / (1 - operations * unit)
 
 
-def certify(weights: Weights, images: NDArray[np.float32]) -> Bounds:
+def certify(weights: Weights, images: NDArray[np.float32], off: Array | None = None) -> Bounds:
     """Bound every logit and every difference of logits of some images.
 
     Args:
         weights: the network's parameters.
         images: float32 (n, 1, 28, 28) in [0, 1]; runtimes get the same float32 values.
+        off: by how much each may be off instead, float64 of the same shape, where images are changed on their way.
 
     Returns:
         The bounds; an image is certified when no other class can overtake the reference's prediction.
     """
     values = images.reshape(len(images), -1).astype(np.float64)
-    errors = np.zeros_like(values)
+    errors = np.zeros_like(values) if off is None else off.reshape(values.shape)
     *hidden, last = weights.layers
     finite = np.ones(len(images), np.bool_)
     for weight, bias in hidden:
@@ -156,14 +157,30 @@ def decide(
     may be off besides.
     """
     sums = dense(values, errors, weight, bias, further)
-    logits, rounding, finite = sums.values, sums.rounding + slack, sums.finite & finite
+    off = sums.errors + slack * OUTWARD
+    return compared(sums.values, off, sums.rounding + slack, errors, weight, sums.finite & finite)
+
+
+def compared(
+    logits: Array, errors: Array, rounding: Array, shared: Array, weight: Array, finite: NDArray[np.bool_]
+) -> Bounds:
+    """Compare each prediction with every other class.
+
+    Args:
+        logits: the reference's, float64 (n, classes).
+        errors: by how much each may be off.
+        rounding: by how much of that each may be off for itself, float64 (n, classes).
+        shared: by how much the inputs of the last layer may be off, float64 (n, inputs).
+        weight: its weights, (classes, inputs).
+        finite: which images have such bounds; only those are certified.
+    """
     predictions = logits.argmax(1)
     margins, bounds = np.empty_like(logits), np.empty_like(logits)
     for winner in np.unique(predictions):
         rows = predictions == winner
         # The error of the inputs reaches both logits alike: through the difference of their weights.
-        shared = errors[rows] @ np.abs(weight[winner] - weight).T
-        bounds[rows] = (shared + rounding[rows][:, [winner]] + rounding[rows]) * OUTWARD
+        reaches = shared[rows] @ np.abs(weight[winner] - weight).T
+        bounds[rows] = (reaches + rounding[rows][:, [winner]] + rounding[rows]) * OUTWARD
         margins[rows] = logits[rows][:, [winner]] - logits[rows]
     one_each = np.arange(len(logits))
     headroom = margins - bounds
@@ -173,5 +190,4 @@ def decide(
     exceeds[one_each, predictions] = True
     certified = exceeds.all(1) & finite
     margins, bounds = margins[one_each, rivals], bounds[one_each, rivals]
-    logit_bounds = np.where(finite[:, None], sums.errors + slack * OUTWARD, np.inf)
-    return Bounds(logits, logit_bounds, predictions, rivals, margins, bounds, certified)
+    return Bounds(logits, np.where(finite[:, None], errors, np.inf), predictions, rivals, margins, bounds, certified)

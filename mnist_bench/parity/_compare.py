@@ -1,6 +1,6 @@
 """Two arrays of logits to a verdict: the parity ladder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -11,11 +11,15 @@ from mnist_bench.core.kinds import Precision
 from mnist_bench.core.types import Configuration, Deviation, ParityResult
 from mnist_bench.parity._certificate import Bounds
 from mnist_bench.parity._int8 import Int8Bounds
+from mnist_bench.parity._outputs import KINDS, Kind, Output, bounded
 
 TOLERANCE_EPS = 32
 """The fp32 tolerance in units of float32 eps (2^-23) times the reference's largest |logit|."""
 
 EPS = 2.0**-23  # float32: the spacing of numbers above 1
+
+NOT_FLOAT32, OTHER_WEIGHTS = ": this is not IEEE float32", ": it computes with other weights"
+"""What answers beyond their bounds mean, and wrong ones to probes, where nothing else is known to explain them."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class Inputs:
     The first are n test images with `labels` (n,), then come e edge images, which `edges` names; the last `probes` are
     found from the weights. `bounds` are the reference's logits and the certificate, for all of them. `of_all` is the
     `largest_logit` of more images, of which these are some, and `of_tests` how many test images are among those.
+    `output` is what is answered; where that is not logits, `bounds` are of it, and `logits` are the reference's.
     """
 
     images: NDArray[np.float32]
@@ -66,6 +71,16 @@ class Inputs:
     of_all: float | None = None
     probes: int = 0
     of_tests: int | None = None
+    output: Output = "logits"
+    logits: NDArray[np.float64] | None = None
+
+    def under(self, output: Output) -> "Inputs":
+        """Return the same with what a network answers that ends so; of these that answer with logits."""
+        return (
+            self
+            if output == "logits"
+            else replace(self, bounds=bounded(self.bounds, output), output=output, logits=self.bounds.logits)
+        )
 
     def first(self, count: int) -> "Inputs":
         """Return the first so many images, test images before edge images, with the tolerance of all of them."""
@@ -73,15 +88,29 @@ class Inputs:
             return self
         edges = self.edges[: max(count - len(self.labels), 0)]
         probes = max(self.probes - (len(self.images) - count), 0)
-        bounds = self.bounds.first(count)
-        return Inputs(self.images[:count], self.labels[:count], edges, bounds, self.largest_logit, probes)
+        return replace(
+            self,
+            images=self.images[:count],
+            labels=self.labels[:count],
+            edges=edges,
+            bounds=self.bounds.first(count),
+            of_all=self.largest_logit,
+            probes=probes,
+            of_tests=None,
+            logits=None if self.logits is None else self.logits[:count],
+        )
 
     def only(self, rows: NDArray[np.intp]) -> "Inputs":
         """Return some of the test images, in order, and all edge images, with the tolerance of all test images."""
-        bounds = self.bounds.only(rows)
-        tests = rows[rows < len(self.labels)]
-        return Inputs(
-            self.images[rows], self.labels[tests], self.edges, bounds, self.largest_logit, of_tests=len(self.labels)
+        return replace(
+            self,
+            images=self.images[rows],
+            labels=self.labels[rows[rows < len(self.labels)]],
+            bounds=self.bounds.only(rows),
+            of_all=self.largest_logit,
+            probes=0,
+            of_tests=len(self.labels),
+            logits=None if self.logits is None else self.logits[rows],
         )
 
     def nearest(self, count: int) -> NDArray[np.intp]:
@@ -98,14 +127,24 @@ class Inputs:
         return tuple(group for group in (self.images[:tests], self.images[tests:]) if len(group))
 
     @property
+    def reference(self) -> NDArray[np.float64]:
+        """The reference's logits, (n + e + p, classes), whatever is answered."""
+        return self.bounds.logits if self.logits is None else self.logits
+
+    @property
+    def kind(self) -> Kind:
+        """What is known of what is answered."""
+        return KINDS[self.output]
+
+    @property
     def largest_logit(self) -> float:
         """The reference's largest |logit| over the test images: edge images must not widen the tolerance."""
-        return self.of_all or float(np.abs(self.bounds.logits[: len(self.labels)]).max())
+        return self.of_all or float(np.abs(self.reference[: len(self.labels)]).max())
 
     @property
     def tolerance(self) -> float:
-        """The largest |Δlogit| that a float32 runtime may show."""
-        return TOLERANCE_EPS * EPS * self.largest_logit
+        """The largest |Δ| that a float32 runtime may show: of logits, or of what that makes of another output."""
+        return TOLERANCE_EPS * EPS * (self.kind.slope * self.largest_logit + self.kind.rounding)
 
     @property
     def scales(self) -> NDArray[np.float64]:
@@ -113,7 +152,7 @@ class Inputs:
 
         Probes, which light many pixels, have larger logits, and so larger rounding errors: by so much.
         """
-        own: NDArray[np.float64] = np.abs(self.bounds.logits).max(1) / self.largest_logit
+        own: NDArray[np.float64] = np.abs(self.reference).max(1) / self.largest_logit
         return np.maximum(own, 1.0)
 
 
@@ -184,7 +223,7 @@ def _finite(
 
 def _held_to(result: ParityResult, answer: NDArray[np.float32], bounds: Bounds) -> ParityResult:
     """Hold a runtime of a quantised file to what any that conforms computes."""
-    from msgspec.structs import replace
+    from msgspec import structs
 
     flipped, beyond = (int(where.sum()) for where in _against_proof(answer, bounds))
     failures = list(result.failures)
@@ -192,7 +231,7 @@ def _held_to(result: ParityResult, answer: NDArray[np.float32], bounds: Bounds) 
         failures.append(f"{flipped} images that the int8 certificate covers are predicted differently")
     if beyond:
         failures.append(f"{beyond} logits lie outside of what integers of this file come to, whichever way")
-    return replace(result, beyond_bound=beyond, failures=tuple(failures))
+    return structs.replace(result, beyond_bound=beyond, failures=tuple(failures))
 
 
 def _against_proof(answer: NDArray[np.float32], bounds: Bounds) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -226,7 +265,7 @@ def _measured(
         largest_ulp=float(ulp.max()),
         median_ulp=float(np.median(ulp)),
         tier=tier.name if tier else "",
-        smallest_tolerance_eps=float(difference.max() / (EPS * inputs.largest_logit)),
+        smallest_tolerance_eps=float(TOLERANCE_EPS * difference.max() / inputs.tolerance),
         beyond_bound=int((difference > bounds.logit_bounds).sum()),
     )
     if tier is None:
@@ -241,7 +280,7 @@ def _on_probes(
     last = slice(len(inputs.images) - inputs.probes, None)
     answer, bounds = answer[last], (quantised.bounds if quantised else inputs.bounds).only(last)
     exact = tier is None or quantised is not None
-    allowed = tier.largest_difference if tier else inputs.tolerance
+    allowed = inputs.kind.slope * tier.largest_difference if tier else inputs.tolerance
     difference = np.abs(answer.astype(np.float64) - bounds.logits).max(1)
     wrong = ~(difference <= allowed * inputs.scales[last])  # also what is no number
     if exact:
@@ -251,14 +290,14 @@ def _on_probes(
         return ()
     return (
         f"{int(wrong.sum())} of {inputs.probes:,} probes (images found from the weights, that light every unit) are "
-        f"answered wrongly: it computes with other weights",
+        f"answered wrongly{OTHER_WEIGHTS}",
     )
 
 
 def _with(result: ParityResult, failures: tuple[str, ...]) -> ParityResult:
-    from msgspec.structs import replace
+    from msgspec import structs
 
-    return replace(result, failures=failures)
+    return structs.replace(result, failures=failures)
 
 
 def _rung(inputs: Inputs, answer: NDArray[np.float32], flipped: NDArray[np.bool_], within: NDArray[np.bool_]) -> int:
@@ -282,10 +321,10 @@ def _exact_failures(
     if count := int((~within).sum()):
         others = int((~within)[len(inputs.labels) :].sum())
         among = f", {others} of them edge images," if others else ""
-        largest = f"largest |Δlogit| {result.largest_difference:.2g}, allowed {inputs.tolerance:.2g}"
+        largest = f"largest |Δ{inputs.kind.unit}| {result.largest_difference:.2g}, allowed {inputs.tolerance:.2g}"
         failures.append(f"{count} images{among} leave the tolerance: {largest}")
     if result.beyond_bound:
-        failures.append(f"{result.beyond_bound} logits lie outside the certificate's bound: this is not IEEE float32")
+        failures.append(f"{result.beyond_bound} logits lie outside the certificate's bound{NOT_FLOAT32}")
     return tuple(failures)
 
 
@@ -297,9 +336,9 @@ def _tier_failures(inputs: Inputs, result: ParityResult, tier: Tier) -> tuple[st
     # Shares are of all test images: a sample in which flips are likely fails where they are too many for all of them.
     images = inputs.of_tests or asked
     failures = []
-    allowed = tier.largest_difference
+    allowed = inputs.kind.slope * tier.largest_difference
     if result.largest_difference is not None and result.largest_difference > allowed:
-        failures.append(f"largest |Δlogit| {result.largest_difference:.2g}, allowed {allowed:.2g}")
+        failures.append(f"largest |Δ{inputs.kind.unit}| {result.largest_difference:.2g}, allowed {allowed:.2g}")
     if tier.flips is not None and flips > tier.flips:
         failures.append(f"{flips} flips, allowed {tier.flips}")
     if flips > max(tier.flip_share * images, 1):

@@ -18,9 +18,10 @@ from mnist_bench.core.types import Absent, FleetRecord, Record
 from mnist_bench.parity._asking import Plan, Workers, ask_all
 from mnist_bench.parity._foreign import targets_of_file
 from mnist_bench.parity._inputs import build_inputs
+from mnist_bench.parity._network import reference_of
 from mnist_bench.parity._sample import counts, rows
 from mnist_bench.parity._targets import Target, find_targets
-from mnist_bench.parity._verify import Findings, parity_record, weights_of
+from mnist_bench.parity._verify import Findings, parity_record
 from mnist_bench.parity._visit import PRECISIONS, Key, Logits, Questions, Running, Visit, key, visited
 
 WHOLE_S = 480.0
@@ -75,16 +76,16 @@ def verify_fleet(
         ModelRefused: a file from elsewhere is none that can be opened.
         Unreachable: this machine's own processor could not be asked.
     """
-    record, (weights, there) = store.steady(
-        folder, lambda record: (weights_of(folder, record), _targets(folder, record, plan, model, trusted))
+    record, (reference, there) = store.steady(
+        folder, lambda record: (reference_of(folder, record), _targets(folder, record, plan, model, trusted))
     )
     targets = [one for one in there if one.precision in PRECISIONS or hosts.answers_itself(one.host)]
-    found = Findings(build_inputs(dataset, weights), skipped=list(absent or ()))
+    found = Findings(build_inputs(dataset, reference), skipped=list(absent or ()))
     limits = plan.foreign_limits if model else plan.limits
     native = _native(targets, plan, Workers(limits, shared=model is None), found, on_event)
     visits = _visits(Questions(found, plan, limits, native, _one_at_a_time(on_event)), targets)
     _enter(visits, found, named=absent is None)
-    base = parity_record(record, dataset, found, weights)
+    base = parity_record(record, dataset, found, reference)
     return FleetRecord.of(base, tuple(visit.processor for visit in visits))
 
 

@@ -1,27 +1,49 @@
 """Files from elsewhere: looked at before they are opened, and opened in workers with limits."""
 
-import io
-import struct
-import zipfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import cast, get_args
 
-from mnist_bench import data, formats, hosts, runtimes, store
-from mnist_bench.core import limits
+from msgspec.structs import replace as replace_field
+
+from mnist_bench import data, formats, hosts, importers, runtimes, store
+from mnist_bench.core import scratch
 from mnist_bench.core.child import ChildFailed
 from mnist_bench.core.digest import sha256
-from mnist_bench.core.errors import BadInput, CannotRun, EnvironmentProblem, ModelRefused, OutOfMemory, Unreachable
+from mnist_bench.core.errors import (
+    BadInput,
+    CannotRun,
+    EnvironmentProblem,
+    MnistBenchError,
+    ModelRefused,
+    OutOfMemory,
+    RuntimeFailed,
+    Unreachable,
+)
 from mnist_bench.core.events import OnEvent
-from mnist_bench.core.reading import read_regular
-from mnist_bench.core.types import Manifest, ParityRecord, Record
-from mnist_bench.parity._asking import Plan, Workers, ask_all
+from mnist_bench.core.kinds import Precision
+from mnist_bench.core.signature import OURS, Signature
+from mnist_bench.core.types import Absent, Manifest, ParityRecord, Record
+from mnist_bench.parity._asking import Answer, Plan, Workers, ask_all
 from mnist_bench.parity._inputs import build_inputs
 from mnist_bench.parity._layers import Looking
+from mnist_bench.parity._network import reference_of
 from mnist_bench.parity._targets import Target, absence, check_host
-from mnist_bench.parity._verify import Findings, parity_record, weights_of
+from mnist_bench.parity._verify import Findings, parity_record
 
-PROGRAMS = ("torchscript", "torch-export", "aotinductor")
-ENTRY, MOST_ENTRIES = b"PK\x01\x02", 10_000
-"""What an entry of an archive's directory begins with; the directory is read here, outside of any worker's limits."""
+OPENED_AS = {"ort": "ort-fixed"}
+"""The format of kinds of files that are called otherwise here."""
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A file from elsewhere: its content, the format that it is opened as, and what it wants."""
+
+    path: Path
+    content: bytes
+    format: str
+    precision: Precision
+    signature: Signature
 
 
 def verify_file(
@@ -33,10 +55,10 @@ def verify_file(
     *,
     trusted: bool = False,
 ) -> ParityRecord:
-    """Compare a foreign file with a run's float64 reference, in every runtime here that reads it, or in a command.
+    """Compare a foreign file with a run's float64 reference, in every runtime here that opens it, or in a command.
 
     Args:
-        path: an ONNX or TorchScript file with the network's signature.
+        path: a model file that a runtime reads, ONNX or TorchScript say.
         folder: the folder of the run that it is compared with.
         dataset: the images.
         plan: which runtimes, in which configurations; its `precision` is what the file claims to be.
@@ -44,97 +66,125 @@ def verify_file(
         trusted: load a file that is a program although it does not stand in the run's manifest.
 
     Raises:
-        ModelRefused: it is no such file, has another signature, is a program that nobody vouches for, or its worker
-            hung or died.
+        ModelRefused: it is no such file, wants what cannot be adapted to, is a program that nobody vouches for, or its
+            worker hung or died.
         ChildFailed: its worker used up its memory.
     """
-    record, weights = store.steady(folder, lambda record: weights_of(folder, record))
+    record, reference = store.steady(folder, lambda record: reference_of(folder, record))
     targets = targets_of_file(path, folder, record, plan, trusted=trusted)
-    found = Findings(build_inputs(dataset, weights, probing=True))
+    inputs = build_inputs(dataset, reference, probing=True, assumption=plan.assumption)
+    found = Findings(inputs, assumption=plan.assumption)
     workers = Workers(plan.foreign_limits, shared=False)
-    looking = Looking(weights, found.inputs, workers, plan)
-    for target in targets:
+    looking = Looking(reference, found.inputs, workers, plan, folder)
+    refused: list[tuple[Target, MnistBenchError]] = []
+    for target in (one.under(plan.assumption) for one in targets):
         try:
-            answers = list(ask_all(target, workers, found.inputs.groups, plan, on_event))
-        except (Unreachable, ModelRefused) as error:
+            answers = _answers(target, workers, found, plan, on_event)
+        except (Unreachable, ModelRefused, RuntimeFailed) as error:
+            refused.append((target, error))
+        else:
+            found.look(target, found.add(target, answers), looking)
+    _judge_refusals(path, found, refused, plan)
+    return parity_record(record, dataset, found, reference)
+
+
+def _answers(target: Target, workers: Workers, found: Findings, plan: Plan, on_event: OnEvent) -> list[Answer]:
+    """Ask a target; raise RuntimeFailed where the runtime could not open the file, or answer."""
+    answers = list(ask_all(target, workers, found.inputs.groups, plan, on_event))
+    if failed := [answer.failure for answer in answers if answer.failure]:
+        raise RuntimeFailed(failed[0])
+    return answers
+
+
+def _judge_refusals(path: Path, found: Findings, refused: list[tuple[Target, MnistBenchError]], plan: Plan) -> None:
+    """Note which runtimes did not answer; raise for the first where none did, or where it was named."""
+    for target, error in refused:
+        where = target.name(plan.device)
+        if not found.results or target.runtime in plan.runtimes or hosts.answers_itself(target.host):
             ours = isinstance(error, (OutOfMemory, CannotRun))
             code = EnvironmentProblem.exit_code if ours else ModelRefused.exit_code
-            raise ChildFailed(f"{path} in {target.name(plan.device)}: {error}", code) from error
-        if failed := [answer.failure for answer in answers if answer.failure]:
-            raise ModelRefused(f"{path} in {target.name(plan.device)}: {failed[0]}")
-        found.look(target, found.add(target, answers), looking)
-    return parity_record(record, dataset, found, weights)
+            raise ChildFailed(f"{path} in {where}: {error}", code) from error
+        remedy = f"use {found.results[0].configuration.target}, which opens it"
+        listed = found.unreachable if isinstance(error, Unreachable) else found.skipped
+        listed.append(Absent(target=where, reason=str(error), remedy=remedy))
 
 
 def targets_of_file(path: Path, folder: Path, record: Record, plan: Plan, *, trusted: bool) -> list[Target]:
     """Return where a foreign file can be opened; for the arguments and the errors see `verify_file`."""
-    content = _content(path)
-    return _targets(path, content, _kind(path, content, folder, trusted), record, plan)
+    content = importers.content(path)
+    kind = importers.kind_of(path, content)
+    _check_trust(path, content, kind, folder, trusted)
+    return _targets(_looked_at(path, content, kind, plan), record, plan)
 
 
-def _content(path: Path) -> bytes:
-    """Read a file, once: what is looked at here is what is opened."""
-    try:
-        return read_regular(path, limits.MODEL_BYTES)
-    except OSError as error:
-        raise ModelRefused(f"{path} is no file ({error.strerror}): give an ONNX or TorchScript file") from error
+def _check_trust(path: Path, content: bytes, kind: str, folder: Path, trusted: bool) -> None:
+    """Raise ModelRefused for a program that neither the user nor the run's manifest vouches for."""
+    if not importers.load(kind).PROGRAM or trusted:
+        return
+    manifest = store.load(folder, Manifest)
+    if sha256(content) not in {entry.sha256 for entry in (manifest.artifacts if manifest else ())}:
+        raise ModelRefused(
+            f"{path} is a program ({kind}) that is not in the manifest of {folder}: "
+            f"loading it can do anything; --trust-code if you know where it is from"
+        )
 
 
-def _targets(path: Path, content: bytes, kind: str, record: Record, plan: Plan) -> list[Target]:
+def _looked_at(path: Path, content: bytes, kind: str, plan: Plan) -> Foreign:
+    """Find out what a file wants; of programs, which would have to be run for that, it is what ours do."""
+    opened_as = OPENED_AS.get(kind, kind)
+    if opened_as not in {runtimes.load(name).FORMAT for name in runtimes.names()}:
+        raise BadInput(f"{path} is {kind}, which no runtime opens: make a run of it with mnist-bench import {path}")
+    if kind != "onnx":
+        return Foreign(path, content, opened_as, plan.precision or "fp32", OURS)
+    with scratch.folder() as place:
+        found = importers.read(path, content, place, trusted=True, output=plan.output, limits=plan.foreign_limits)
+        if found.graph_file:  # but for what it answers besides, the very file
+            content = (place / found.graph_file).read_bytes()
+    own = cast("Precision", found.precision) if found.precision in get_args(Precision) else "fp32"
+    # Pixels come as the reference gets them: what a file does to them besides is found out where answers differ.
+    as_ours = replace_field(found.signature, pixels=OURS.pixels)
+    return Foreign(path, content, opened_as, plan.precision or own, as_ours)
+
+
+def _targets(file: Foreign, record: Record, plan: Plan) -> list[Target]:
     """Return where a file can be opened; refuse where a runtime that was named cannot, or where none can."""
-    name = formats.file_name(kind, "fp32")  # engines may insist on a suffix
-    # Bare weights are the only files that need the activation, and they are never foreign.
-    model = runtimes.Model({name: content}, kind, plan.precision, record.config.activation, foreign=True)
+    name = formats.file_name(file.format, "fp32")  # engines may insist on a suffix
+    model = runtimes.Model(
+        {name: file.content},
+        file.format,
+        file.precision,
+        record.config.activation,  # bare weights alone need it, and they are never foreign
+        batch=file.signature.batch,
+        foreign=True,
+        signature=file.signature,
+    )
 
     def on(host: hosts.Host, runtime: str) -> Target:
-        launch = hosts.launch(host)
-        return Target(runtime or launch.label, plan.precision, model, host, launch, sha256(content), len(content))
+        launch, content = hosts.launch(host), file.content
+        return Target(runtime or launch.label, file.precision, model, host, launch, sha256(content), len(content))
 
     found = []
     for host in plan.on:
         check_host(host)
         own = hosts.load(host.kind).RUNTIMES
-        readers = [""] if hosts.answers_itself(host) else _readers(path, kind, own, plan)
+        if not hosts.takes(host, model.signature):
+            raise BadInput(f"host {host.kind} gives images as float32 (n, 1, 28, 28), and {file.path} wants others")
+        readers = [""] if hosts.answers_itself(host) else _readers(file, own, plan)
         found += [on(host, runtime) for runtime in readers]
     return found
 
 
-def _readers(path: Path, kind: str, usual: tuple[str, ...] | None, plan: Plan) -> list[str]:
+def _readers(file: Foreign, usual: tuple[str, ...] | None, plan: Plan) -> list[str]:
     """Return the runtimes that can open a file."""
     able = [
         name
         for name in usual or runtimes.names()
-        if kind == (module := runtimes.load(name)).FORMAT
-        and plan.precision in module.PRECISIONS
+        if file.format == (module := runtimes.load(name)).FORMAT
+        and file.precision in module.PRECISIONS
         and not absence(name, plan.device)
     ]
     if unable := [name for name in plan.runtimes if name not in able] or ([] if able else ["no runtime here"]):
-        raise BadInput(f"{', '.join(unable)} cannot read {path}, which is {kind} in {plan.precision}: name others")
+        raise BadInput(
+            f"{', '.join(unable)} cannot read {file.path}, which is {file.format} in {file.precision}: name others"
+        )
     return [name for name in able if not plan.runtimes or name in plan.runtimes]
-
-
-def _kind(path: Path, content: bytes, folder: Path, trusted: bool) -> str:
-    """Tell a file's format from its content, without running anything of it."""
-    kind = _archive_kind(path, content) if zipfile.is_zipfile(io.BytesIO(content)) else "onnx"
-    if kind in PROGRAMS and not trusted:
-        manifest = store.load(folder, Manifest)
-        if sha256(content) not in {entry.sha256 for entry in (manifest.artifacts if manifest else ())}:
-            raise ModelRefused(
-                f"{path} is a program ({kind}) that is not in the manifest of {folder}: "
-                f"loading it can do anything; --trust-code if you know where it is from"
-            )
-    return kind
-
-
-def _archive_kind(path: Path, content: bytes) -> str:
-    if (entries := content.count(ENTRY)) > MOST_ENTRIES:
-        raise ModelRefused(f"{path} is an archive of {entries:,} files: no model has more than {MOST_ENTRIES:,}")
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            names = archive.namelist()
-    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError, OverflowError, struct.error) as error:
-        raise ModelRefused(f"{path} is a damaged archive ({error}): make it anew") from error
-    for kind, mark in (("aotinductor", "/data/aotinductor/"), ("torch-export", "/models/"), ("torchscript", "/code/")):
-        if any(mark in name for name in names):
-            return kind
-    raise ModelRefused(f"{path} is an archive, but none that torch writes: give an ONNX or TorchScript file")

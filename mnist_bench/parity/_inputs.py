@@ -4,8 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_bench import data
-from mnist_bench.parity._certificate import certify
+from mnist_bench.parity._assuming import NOTHING, Assumption
 from mnist_bench.parity._compare import Inputs
+from mnist_bench.parity._network import Reference, bounds_of
 from mnist_bench.parity._probes import probes
 from mnist_bench.parity._reference import Weights
 
@@ -21,9 +22,23 @@ def edge_images() -> dict[str, NDArray[np.float32]]:
     return {"all zeros": zeros, "all ones": zeros + 1, "one pixel": one_pixel, "random noise": noise}
 
 
-def build_inputs(dataset: data.Dataset, weights: Weights, *, probing: bool = False) -> Inputs:
-    """Put test and edge images together, and probes where they are wanted; evaluate the reference and its bounds."""
+def build_inputs(
+    dataset: data.Dataset, reference: Reference, *, probing: bool = False, assumption: Assumption = NOTHING
+) -> Inputs:
+    """Put test and edge images together, and probes where they are wanted; evaluate the reference and its bounds.
+
+    Probes light every unit of the specified network; of others nobody knows how to find them. Under an assumption they
+    are the bounds of what is answered then.
+
+    Raises:
+        BadInput: the dataset has more classes than the network has outputs.
+    """
     edges = edge_images()
-    found = probes(weights) if probing else np.empty((0, 1, 28, 28), np.float32)
+    found = np.empty((0, 1, 28, 28), np.float32)
+    if probing and isinstance(reference, Weights):
+        found = probes(reference)
     images = np.concatenate([data.to_input(dataset.test.pixels), np.stack(list(edges.values())), found])
-    return Inputs(images, dataset.test.labels, tuple(edges), certify(weights, images), probes=len(found))
+    bounds = bounds_of(reference, images, assumption.pixel_errors(images))
+    dataset.check_fits(bounds.logits.shape[1])
+    inputs = Inputs(images, dataset.test.labels, tuple(edges), bounds, probes=len(found))
+    return inputs.under(assumption.output)

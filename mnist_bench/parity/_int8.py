@@ -90,19 +90,22 @@ class Int8Bounds:
         )
 
 
-def certify_steps(steps: Sequence[Step], images: NDArray[np.float32], *, batches: bool = False) -> Int8Bounds:
+def certify_steps(
+    steps: Sequence[Step], images: NDArray[np.float32], *, batches: bool = False, saturating: bool = True
+) -> Int8Bounds:
     """Bound every logit and every difference of logits of some images.
 
     Args:
         steps: the quantised network; see `steps_of`.
         images: float32 (n, 1, 28, 28) in [0, 1].
         batches: of a network that quantises by range, whether an image may be in a batch with others of these.
+        saturating: whether kernels count that add neighbouring products in 16 bits.
 
     Raises:
         NotCovered: the steps are no network of this kind.
     """
     flat = images.reshape(len(images), -1).astype(np.float64)
-    passage = _Passage(Values(flat, np.zeros_like(flat), not_negative=True), batches)
+    passage = _Passage(Values(flat, np.zeros_like(flat), not_negative=True), batches, saturating)
     before, last = _ending_with_product(steps)
     with np.errstate(all="ignore"):
         for step in before:
@@ -141,8 +144,8 @@ def _check_width(bias: Array, units: int) -> None:
 class _Passage:
     """Images on their way through a network, and what is noticed on it."""
 
-    def __init__(self, values: Values, batches: bool) -> None:
-        self.values, self.batches = values, batches
+    def __init__(self, values: Values, batches: bool, saturating: bool) -> None:
+        self.values, self.batches, self.saturating = values, batches, saturating
         images = len(values.middle)
         self.finite, self.saturates = np.ones(images, np.bool_), np.zeros(images, np.bool_)
         self.undecided = np.zeros(images, np.int64)
@@ -188,7 +191,8 @@ class _Passage:
         below, above = (np.zeros((len(values.middle), len(step.weight))) for _ in range(2))
         if step.integers is not None and (integers := values.integers) is not None:
             self.finite &= _largest_sum(step, integers) < LARGEST_INT32
-            for found in () if integers.signed else beyond_16_bits(step.integers, integers):
+            alike = integers.signed or not self.saturating
+            for found in () if alike else beyond_16_bits(step.integers, integers):
                 self.pairs.append((self.products, found.unit, found.pair))
                 self.saturates[found.images] = True
                 below[found.images, found.unit] += found.above

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from mnist_bench.core.types import LayerError, TargetLayers
 from mnist_bench.parity._asking import Plan, Workers
 from mnist_bench.parity._certificate import activated, dense
 from mnist_bench.parity._compare import Inputs, equal_bits
+from mnist_bench.parity._network import Reference
 from mnist_bench.parity._reference import LAYERS, Array, Weights
 from mnist_bench.parity._targets import Target
 
@@ -67,16 +69,29 @@ def furthest(inputs: Inputs, logits: NDArray[Any]) -> NDArray[np.intp]:
 
 @dataclass(frozen=True)
 class Looking:
-    """Asks targets for their layers, each in the plan's first number of threads.
+    """Asks targets of the run in a folder for their layers, each in the plan's first number of threads.
 
     Its methods raise Unreachable, RuntimeFailed, ModelRefused or TargetUnavailable where a target cannot be asked, and
     Unsupported where it cannot show its layers.
     """
 
-    weights: Weights
+    reference: Reference
     inputs: Inputs
     workers: Workers
     plan: Plan
+    folder: Path
+
+    @property
+    def weights(self) -> Weights:
+        """The weights whose layers are looked at."""
+        if found := self.known_weights:
+            return found
+        raise Unsupported("only the layers of the specified network are looked at")
+
+    @property
+    def known_weights(self) -> Weights | None:
+        """The specified network's weights; None of any other network."""
+        return self.reference if isinstance(self.reference, Weights) else None
 
     def at(self, target: Target) -> TargetLayers:
         """Compare the layers of a target on the test images of the smallest margins."""
@@ -97,7 +112,7 @@ class Looking:
         with self.workers.asked(target) as worker:
             worker.greet(target.asked, self.plan.device)
             worker.open(target.model, runtimes.Spec(self.plan.device, self.plan.threads[0], target.precision))
-            logits = worker.run(images, PROTOCOL_BATCH)
+            logits = self.plan.assumption.of_answers(worker.run(images, PROTOCOL_BATCH))
             return worker.layers(images, PROTOCOL_BATCH), logits
 
     def _compared(

@@ -4,17 +4,21 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import reduce
+from typing import Any
 
 import numpy as np
 
 from mnist_bench.core.kinds import Precision
+from mnist_bench.core.signature import OURS
 from mnist_bench.core.types import Absent, Deviation, PairReached, QuantisedCertificate, Uncertified
 from mnist_bench.parity import _tflite
+from mnist_bench.parity._assuming import NOTHING, Assumption
 from mnist_bench.parity._certificate import Bounds
 from mnist_bench.parity._compare import Inputs
 from mnist_bench.parity._int8 import Int8Bounds, certify_steps
 from mnist_bench.parity._steps import NotCovered, Product, QuantiseByRange, Step, steps_of
 from mnist_bench.parity._targets import Target
+from mnist_bench.parity.hypotheses._case import Proof
 
 PAIRS_NAMED = 20
 READERS: Mapping[str, Callable[[bytes], tuple[Step, ...]]] = {"onnx": steps_of, "litert": _tflite.steps_of}
@@ -42,8 +46,8 @@ class Certificates:
     Files with the same numbers, in other formats, share one.
     """
 
-    def __init__(self, inputs: Inputs) -> None:
-        self._inputs = inputs
+    def __init__(self, inputs: Inputs, assumption: Assumption = NOTHING) -> None:
+        self._inputs, self._assumption = inputs, assumption
         self._found: dict[str, Covered | None] = {}
         self.absent: list[Absent] = []
 
@@ -56,6 +60,16 @@ class Certificates:
             found.others.add(target.model.format)
         return found.alone if batch_size == 1 else found.in_batches
 
+    def proof(self, target: Target, batch_size: int) -> Proof | None:
+        """Return what is proved of a target's file, and what would be if no kernel saturated; None as in `bounds`."""
+        found = self.bounds(target, batch_size)
+        if found is None:
+            return None
+        if not found.saturates.any():
+            return Proof(found.bounds, found.bounds)
+        other = covered(self._inputs, target, saturating=False)
+        return Proof(found.bounds, (other.alone if batch_size == 1 else other.in_batches).bounds)
+
     def _of(self, target: Target) -> Covered | None:
         if not target.precision.startswith("int8") or target.sha256 is None:
             return None
@@ -64,12 +78,20 @@ class Certificates:
             numbers = target.sha256  # each format that lacks the file is told of
         if numbers not in self._found:
             try:
+                self._check(target)
                 self._found[numbers] = covered(self._inputs, target)
             except NotCovered as reason:
                 self._found[numbers] = None
                 name = f"certificate of {target.model.format} {target.precision}"
                 self.absent.append(Absent(target=name, reason=str(reason), remedy=_remedy(target)))
         return self._found[numbers]
+
+    def _check(self, target: Target) -> None:
+        """Raise NotCovered where the file is not asked, or its answers are not taken, as they are."""
+        if self._assumption.names:
+            raise NotCovered(f"something is assumed of it ({', '.join(self._assumption.names)})")
+        if not (target.model.signature or OURS).is_ours:
+            raise NotCovered("images are changed on their way to it")
 
     def saved(self) -> tuple[QuantisedCertificate, ...]:
         """Return what is kept of them."""
@@ -94,18 +116,23 @@ def _steps_of(target: Target) -> tuple[Step, ...]:
     return READERS[target.model.format](target.model.content)
 
 
-def covered(inputs: Inputs, target: Target) -> Covered:
-    """Certify a quantised file.
+def covered(inputs: Inputs, target: Target, *, saturating: bool = True) -> Covered:
+    """Certify a quantised file; for kernels that saturate too, unless they are left out.
 
     Raises:
         NotCovered: it is no graph that the certificate knows; the message is the reason.
     """
+    if target.model.signature and not target.model.signature.is_ours:
+        raise NotCovered("it wants other images than ours")
     steps = _steps_of(target)
     if not any(isinstance(step, Product) and step.integers is not None for step in steps):
         raise NotCovered("nothing that it multiplies is quantised")
 
     def certified(batches: bool) -> Int8Bounds:
-        return reduce(Int8Bounds.then, (certify_steps(steps, group, batches=batches) for group in inputs.groups))
+        return reduce(
+            Int8Bounds.then,
+            (certify_steps(steps, group, batches=batches, saturating=saturating) for group in inputs.groups),
+        )
 
     by_range = any(isinstance(step, QuantiseByRange) and not step.signed for step in steps)
     with ThreadPoolExecutor() as side_by_side:  # Python waits for arithmetic on arrays most of the time
@@ -155,7 +182,12 @@ def uncertified(inputs: Inputs, bounds: Bounds) -> tuple[Uncertified, ...]:
             prediction=int(bounds.predictions[i]),
             rival=int(bounds.rivals[i]),
             margin=float(bounds.margins[i]),
-            bound=float(bounds.margin_bounds[i]),
+            bound=finite(bounds.margin_bounds[i]),
         )
         for i in np.flatnonzero(~bounds.certified)
     )
+
+
+def finite(value: Any) -> float | None:
+    """Return a bound as it is saved; None of what nothing bounds."""
+    return float(value) if np.isfinite(value) else None

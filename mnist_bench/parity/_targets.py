@@ -8,10 +8,13 @@ from mnist_bench import formats, hosts, runtimes, store
 from mnist_bench.core.commands import on_run
 from mnist_bench.core.errors import BadInput, RecordDamaged, TargetUnavailable
 from mnist_bench.core.kinds import Precision
+from mnist_bench.core.signature import Ending
 from mnist_bench.core.types import Absent, Artifact, Manifest, Record, target_name
+from mnist_bench.parity._assuming import Assumption
 
 WEIGHTS = "weights"
 """The format of the checkpoint itself."""
+GRAPH_REMEDY = "use a runtime that reads ONNX, such as onnxruntime"
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,15 @@ class Target:
     def asked(self) -> str:
         """Which runtime its worker is asked for: none of those that it might have, where it is a program of its own."""
         return "" if hosts.answers_itself(self.host) else self.runtime
+
+    def under(self, assumption: Assumption) -> "Target":
+        """Return it with images changed as is assumed."""
+        return replace(self, model=assumption.of_model(self.model))
+
+    @property
+    def ending(self) -> Ending:
+        """What its answers are."""
+        return self.model.signature.ending if self.model.signature else "logits"
 
     def name(self, device: str = "cpu") -> str:
         """Return what it is called; see `target_name`."""
@@ -146,10 +158,20 @@ def _add(
         if hosts.is_of_this_machine(host):
             targets.skip(name, missing.reason, missing.remedy, on=launch.label)
     elif module.FORMAT == WEIGHTS:
-        for precision in module.PRECISIONS:
-            targets.ready.append(_of_weights(name, precision, folder, record, host, launch))
+        _add_weights(targets, name, folder, record, host, launch)
     else:
         _add_artifacts(targets, name, folder, record, host, launch, wanted.device, files)
+
+
+def _add_weights(
+    targets: Targets, name: str, folder: Path, record: Record, host: hosts.Host, launch: hosts.Launch
+) -> None:
+    """Add what opens bare weights, which say what to compute of the specified network alone."""
+    if record.is_graph:
+        targets.skip(name, "the network is an imported graph, not the specified one", GRAPH_REMEDY, on=launch.label)
+        return
+    for precision in runtimes.load(name).PRECISIONS:
+        targets.ready.append(_of_weights(name, precision, folder, record, host, launch))
 
 
 def absence(name: str, device: str) -> Absent | None:
@@ -191,6 +213,9 @@ def _add_artifacts(
     for entry, content in fitting:
         if entry.weights_sha256 != record.checkpoint.weights.sha256:
             targets.skip(name, "it was exported before the run was trained further", again, entry.name)
+        elif not hosts.takes(host, entry.signature):
+            wants = f"it gives images as float32 (n, 1, 28, 28), and {entry.name} wants others"
+            targets.skip(name, wants, "use a runtime of this Python", entry.name, on=launch.label)
         elif module.COMPILED and entry.device != device:
             targets.skip(name, f"it was compiled for {entry.device}", f"{again} --device {device}", entry.name)
         else:
@@ -209,7 +234,9 @@ def _of_artifact(
     entry: Artifact,
     content: Mapping[str, bytes],
 ) -> Target:
-    model = runtimes.Model(content, entry.format, entry.precision, record.config.activation, entry.batch)
+    model = runtimes.Model(
+        content, entry.format, entry.precision, record.config.activation, entry.batch, signature=entry.signature
+    )
     return Target(name, precision, model, host, launch, entry.sha256, entry.size_bytes, entry.numbers_of)
 
 
@@ -225,6 +252,8 @@ def _command(folder: Path, record: Record, host: hosts.Host, wanted: Wanted, fil
     launch = hosts.launch(host)
     if wanted.format not in (known := (*formats.names(), WEIGHTS)):
         raise BadInput(f"no format {wanted.format!r}: choose from {', '.join(known)}")
+    if wanted.format == WEIGHTS and record.is_graph:
+        raise BadInput(f"run {record.name!r} is an imported graph, which weights alone do not tell: --format onnx")
     if wanted.format == WEIGHTS:
         return _of_weights(launch.label, wanted.precision, folder, record, host, launch)
     for entry, content in files:

@@ -1,5 +1,6 @@
 """Asking every target about every image in every configuration, and comparing each with the one reference."""
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,8 +9,8 @@ import numpy as np
 from msgspec.structs import replace
 
 from mnist_bench import data, environment, hosts, store
+from mnist_bench.core.dataset_names import output_names
 from mnist_bench.core.errors import (
-    BadInput,
     ModelRefused,
     RuntimeFailed,
     TargetUnavailable,
@@ -21,6 +22,7 @@ from mnist_bench.core.types import (
     Absent,
     Blind,
     Certificate,
+    Diagnosis,
     ParityRecord,
     ParityResult,
     QuantisationShares,
@@ -29,16 +31,27 @@ from mnist_bench.core.types import (
     TargetLayers,
 )
 from mnist_bench.parity._asking import Answer, Plan, Workers, ask_all, unasked
+from mnist_bench.parity._assuming import NOTHING, Assumption
 from mnist_bench.parity._compare import Inputs, compare
+from mnist_bench.parity._diagnosis import diagnose, told
 from mnist_bench.parity._inputs import build_inputs
 from mnist_bench.parity._int8 import Int8Bounds
 from mnist_bench.parity._layers import Looking, furthest
+from mnist_bench.parity._network import Reference, reference_of
 from mnist_bench.parity._probes import TRIALS, unseen
-from mnist_bench.parity._quantised import Certificates, uncertified
+from mnist_bench.parity._quantised import Certificates, finite, uncertified
 from mnist_bench.parity._reference import Weights
 from mnist_bench.parity._shares import shares_of
 from mnist_bench.parity._steps import NotCovered
 from mnist_bench.parity._targets import Target, find_targets
+from mnist_bench.parity.hypotheses import training_mode
+
+ROUNDED = 1e-3
+"""Answers of one file that differ by less, or by a smaller share, are wrong for the same reason."""
+
+UNKNOWN, DOUBLE = "unknown", "fp64"
+"""The precisions of a file that does not let it be told, and of one that computes in more than is claimed."""
+MEASURED = "rely on what is measured on all test images"
 
 
 def verify(folder: Path, dataset: data.Dataset, plan: Plan, on_event: OnEvent) -> ParityRecord:
@@ -57,26 +70,70 @@ def verify(folder: Path, dataset: data.Dataset, plan: Plan, on_event: OnEvent) -
         RecordDamaged: a file differs from the manifest; no runtime has seen it.
         TargetUnavailable: a runtime that was named cannot be used here.
     """
-    record, (weights, targets) = store.steady(
-        folder, lambda record: (weights_of(folder, record), find_targets(folder, record, plan.wanted))
+    record, (reference, targets) = store.steady(
+        folder, lambda record: (reference_of(folder, record), find_targets(folder, record, plan.wanted))
     )
-    found = Findings(build_inputs(dataset, weights, probing=True), skipped=targets.skipped)
+    inputs = build_inputs(dataset, reference, probing=True, assumption=plan.assumption)
+    absent = [*targets.skipped, *uncovered(reference)]
+    found = Findings(inputs, skipped=absent, assumption=plan.assumption)
     with Workers(plan.limits) as workers:
-        looking = Looking(weights, found.inputs, workers, plan)
-        for target in targets.ready:
-            try:
-                answers = found.add(target, ask_all(target, workers, found.inputs.groups, plan, on_event))
-                found.look(target, answers, looking)
-            except ModelRefused as error:
-                refusal = f"it refused the file: {error}"
-                found.add(target, [Answer(unasked(target, plan), None, target.precision, refusal)])
-            except TargetUnavailable as error:
-                of_host = target.host != hosts.HERE and target.precision == "fp32"
-                (found.unreachable if of_host else found.skipped).append(_absent(target, plan, error))
-            except Unreachable as error:
-                remedy = "see what it says when it is run alone"
-                found.unreachable.append(Absent(target=target.name(plan.device), reason=str(error), remedy=remedy))
-    return parity_record(record, dataset, found, weights)
+        looking = Looking(reference, found.inputs, workers, plan, folder)
+        asking = Asking(found, looking, on_event, forgiving=record.imported is not None)
+        for target in (one.under(plan.assumption) for one in targets.ready):
+            asking.about(target)
+        asking.close()
+    return parity_record(record, dataset, found, reference)
+
+
+@dataclass
+class Asking:
+    """Asks targets of a run one after the other, and enters what comes of it.
+
+    `forgiving`: that a runtime cannot open a file from elsewhere, as long as another one does, is no failure.
+    """
+
+    found: "Findings"
+    looking: Looking
+    on_event: OnEvent
+    forgiving: bool
+    unopened: list[tuple[Target, list[Answer]]] = field(default_factory=list)
+
+    def about(self, target: Target) -> None:
+        """Ask a target."""
+        found, plan = self.found, self.looking.plan
+        try:
+            answers = ask_all(target, self.looking.workers, found.inputs.groups, plan, self.on_event)
+            if self.forgiving:
+                answers = iter(whole := list(answers))
+                if all(answer.logits is None for answer in whole):
+                    self.unopened.append((target, whole))
+                    return
+            found.look(target, found.add(target, answers), self.looking)
+        except ModelRefused as error:
+            refusal = f"it refused the file: {error}"
+            found.add(target, [Answer(unasked(target, plan), None, target.precision, refusal)])
+        except TargetUnavailable as error:
+            of_host = target.host != hosts.HERE and target.precision == "fp32"
+            (found.unreachable if of_host else found.skipped).append(_absent(target, plan, error))
+        except Unreachable as error:
+            remedy = "see what it says when it is run alone"
+            found.unreachable.append(Absent(target=target.name(plan.device), reason=str(error), remedy=remedy))
+
+    def close(self) -> None:
+        """Enter what could not be opened: as skipped where the same file was opened by another runtime."""
+        plan, results = self.looking.plan, tuple(self.found.results)
+        for target, answers in self.unopened:
+            same = [one for one in results if one.configuration.precision == target.precision]
+            if same:
+                self.found.skipped.append(_not_opened(target, plan, answers[0], same[0]))
+            else:
+                self.found.add(target, answers)
+
+
+def _not_opened(target: Target, plan: Plan, answer: Answer, other: ParityResult) -> Absent:
+    """Note that a runtime cannot open a file from elsewhere that others open: it need not know every operator."""
+    remedy = f"use {other.configuration.target}, which opens it"
+    return Absent(target=target.name(plan.device), reason=answer.failure or "it gives no answer", remedy=remedy)
 
 
 def _absent(target: Target, plan: Plan, error: TargetUnavailable) -> Absent:
@@ -91,21 +148,12 @@ def _absent(target: Target, plan: Plan, error: TargetUnavailable) -> Absent:
     return Absent(target=name, reason=str(error), remedy="see mnist-bench runtimes")
 
 
-def weights_of(folder: Path, record: Record) -> Weights:
-    """Return the weights that a run has reached.
-
-    Raises:
-        BadInput: it has none yet.
-        RecordDamaged: they are not those that were saved.
-    """
-    if record.checkpoint is None:
-        raise BadInput(f"run {record.name!r} has no weights yet: train it first")
-    return Weights.of(store.load_weights(folder, record.checkpoint.weights), record.config.activation)
-
-
 @dataclass
 class Findings:
-    """What came of asking: results, and what cannot be asked here or did not answer."""
+    """What came of asking: results, and what cannot be asked here or did not answer.
+
+    `assumption` is what the targets' answers are taken for.
+    """
 
     inputs: Inputs
     results: list[ParityResult] = field(default_factory=list)
@@ -114,31 +162,49 @@ class Findings:
     unreachable: list[Absent] = field(default_factory=list)
     layers: list[TargetLayers] = field(default_factory=list)
     shares: dict[str, QuantisationShares] = field(default_factory=dict)
+    diagnoses: list[Diagnosis] = field(default_factory=list)
+    assumption: Assumption = NOTHING
 
     def __post_init__(self) -> None:
-        self.certificates = Certificates(self.inputs)
+        self.certificates = Certificates(self.inputs, self.assumption)
+        self._under: dict[str, Inputs] = {}
 
     def add(self, target: Target, answers: Iterable[Answer]) -> list[Answer]:
         """Compare a target's answers with the reference, one after the other, as they come; return them."""
         compared = []
-        for answer in answers:
+        for answer in map(self._as_assumed, answers):
             # Only now that a worker with limits has opened it is a file read here.
             asked, answered = answer.configuration, answer.logits is not None
             quantised = self.certificates.bounds(target, asked.batch_size) if answered else None
-            self.results.append(result(self.inputs, answer, quantised))
+            self.results.append(result(self.inputs_of(target), answer, quantised))
             if answer.saturation:
                 self.saturation[answer.configuration.target] = answer.saturation
             compared.append(answer)
         return compared
 
+    def inputs_of(self, target: Target) -> Inputs:
+        """Return what a target's answers are compared with: those of some files are probabilities."""
+        if self.inputs.output != "logits":  # that is assumed of all of them
+            return self.inputs
+        if target.ending not in self._under:
+            self._under[target.ending] = self.inputs.under(target.ending)
+        return self._under[target.ending]
+
+    def _as_assumed(self, answer: Answer) -> Answer:
+        if answer.logits is None:
+            return answer
+        return dataclasses.replace(answer, logits=self.assumption.of_answers(answer.logits))
+
     def look(self, target: Target, answers: Sequence[Answer], looking: Looking) -> None:
         """Look at the layers of a target that has answered: where that is wanted, and where it claims fp32 and fails.
 
-        What cannot be looked at is told where it was asked for, and is no failure.
+        What cannot be looked at is told where it was asked for, and is no failure. Of one that fails it is said what is
+        wrong.
         """
         answered = [answer for answer in answers if answer.logits is not None]
         if not answered:
             return
+        looking = dataclasses.replace(looking, inputs=self.inputs_of(target))
         try:
             if looking.plan.layers:
                 self._tell(target, answered[0].shows, looking)
@@ -148,6 +214,7 @@ class Findings:
                 name = f"layers of {target.name(looking.plan.device)}"
                 remedy = "look at them in onnxruntime, torch-eager or torchscript"
                 self.skipped.append(Absent(target=name, reason=str(error), remedy=remedy))
+        self._diagnose(target, answers, looking)
 
     def _tell(self, target: Target, shows: bool, looking: Looking) -> None:
         """Add a target's layers, or of a quantised file what each of them costs; raises where it cannot be."""
@@ -164,9 +231,40 @@ class Findings:
         for place, answer in enumerate(answers, first):
             failures = self.results[place].failures
             if failures and answer.logits is not None and answer.shows and target.precision == "fp32":
-                blamed = looking.blamed(target, furthest(self.inputs, answer.logits))
+                blamed = looking.blamed(target, furthest(looking.inputs, answer.logits))
                 self.results[place] = replace(self.results[place], failures=(*failures, blamed))
                 return
+
+    def _diagnose(self, target: Target, answers: Sequence[Answer], looking: Looking) -> None:
+        """Find out what is wrong with a target that fails, and say it of all configurations that answer alike."""
+        begin = len(self.results) - len(answers)
+        failed = [place for place in range(len(answers)) if self.results[begin + place].failures]
+        first = next((answers[place] for place in failed if answers[place].logits is not None), None)
+        if first is None:
+            return
+        batch_size = first.configuration.batch_size
+        found = diagnose(target, first, looking, lambda: self.certificates.proof(target, batch_size))
+        if found is None:
+            return
+        self.diagnoses.append(found)
+        if (cause := found.cause) is None:
+            return
+        for place in failed:
+            if cause.name == training_mode.NAME or _alike(first, answers[place]):
+                self.results[begin + place] = told(self.results[begin + place], cause)
+
+
+def _alike(one: Answer, other: Answer) -> bool:
+    """Tell whether two configurations of a target give the same answers but for rounding."""
+    if one.logits is None or other.logits is None or one.logits.shape != other.logits.shape:
+        return False
+    return bool(np.allclose(one.logits, other.logits, rtol=ROUNDED, atol=ROUNDED, equal_nan=True))
+
+
+def uncovered(reference: Reference) -> list[Absent]:
+    """Return what keeps a certificate from covering a network, an entry for each layer."""
+    layers = () if isinstance(reference, Weights) else reference.uncovered
+    return [Absent(target=f"certificate of {layer}", reason="it is not covered", remedy=MEASURED) for layer in layers]
 
 
 def result(inputs: Inputs, answer: Answer, quantised: Int8Bounds | None = None) -> ParityResult:
@@ -176,18 +274,20 @@ def result(inputs: Inputs, answer: Answer, quantised: Int8Bounds | None = None) 
         return ParityResult(configuration=answer.configuration, rung=0, correct=0, failures=(failure,))
     compared = compare(inputs, answer.logits, answer.configuration, quantised, answer.arithmetic)
     claimed = answer.configuration.precision
-    if answer.precision == claimed:
+    if answer.precision in (claimed, UNKNOWN) or (claimed, answer.precision) == ("fp32", DOUBLE):
         return compared
     return replace(
         compared, failures=(*compared.failures, f"it runs in {answer.precision}, not in {claimed} as claimed")
     )
 
 
-def parity_record(record: Record, dataset: data.Dataset, found: Findings, weights: Weights) -> ParityRecord:
+def parity_record(record: Record, dataset: data.Dataset, found: Findings, reference: Reference) -> ParityRecord:
     """Put together what is saved."""
     assert record.checkpoint
     inputs = found.inputs
-    blind = _blind(inputs, weights) if inputs.probes else None
+    # Behind a softmax most logits no longer show: nobody has counted what that hides.
+    shown = inputs.probes and inputs.output == "logits"
+    blind = _blind(inputs, reference) if shown and isinstance(reference, Weights) else None
     inputs = inputs.first(len(inputs.images) - inputs.probes)
     ordered = np.sort(inputs.bounds.logits, axis=1)
     return ParityRecord(
@@ -195,7 +295,7 @@ def parity_record(record: Record, dataset: data.Dataset, found: Findings, weight
         environment=environment.collect(),
         weights_sha256=record.checkpoint.weights.sha256,
         dataset=dataset.name,
-        classes=dataset.classes,
+        classes=output_names(dataset.classes, inputs.bounds.logits.shape[1]),
         labels=tuple(inputs.labels.tolist()),
         edges=inputs.edges,
         reference_predictions=tuple(inputs.bounds.predictions.tolist()),
@@ -211,6 +311,8 @@ def parity_record(record: Record, dataset: data.Dataset, found: Findings, weight
         quantised=found.certificates.saved(),
         layers=tuple(found.layers),
         shares=tuple(found.shares.values()),
+        diagnoses=tuple(found.diagnoses),
+        assumed=found.assumption.names,
     )
 
 
@@ -227,6 +329,6 @@ def certificate(inputs: Inputs) -> Certificate:
         images=images,
         certified=int(bounds.certified[:images].sum()),
         uncertified=uncertified(inputs, bounds),
-        largest_logit_bound=float(bounds.logit_bounds.max()),
-        median_margin_bound=float(np.median(bounds.margin_bounds)),
+        largest_logit_bound=finite(bounds.logit_bounds.max()),
+        median_margin_bound=finite(np.median(bounds.margin_bounds)),
     )

@@ -4,28 +4,33 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from mnist_bench.analysis.prediction import Prediction
 from mnist_bench.core import plugins
 from mnist_bench.core.bench_types import BenchRecord
 from mnist_bench.core.errors import BadInput
 from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import FleetRecord, ParityRecord, Record
 from mnist_bench.report import renderers
+from mnist_bench.report._closing import closing, verdict
 from mnist_bench.report._figures import draw_figures
 from mnist_bench.report._material import Material, gather, gather_studies, matching_images, with_studies_beside
 from mnist_bench.report._measured import comparison_table, environment_tables, load_table
+from mnist_bench.report._predictions import predictions_table
 from mnist_bench.report._summary import summary
-from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions, cleaned
+from mnist_bench.report._table import Cell, Column, Quantity, Table, Unit, ViewOptions, cleaned
 from mnist_bench.report.views import bench, fleet, parity, study, training
 
 __all__ = [
     "Cell",
     "Column",
     "Material",
+    "Quantity",
     "Table",
     "Unit",
     "ViewOptions",
     "all_tables",
     "bench_tables",
+    "closing",
     "comparison_table",
     "draw_figures",
     "environment_tables",
@@ -35,10 +40,13 @@ __all__ = [
     "load_table",
     "matching_images",
     "parity_tables",
+    "prediction_text",
+    "predictions_table",
     "render",
     "study_tables",
     "summary",
     "tables",
+    "verdict",
     "with_studies_beside",
     "write_page",
 ]
@@ -119,6 +127,13 @@ def render(renderer: str, contents: Sequence[Table], color: bool = False) -> str
     """
     text: str = plugins.load(renderers, renderer).render([cleaned(table) for table in contents], color)
     return text
+
+
+def prediction_text(one: Prediction, *, color: bool) -> str:
+    """Draw a picture for a terminal, with what is said to it; with colours, where `color` is wanted."""
+    from mnist_bench.report import _picture  # with rich, which CSV need not wait for
+
+    return _picture.prediction_text(one, color=color)
 
 
 def write_page(material: Material, folder: Path, options: ViewOptions | None = None) -> Path:

@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_bench.analysis.classes import names
 from mnist_bench.core.commands import resume_command
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import FinalMeasurement, Predictions, Record
@@ -32,7 +33,8 @@ class Mistake:
 
     `labels` are the true and the predicted class, whose names are `true` and `predicted`. `margin` is the predicted
     class's logit minus the true class's; `like_predicted` and `like_true` are the nearest training images of these
-    classes, by Euclidean distance of the pixels, with these distances in [0, 28].
+    classes, by Euclidean distance of the pixels, with these distances in [0, 28]; None, and infinitely far, where an
+    output without a class was predicted.
     """
 
     index: int
@@ -41,7 +43,7 @@ class Mistake:
     predicted: str
     margin: float
     image: Image
-    like_predicted: Image
+    like_predicted: Image | None
     distance_predicted: float
     distance_true: float
 
@@ -66,7 +68,7 @@ class Gallery:
     @property
     def images(self) -> list[Image]:
         """Every image once."""
-        found = {image.key: image for one in self.mistakes for image in (one.image, one.like_predicted)}
+        found = {image.key: image for one in self.mistakes for image in (one.image, one.like_predicted) if image}
         return list(found.values())
 
     @property
@@ -103,16 +105,17 @@ def _gallery(record: Record, final: FinalMeasurement, dataset: Dataset) -> Galle
     wrong = misclassified(found)
     of_true = _nearest(dataset, wrong, found.labels)
     of_predicted = _nearest(dataset, wrong, found.predictions)
+    called = names(record)
     mistakes = [
         Mistake(
             index=index,
             labels=(found.labels[index], found.predictions[index]),
-            true=record.dataset.classes[found.labels[index]],
-            predicted=record.dataset.classes[found.predictions[index]],
+            true=called[found.labels[index]],
+            predicted=called[found.predictions[index]],
             margin=-found.margins[index],
             image=image_of(f"test-{index}", dataset.test.pixels[index]),
-            like_predicted=image_of(f"train-{of_predicted[index][0]}", dataset.train.pixels[of_predicted[index][0]]),
-            distance_predicted=of_predicted[index][1],
+            like_predicted=_training_image(dataset, of_predicted.get(index)),
+            distance_predicted=of_predicted[index][1] if index in of_predicted else float("inf"),
             distance_true=of_true[index][1],
         )
         for index in wrong
@@ -120,9 +123,14 @@ def _gallery(record: Record, final: FinalMeasurement, dataset: Dataset) -> Galle
     return Gallery(record.name, mistakes)
 
 
+def _training_image(dataset: Dataset, nearest: tuple[int, float] | None) -> Image | None:
+    return image_of(f"train-{nearest[0]}", dataset.train.pixels[nearest[0]]) if nearest else None
+
+
 def _nearest(dataset: Dataset, wrong: list[int], classes: tuple[int, ...]) -> Nearest:
     """Return, for some test images, the nearest training image of a class given for each, and its distance.
 
+    Those of a class without training images are left out.
     The distance is Euclidean over pixels in [0, 1], as scikit-learn computes it.
     """
     from sklearn.metrics import pairwise_distances_argmin_min
@@ -131,6 +139,8 @@ def _nearest(dataset: Dataset, wrong: list[int], classes: tuple[int, ...]) -> Ne
     for label in sorted({classes[index] for index in wrong}):
         asked = [index for index in wrong if classes[index] == label]
         known = np.flatnonzero(dataset.train.labels == label)
+        if not len(known):
+            continue
         places, distances = pairwise_distances_argmin_min(
             _flat(dataset.test.pixels[asked]), _flat(dataset.train.pixels[known])
         )

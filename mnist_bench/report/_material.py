@@ -18,6 +18,7 @@ from mnist_bench.core.bench_types import (
     TrainingBenchRecord,
 )
 from mnist_bench.core.commands import line, on_run
+from mnist_bench.core.dataset_names import how_to_find, shown
 from mnist_bench.core.errors import MnistBenchError, RecordDamaged
 from mnist_bench.core.kinds import DEFAULT_OUT, Skipped
 from mnist_bench.core.study_types import StudyRecord
@@ -142,10 +143,11 @@ def matching_images(records: Sequence[Record], load: Callable[[], Dataset]) -> D
         dataset = load()
     except MnistBenchError as error:
         return Skipped("images", str(error), NO_IMAGES.remedy)
+    called = shown(dataset.name)
     if dataset.sha256 != records[0].dataset.sha256:
-        return Skipped("images", f"this is not the {dataset.name} that was trained on", "give the same --data-dir")
+        return Skipped("images", f"this is not the {called} that was trained on", how_to_find(dataset.name))
     if any(_counted_otherwise(record, dataset) for record in records):
-        return Skipped("images", f"a record counts those of {dataset.name} otherwise", "restore its run.json")
+        return Skipped("images", f"a record counts those of {called} otherwise", "restore its run.json")
     return dataset
 
 

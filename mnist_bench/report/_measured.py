@@ -7,7 +7,7 @@ import msgspec
 
 from mnist_bench.analysis.comparison import Compared
 from mnist_bench.analysis.load import Loaded
-from mnist_bench.analysis.timing import UNSTEADY
+from mnist_bench.analysis.timing import UNSTEADY, quota
 from mnist_bench.core.bench_types import Conditions, Limits
 from mnist_bench.core.types import Environment
 from mnist_bench.report._table import Cell, Column, Quantity, Table, Unit
@@ -54,6 +54,7 @@ def environment_tables(found: Environment, conditions: Conditions, limits: Seque
     yield Table("This machine", [Column("What"), Column("Found")], lines)
     busy = conditions.busy_share + (conditions.steal_share or 0.0)
     notes = [f"Others took {busy:.0%} of the cores: these limits are too low."] if busy > UNSTEADY else []
+    notes += [f"This machine is limited: {words}." for words in quota(found, conditions)]
     yield replace(limits_table(limits), notes=notes)
 
 
@@ -65,6 +66,8 @@ def facts_of(part: msgspec.Struct) -> Iterator[list[Cell]]:
             yield from ([key, str(entry)] for key, entry in value.items())
         elif field == "frequency_hz" and value:
             yield ["frequency", f"{value / 1e9:.2f} GHz"]
+        elif field == "cpu_quota":
+            yield ["cpu quota", "none" if value is None else f"{value:g} cores"]
         elif field in UNITS:
             unit = UNITS[field]
             yield [name.removesuffix(" bytes"), Quantity(value, unit)]

@@ -29,6 +29,7 @@ class Unit(Enum):
     FINE_LOGITS = "logit, fine"  # where the digits after the point matter
     TINY = "logit, tiny"  # differences near rounding
     PROBABILITY = "probability"
+    CERTAINTY = "probability, percent on a screen"  # of a class: neither 0 nor 1 is ever reached
     BYTES = "byte"
     MEMORY = "byte, MB on a screen"  # shown in MB
     GIGA_PER_SECOND = "1/s, 10^9 on a screen"

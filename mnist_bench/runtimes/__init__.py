@@ -19,6 +19,7 @@ from mnist_bench.runtimes._contract import (
     Spec,
 )
 from mnist_bench.runtimes._onnx_graph import largest_pair_sums, pair_sums
+from mnist_bench.runtimes._onnx_precision import effective_precision
 
 __all__ = [
     "Effective",
@@ -30,6 +31,7 @@ __all__ = [
     "Runtime",
     "Session",
     "Spec",
+    "effective_precision",
     "largest_pair_sums",
     "load",
     "names",

@@ -8,13 +8,16 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_bench.core.errors import Unsupported
 from mnist_bench.core.kinds import Activation, Precision, Skipped
+
+if TYPE_CHECKING:
+    from mnist_bench.core.signature import Signature
 
 Images = NDArray[np.float32]
 Logits = NDArray[np.float32]
@@ -28,7 +31,8 @@ class Model:
 
     `files` are contents by name, of an artifact that is one file a single one. `precision` is that of the file,
     `activation` for runtimes that read bare weights, `batch` the batch size where the file takes only one. A `foreign`
-    file must be looked at before it is opened: nobody vouches for it.
+    file must be looked at before it is opened: nobody vouches for it. `signature` is how images come, and which output
+    is the answer, where that is not as ours have it.
     """
 
     files: Mapping[str, bytes]
@@ -37,6 +41,22 @@ class Model:
     activation: Activation
     batch: int | None = None
     foreign: bool = False
+    signature: "Signature | None" = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one image, as it comes."""
+        return self.signature.shape if self.signature else (1, 28, 28)
+
+    @property
+    def dtype(self) -> str:
+        """The type of the pixels, as they come."""
+        return self.signature.dtype if self.signature else "float32"
+
+    @property
+    def output(self) -> str | None:
+        """The name of the output that is the answer; None for the only one."""
+        return (self.signature.output if self.signature else "") or None
 
     @property
     def content(self) -> bytes:
@@ -161,6 +181,17 @@ class Runtime(Protocol):
 
     def open(self, model: Model, spec: Spec) -> AbstractContextManager[Session]:
         """Open a model while this lasts; raises ModelRefused where it is not what it should be."""
+
+
+def in_float32(run: Callable[[Images], NDArray[np.floating]], model: Model) -> Callable[[Images], Logits]:
+    """Let a model from elsewhere answer in float32, whatever the type of its output."""
+    if not model.foreign:
+        return run
+
+    def converted(images: Images) -> Logits:
+        return np.asarray(run(images), np.float32)
+
+    return converted
 
 
 def as_stored(*precisions: Precision) -> dict[Precision, Precision]:

@@ -1,18 +1,22 @@
 """What an ONNX file says of itself, and whether one from elsewhere is what it should be."""
 
 import contextlib
-from collections.abc import Iterator
-from typing import Any
+import functools
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_bench.core.errors import ModelRefused, Unsupported
-from mnist_bench.core.kinds import LARGEST_BYTE, LARGEST_INT16, MIDDLE_BYTE, Precision
+from mnist_bench.core.kinds import LARGEST_BYTE, LARGEST_INT16, MIDDLE_BYTE
 from mnist_bench.runtimes._contract import ACTIVATED, DENSE, Model, PairSums, layer_names
+from mnist_bench.runtimes._onnx_precision import INTEGER_PRODUCTS, QUANTISED_PRODUCTS, QUANTISED_WEIGHT
 
-INTEGER_PRODUCTS = ("MatMulInteger", "DynamicQuantizeMatMul")
-PRODUCTS, QUANTISED_PRODUCTS = ("Gemm", "MatMul", "FusedGemm", "FusedMatMul"), ("QLinearMatMul", "QGemm")
+if TYPE_CHECKING:
+    from mnist_bench.core.signature import Signature
+
+PRODUCTS = ("Gemm", "MatMul", "FusedGemm", "FusedMatMul")
 SIGNATURE = [[1, 28, 28], [10]]  # without the batch
 FLOAT = 1  # onnx.TensorProto.FLOAT
 LAYER_KINDS = {
@@ -23,7 +27,7 @@ LAYER_KINDS = {
 
 
 def parsed(model: Model) -> tuple[Any, int | None]:
-    """Parse a file; of a foreign one, check that it is a self-contained model of this signature.
+    """Parse a file; of a foreign one, check that it is a self-contained model of the signature that it should have.
 
     Returns:
         The `ModelProto`, and the batch size of a foreign file where that is fixed.
@@ -31,17 +35,71 @@ def parsed(model: Model) -> tuple[Any, int | None]:
     Raises:
         ModelRefused: it is no such file.
     """
+    proto = self_contained(model.content)
+    if not model.foreign:
+        return proto, model.batch
+    check(proto)
+    return proto, _checked_batch(proto.graph, model.signature)
+
+
+def self_contained(content: bytes) -> Any:
+    """Parse a file into a `ModelProto`; raise ModelRefused where it is none, or keeps weights in other files."""
     import onnx
 
     with _refusal():
-        proto = onnx.load_model_from_string(model.content)
+        proto = onnx.load_model_from_string(content)
     if _external(proto):
         raise ModelRefused("it keeps its weights in other files: export it in one (external_data=False)")
-    if not model.foreign:
-        return proto, model.batch
+    return proto
+
+
+def check(proto: Any) -> None:
+    """Raise ModelRefused where a model is not what the standard wants."""
+    import onnx
+
     with _refusal():
         onnx.checker.check_model(proto, full_check=True)
-    return proto, _checked_batch(proto.graph)
+
+
+def image_of(graph: Any) -> Any:
+    """Return the one input of a graph that is no weight: before IR version 4, files list their weights as inputs too.
+
+    Raises:
+        ModelRefused: there is none, or there are several.
+    """
+    inputs = inputs_of(graph)
+    if len(inputs) != 1:
+        found = described(inputs) or "nothing"
+        raise ModelRefused(f"it takes {found}: a model of one input is needed, the image")
+    return inputs[0]
+
+
+def inputs_of(graph: Any) -> list[Any]:
+    """Return the inputs of a graph that are no weights."""
+    weights = {weight.name for weight in graph.initializer}
+    weights |= {weight.values.name for weight in graph.sparse_initializer}
+    return [value for value in graph.input if value.name not in weights]
+
+
+def described(values: Iterable[Any]) -> str:
+    """Write values of a graph for people: `image float32 (n, 1, 28, 28)`; sizes that are free by their names."""
+    return ", ".join(f"{value.name} {_type_of(value)}" for value in values)
+
+
+def _type_of(value: Any) -> str:
+    """Write the type of a value, and its shape as far as that is known."""
+    import onnx
+
+    kind = value.type.WhichOneof("value")
+    if kind != "tensor_type":
+        return (kind or "of no type").removesuffix("_type")
+    tensor = value.type.tensor_type
+    name = onnx.TensorProto.DataType.Name(tensor.elem_type).lower().replace("double", "float64")
+    name = "float32" if name == "float" else name
+    if not tensor.HasField("shape"):
+        return f"{name} of any shape"
+    sizes = [str(size.dim_value) if size.HasField("dim_value") else size.dim_param or "?" for size in tensor.shape.dim]
+    return f"{name} ({', '.join(sizes)}{',' if len(sizes) == 1 else ''})"
 
 
 def may_point_elsewhere(content: bytes) -> bool:
@@ -74,49 +132,45 @@ def _external(message: Any) -> bool:
     return False
 
 
-def _checked_batch(graph: Any) -> int | None:
-    """Return the batch size, where it is fixed; refuse another signature."""
-    weights = {weight.name for weight in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in weights]
-    shapes = [[_size(size) for size in value.type.tensor_type.shape.dim] for value in (*inputs, *graph.output)]
-    kinds = {value.type.tensor_type.elem_type for value in (*inputs, *graph.output)}
-    sizes = [shape[0] for shape in shapes if shape and shape[0] is not None]
-    if (
-        any(size < 1 for size in sizes)
-        or len(inputs) != 1
-        or len(graph.output) != 1
-        or kinds != {FLOAT}
-        or [shape[1:] for shape in shapes] != SIGNATURE
-    ):
-        found = ", ".join(
-            f"{value.name} {shape}" for value, shape in zip((*inputs, *graph.output), shapes, strict=True)
-        )
-        raise ModelRefused(f"it has another signature ({found}): float32 (n, 1, 28, 28) to float32 (n, 10) is needed")
-    return shapes[0][0]
+def _checked_batch(graph: Any, signature: "Signature | None") -> int | None:
+    """Return the batch size, where it is fixed; refuse another signature than ours, or than the one that was found."""
+    inputs = inputs_of(graph)
+    outputs = [
+        value for value in graph.output if not (signature and signature.output) or value.name == signature.output
+    ]
+    shapes = [sizes_of(value) for value in (*inputs, *outputs)]
+    first = [shape[0] for shape in shapes if shape and shape[0] is not None]
+    fits = _is_ours if signature is None else functools.partial(_fits, signature)
+    if any(size < 1 for size in first) or len(inputs) != 1 or len(outputs) != 1 or not fits(inputs[0], outputs[0]):
+        found = described((*inputs, *graph.output))
+        wanted = signature and f"images of {signature.dtype} {('n', *signature.shape)}".replace("'", "")
+        wanted = wanted or "float32 (n, 1, 28, 28) to float32 (n, 10)"
+        raise ModelRefused(f"it has another signature ({found}): {wanted} is needed")
+    return shapes[0][0] if shapes[0] else None
 
 
-def _size(dimension: Any) -> int | None:
-    return dimension.dim_value if dimension.HasField("dim_value") else None
+def _is_ours(image: Any, answer: Any) -> bool:
+    kinds = {value.type.tensor_type.elem_type for value in (image, answer)}
+    shapes = [sizes_of(image), sizes_of(answer)]
+    return kinds == {FLOAT} and all(shapes) and [shape[1:] for shape in shapes] == SIGNATURE
 
 
-def effective_precision(graph: Any) -> Precision:
-    """Read from the weights of a graph's matrix products in which precision its layers compute.
-
-    A last layer in float does not make a quantised network a float one; a stray operator makes no network quantised.
-    """
+def _fits(signature: "Signature", image: Any, _answer: Any) -> bool:
+    """Tell whether a graph takes images of a signature; sizes that it leaves open fit any."""
     import onnx
 
-    half = onnx.TensorProto.FLOAT16
-    stored = {weight.name: weight.data_type for weight in graph.initializer}
-    source = {name: node for node in graph.node for name in node.output}
-    if any(node.op_type in INTEGER_PRODUCTS and node.input[1] in stored for node in graph.node):
-        return "int8-dynamic"
-    weights = [node.input[1] for node in graph.node if node.op_type in PRODUCTS]
-    if any(name in source and source[name].op_type == "DequantizeLinear" for name in weights):
-        return "int8"
-    if any(node.op_type in QUANTISED_PRODUCTS for node in graph.node):
-        return "int8"
-    return "fp16" if weights and all(stored.get(name) == half for name in weights) else "fp32"
+    sizes = sizes_of(image)[1:]
+    kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(signature.dtype))
+    open_rank = not image.type.tensor_type.HasField("shape")
+    same = len(sizes) == len(signature.shape) and all(
+        size in (None, wanted) for size, wanted in zip(sizes, signature.shape, strict=True)
+    )
+    return image.type.tensor_type.elem_type == kind and (open_rank or same)
+
+
+def sizes_of(value: Any) -> list[int | None]:
+    """Return the sizes of a tensor of a graph, None for those that are open."""
+    return [size.dim_value if size.HasField("dim_value") else None for size in value.type.tensor_type.shape.dim]
 
 
 def sums_in_half(graph: Any) -> bool:
@@ -179,7 +233,7 @@ def _quantised_weight(node: Any, source: dict[str, Any]) -> str | None:
     if node.op_type in INTEGER_PRODUCTS:
         return str(node.input[1])
     if node.op_type in QUANTISED_PRODUCTS:
-        return str(node.input[3])
+        return str(node.input[QUANTISED_WEIGHT])
     operands = [source.get(name) for name in node.input[:2]]
     if node.op_type in PRODUCTS and all(one is not None and one.op_type == "DequantizeLinear" for one in operands):
         return str(operands[1].input[0])  # type: ignore[union-attr]
@@ -205,8 +259,7 @@ def showing_layers(model: Model) -> tuple[Any, list[str]]:
 
 def _layer_values(graph: Any) -> list[tuple[str, str]]:
     """Follow a graph from its image to its logits; return the names of its layers' values, with their kinds."""
-    stored = {weight.name for weight in graph.initializer}
-    at = next(value.name for value in graph.input if value.name not in stored)
+    at = image_of(graph).name
     found: list[tuple[str, str]] = []
     for _ in graph.node:  # no chain is longer
         readers = [node for node in graph.node if at in node.input]

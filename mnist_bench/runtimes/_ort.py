@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mnist_bench.runtimes import onnxruntime
-from mnist_bench.runtimes._contract import Effective, Images, Logits, Model, Session, Spec, as_stored
-from mnist_bench.runtimes._onnx_graph import effective_precision, pair_sums
+from mnist_bench.runtimes._contract import Effective, Images, Logits, Model, Session, Spec, as_stored, in_float32
+from mnist_bench.runtimes._onnx_graph import pair_sums
+from mnist_bench.runtimes._onnx_precision import effective_precision
 
 DEVICES, PRECISIONS = ("cpu",), as_stored("fp32", "int8", "int8-dynamic")
 COMPILED, LIBRARY = False, "onnxruntime"
@@ -23,13 +24,13 @@ def why_not_on(_device: str) -> None:
 def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contract's name
     """Open a file."""
     session = _session(model, spec.threads)
-    name = session.get_inputs()[0].name
+    name, outputs = session.get_inputs()[0].name, model.output and [model.output]
 
     def run(images: Images) -> Logits:
-        logits: Logits = session.run(None, {name: images})[0]
+        logits: Logits = session.run(outputs, {name: images})[0]
         return logits
 
-    yield Session(run, lambda: _effective(model, session.get_providers()[0]))
+    yield Session(in_float32(run, model), lambda: _effective(model, session.get_providers()[0]))
 
 
 def _session(model: Model, threads: int, written_to: Path | None = None) -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from mnist_bench.core.kinds import Skipped
-from mnist_bench.runtimes._contract import Effective, Images, Layers, Logits, Model, Session, Spec
+from mnist_bench.runtimes._contract import Effective, Images, Layers, Logits, Model, Session, Spec, in_float32
 
 if TYPE_CHECKING:
     import torch
@@ -64,9 +64,11 @@ Showing = Callable[["torch.Tensor"], Mapping[str, "torch.Tensor"]]
 """From images to what every layer gives them, by name."""
 
 
-def session(call: "Callable[..., object]", device: str, showing: Showing | None = None) -> Session:
+def session(call: "Callable[..., object]", device: str, model: Model, showing: Showing | None = None) -> Session:
     """Wrap a function from tensor to tensor, as torch runtimes have one; inspecting it asks it once."""
     import torch
+
+    fixed = model.signature.batch if model.signature else None
 
     def ask(images: "torch.Tensor") -> "torch.Tensor":
         with torch.inference_mode():
@@ -79,7 +81,7 @@ def session(call: "Callable[..., object]", device: str, showing: Showing | None 
         return answer
 
     def inspect() -> Effective:
-        probe = ask(torch.zeros(PROBE, 1, 28, 28))
+        probe = ask(torch.zeros((fixed or PROBE, *model.shape), dtype=getattr(torch, model.dtype)))
         exact = torch.get_float32_matmul_precision() == "highest"
         precision = ("fp32" if exact else "tf32") if probe.dtype is torch.float32 else str(probe.dtype)
         return Effective(f"torch {probe.device}", precision)
@@ -90,4 +92,4 @@ def session(call: "Callable[..., object]", device: str, showing: Showing | None 
             shown = showing(torch.from_numpy(images).to(device))
         return {name: value.float().cpu().numpy() for name, value in shown.items()}
 
-    return Session(run, inspect, layers=layers if showing else None)
+    return Session(in_float32(run, model), inspect, fixed, layers if showing else None)

@@ -29,4 +29,4 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
 
     with _torch.configured(spec), model.on_disk() as folder:
         (name,) = model.files
-        yield _torch.session(torch._inductor.aoti_load_package(str(folder / name)), spec.device)
+        yield _torch.session(torch._inductor.aoti_load_package(str(folder / name)), spec.device, model)

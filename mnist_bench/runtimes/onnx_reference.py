@@ -13,9 +13,10 @@ from mnist_bench.runtimes._contract import (
     Session,
     Spec,
     as_stored,
+    in_float32,
     not_installed,
 )
-from mnist_bench.runtimes._onnx_graph import parsed, showing_layers
+from mnist_bench.runtimes._onnx_graph import image_of, parsed, showing_layers
 
 FORMAT, DEVICES = "onnx", ("cpu",)
 PRECISIONS = as_stored("fp32")  # NumPy's products of float16 and of integers take minutes
@@ -47,10 +48,10 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
 
     proto, batch = parsed(model)
     evaluator = ReferenceEvaluator(proto)
-    name = evaluator.input_names[0]
+    name, outputs = image_of(proto.graph).name, model.output and [model.output]
 
     def run(images: Images) -> Logits:
-        logits: Logits = evaluator.run(None, {name: images})[0]  # type: ignore[index]
+        logits: Logits = evaluator.run(outputs, {name: images})[0]  # type: ignore[index]
         return logits
 
     def layers(images: Images) -> Layers:
@@ -59,4 +60,4 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
         return dict(zip(names, values, strict=True))
 
     with threadpool_limits(spec.threads):
-        yield Session(run, lambda: Effective("numpy", "fp32"), batch, layers)
+        yield Session(in_float32(run, model), lambda: Effective("numpy", "fp32"), batch, layers)

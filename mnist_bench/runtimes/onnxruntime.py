@@ -19,16 +19,17 @@ from mnist_bench.runtimes._contract import (
     Session,
     Spec,
     as_stored,
+    in_float32,
     not_installed,
 )
 from mnist_bench.runtimes._onnx_graph import (
-    effective_precision,
     may_point_elsewhere,
     pair_sums,
     parsed,
     showing_layers,
     sums_in_half,
 )
+from mnist_bench.runtimes._onnx_precision import effective_precision
 
 FORMAT, DEVICES = "onnx", ("cpu", "cuda")
 PRECISIONS = as_stored("fp32", "fp16", "int8", "int8-dynamic")
@@ -74,10 +75,10 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
     provider = session.get_providers()[0]
     if provider != (CPU if spec.device == "cpu" else CUDA):
         raise DeviceUnavailable(f"onnxruntime runs on {provider} instead of {spec.device}: mend its CUDA libraries")
-    name = session.get_inputs()[0].name
+    name, outputs = session.get_inputs()[0].name, model.output and [model.output]  # weights are no inputs of a session
 
     def run(images: Images) -> Logits:
-        logits: Logits = session.run(None, {name: images})[0]
+        logits: Logits = session.run(outputs, {name: images})[0]
         return logits
 
     def layers(images: Images) -> Layers:
@@ -87,7 +88,7 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
         values = showing.run(None, {name: images})
         return {layer: value.astype(np.float32) for layer, value in zip(names, values, strict=True)}
 
-    yield Session(run, lambda: _effective(model, provider), batch, layers)
+    yield Session(in_float32(run, model), lambda: _effective(model, provider), batch, layers)
 
 
 def _effective(model: Model, provider: str) -> Effective:

@@ -8,8 +8,9 @@ import numpy as np
 
 from mnist_bench.core.errors import DeviceUnavailable
 from mnist_bench.core.kinds import Precision, Skipped
-from mnist_bench.runtimes._contract import Effective, Images, Logits, Model, Session, Spec, extra
-from mnist_bench.runtimes._onnx_graph import effective_precision, may_point_elsewhere, pair_sums, parsed
+from mnist_bench.runtimes._contract import Effective, Images, Logits, Model, Session, Spec, extra, in_float32
+from mnist_bench.runtimes._onnx_graph import may_point_elsewhere, pair_sums, parsed
+from mnist_bench.runtimes._onnx_precision import effective_precision
 
 FORMAT, DEVICES = "onnx", ("cpu",)
 PRECISIONS: dict[Precision, Precision] = {
@@ -62,22 +63,23 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
     }
     compiled = core.compile_model(core.read_model(model.content), DEVICE, properties)
     request = compiled.create_infer_request()
-    bound = np.empty((0, 1, 28, 28), np.float32)
+    answer = compiled.output(model.output) if model.output else compiled.output(0)
+    bound = np.empty((0, *model.shape), model.dtype)
 
     def run(images: Images) -> Logits:
         nonlocal bound
         # Images are copied into memory that is bound once: half of what a call on other memory takes.
         if bound.shape != images.shape:
-            bound = np.empty(images.shape, np.float32)
+            bound = np.empty(images.shape, images.dtype)
             request.set_input_tensor(openvino.Tensor(bound, shared_memory=True))
         np.copyto(bound, images)
         request.infer()
-        return np.array(request.get_output_tensor().data)
+        return np.array(request.get_tensor(answer).data)
 
     # Where oneDNN is told to leave instructions alone, OpenVINO does not know, and gives no answer at all.
-    if lowered and not run(np.zeros((1, 1, 28, 28), np.float32)).size:
+    if lowered and not run(np.zeros((1, *model.shape), model.dtype)).size:
         raise DeviceUnavailable(NO_BF16)
-    yield Session(run, lambda: _effective(model, compiled), batch)
+    yield Session(in_float32(run, model), lambda: _effective(model, compiled), batch)
 
 
 def _effective(model: Model, compiled: Any) -> Effective:

@@ -14,7 +14,11 @@ FORMAT, DEVICES, PRECISIONS = "scikit-learn", ("cpu",), as_stored("fp32")
 EXTRA = ("skops", "skops", (0, 13))
 COMPILED, LIBRARY = False, "scikit-learn"
 WANTS = ("scikit-learn", "skops")
-TRUSTED = ("sklearn.neural_network._multilayer_perceptron.MLPClassifier",)
+TRUSTED = (
+    "sklearn.neural_network._multilayer_perceptron.MLPClassifier",
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",  # what a fitted classifier holds besides
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+)
 
 
 def why_unavailable() -> Skipped | None:

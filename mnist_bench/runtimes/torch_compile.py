@@ -30,4 +30,4 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
 
     with _torch.configured(spec):
         torch.compiler.reset()  # code compiled for another number of threads would be used again
-        yield _torch.session(torch.compile(_torch.network(model, spec.device), dynamic=True), spec.device)
+        yield _torch.session(torch.compile(_torch.network(model, spec.device), dynamic=True), spec.device, model)

@@ -42,7 +42,7 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
     """Open a checkpoint."""
     with _torch.configured(spec):
         network = _torch.network(model, spec.device)
-        yield _torch.session(network, spec.device, lambda images: _shown(network, images))
+        yield _torch.session(network, spec.device, model, lambda images: _shown(network, images))
 
 
 def _shown(network: "Network", images: "torch.Tensor") -> "dict[str, torch.Tensor]":

@@ -30,4 +30,4 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
 
     with _torch.configured(spec):
         program = torch.export.load(io.BytesIO(model.content))
-        yield _torch.session(program.module().to(spec.device), spec.device)
+        yield _torch.session(program.module().to(spec.device), spec.device, model)

@@ -52,7 +52,7 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
     with _torch.configured(spec), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", FutureWarning)
         loaded = torch.jit.load(io.BytesIO(model.content), map_location=spec.device)  # type: ignore[no-untyped-call]
-        yield _torch.session(loaded, spec.device, lambda images: _shown(loaded, images))
+        yield _torch.session(loaded, spec.device, model, lambda images: _shown(loaded, images))
 
 
 def _shown(loaded: Any, images: "torch.Tensor") -> "dict[str, torch.Tensor]":

@@ -45,7 +45,7 @@ from mnist_bench.store._records import (
     steady,
     to_json,
 )
-from mnist_bench.store._runs import locked, save_checkpoint, save_study
+from mnist_bench.store._runs import imported_file, locked, save_checkpoint, save_imported, save_study
 
 __all__ = [
     "NAMES",
@@ -63,6 +63,7 @@ __all__ = [
     "enter",
     "exists",
     "explained",
+    "imported_file",
     "is_of_a_run",
     "load",
     "load_arrays",
@@ -79,6 +80,7 @@ __all__ = [
     "save",
     "save_checkpoint",
     "save_finished",
+    "save_imported",
     "save_study",
     "save_unfinished",
     "saved_files",

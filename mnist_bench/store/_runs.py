@@ -9,17 +9,18 @@ import filelock
 import msgspec
 
 from mnist_bench.core import locks, scratch
+from mnist_bench.core.digest import sha256
 from mnist_bench.core.errors import OutputUnwritable, RecordDamaged, RunExists
 from mnist_bench.core.study_types import StudyRecord
-from mnist_bench.core.types import Checkpoint, PartialEpoch, Record
+from mnist_bench.core.types import Checkpoint, PartialEpoch, Record, SavedFile
 from mnist_bench.store import _derived
 from mnist_bench.store._arrays import Arrays, save_arrays
 from mnist_bench.store._artifacts import settle
-from mnist_bench.store._files import explained, sweep
+from mnist_bench.store._files import explained, sweep, write_atomically
 from mnist_bench.store._layout import FOLDERS, Saved
 from mnist_bench.store._records import load, save
 
-CHECKPOINT_FILE = re.compile(r"(weights|optimizer)-\d{3,}p?-[0-9a-f]{8}\.safetensors")
+CHECKPOINT_FILE = re.compile(r"(weights|optimizer)-\d{3,}p?-[0-9a-f]{8}\.(safetensors|onnx)")
 
 
 @contextlib.contextmanager
@@ -81,6 +82,32 @@ def save_checkpoint(
     return record
 
 
+def imported_file(network: bytes, suffix: str) -> SavedFile:
+    """Name the file of an imported network: `safetensors` for weights, `onnx` for a graph."""
+    digest = sha256(network)
+    return SavedFile(name=f"weights-000-{digest[:8]}.{suffix}", sha256=digest, size_bytes=len(network))
+
+
+def save_imported(folder: Path, record: Record, network: bytes) -> None:
+    """Save a run that was imported, in place of what the folder held.
+
+    Args:
+        folder: the run's folder, locked by the caller.
+        record: the run, whose checkpoint names the network by `imported_file`.
+        network: its weights, or its graph.
+    """
+    assert record.checkpoint
+    try:
+        write_atomically(folder / record.checkpoint.weights.name, network)
+        save(folder, record)
+    except OutputUnwritable:
+        _sweep(folder)
+        raise
+    with explained(folder):
+        _derived.remove_all(folder)
+        _sweep(folder)
+
+
 def _sweep(folder: Path) -> None:
     """Remove what an earlier state, or a process that died, left behind; only files that this module names.
 
@@ -92,7 +119,8 @@ def _sweep(folder: Path) -> None:
     except RecordDamaged:
         return
     current = saved and saved.checkpoint
-    named = (current.weights.name, current.optimizer.name) if current else ()
+    files = (current.weights, current.optimizer) if current else ()
+    named = {file.name for file in files if file}
     for path in folder.iterdir():
         if CHECKPOINT_FILE.fullmatch(path.name) and path.name not in named:
             path.unlink(missing_ok=True)

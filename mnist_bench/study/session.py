@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from mnist_bench import data, environment, store, training
 from mnist_bench.core import child
 from mnist_bench.core.commands import on_study
+from mnist_bench.core.dataset_names import how_to_find, shown
 from mnist_bench.core.errors import BadInput, EnvironmentProblem, Interrupted, RecordDamaged
 from mnist_bench.core.events import OnEvent, SeedsDone, Stop
 from mnist_bench.core.kinds import Activation
@@ -148,11 +149,13 @@ def _outcomes(crew: Crew, jobs: Sequence[Job], turns: Iterator[int]) -> Iterator
 def _check_data(record: StudyRecord, dataset: data.Dataset) -> None:
     if dataset.sha256 != record.dataset.sha256:
         raise BadInput(
-            f"study {record.name!r} was begun with other data than this {dataset.name}: give the same --data-dir"
+            f"study {record.name!r} was begun with other data than this {shown(dataset.name)}: "
+            f"{how_to_find(dataset.name)}"
         )
     if record.dataset != training.dataset_info(dataset, record.config.validation):
         raise RecordDamaged(
-            f"study {record.name!r} counts the images or the classes of {dataset.name} otherwise: restore its record"
+            f"study {record.name!r} counts the images or the classes of {shown(dataset.name)} otherwise: "
+            f"restore its record"
         )
 
 
@@ -167,7 +170,9 @@ def help_out(plan: Plan, options: WorkerOptions, stop: Stop, crew: Crew) -> int:
     """
     config = replace(plan.config, device=_device_here(plan.config.device))
     if plan.jobs and data.load(config.dataset, options.data_dir).sha256 != plan.sha256:
-        raise BadInput(f"the {config.dataset} here are other data than those of rank 0: give the same --data-dir")
+        raise BadInput(
+            f"the {shown(config.dataset)} here are other data than those of rank 0: {how_to_find(config.dataset)}"
+        )
     done = 0
     with contextlib.closing(_work(crew, plan.jobs, config, options)) as turns:
         for finished in turns:

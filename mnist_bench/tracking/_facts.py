@@ -2,7 +2,7 @@
 
 import msgspec
 
-from mnist_bench.analysis.classes import confused_pairs
+from mnist_bench.analysis.classes import confused_pairs, names
 from mnist_bench.core.types import EpochMetrics, Record
 
 
@@ -56,5 +56,5 @@ def confusions(record: Record) -> list[tuple[str, str, int]]:
     """Return (true class, predicted class, images) of every confusion in the test set, in the order of the report."""
     if record.final is None:
         return []
-    names = record.dataset.classes
-    return [(names[i], names[j], count) for i, j, count in confused_pairs(record)]
+    called = names(record)
+    return [(called[i], called[j], count) for i, j, count in confused_pairs(record)]

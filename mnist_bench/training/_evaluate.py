@@ -1,6 +1,8 @@
 """Measuring a network with dropout off."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -29,6 +31,12 @@ def tally(logits: Tensor, labels: Tensor) -> Tally:
     """Count logits float32 (n, 10) against labels int64 (n,), on the CPU or a device; see `counted`."""
     loss_sum, correct = counted(logits, labels)
     return Tally(loss_sum=loss_sum.item(), correct=int(correct.item()), images=len(labels))
+
+
+def answered(logits: NDArray[np.float64], labels: NDArray[np.uint8]) -> tuple[Tally, Predictions]:
+    """Count answers that were given elsewhere, logits (n, classes), against labels (n,), as those of a training."""
+    given, right = torch.from_numpy(logits), torch.from_numpy(labels.astype(np.int64))
+    return tally(given, right), predictions(given, right)
 
 
 def counted(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

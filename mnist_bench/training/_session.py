@@ -16,6 +16,7 @@ from torch import Tensor
 from mnist_bench import data, environment, model, store
 from mnist_bench.core.architecture import OPTIMIZER_SHAPES, SHAPES
 from mnist_bench.core.commands import resume_command
+from mnist_bench.core.dataset_names import how_to_find, shown
 from mnist_bench.core.errors import BadInput, Interrupted, RecordDamaged, TrainingDiverged
 from mnist_bench.core.events import EpochDone, ImagesTrained, OnEvent, Stop, TrainingFinished, TrainingStarted
 from mnist_bench.core.kinds import Validation
@@ -111,7 +112,7 @@ def train(
     stop = group.agreed(stop)
     here = _Here(engine, parts, folder, on_event, stop, group)
     while len(record.epochs) < record.config.epochs:
-        record = _saved_epoch(here, record, _masks(record, parts, mask_state))
+        record = _saved_epoch(here, record, masks_of(record, parts, mask_state))
         mask_state = None
     record = group.first(lambda: _finish(engine, record, parts, folder), Record)
     on_event(TrainingFinished(record))
@@ -130,7 +131,7 @@ def train_in_memory(config: TrainConfig, dataset: data.Dataset) -> Trained:
     record = new_record(f"{config.activation}, seed {config.seed}", config, dataset)
     while len(record.epochs) < config.epochs:
         record = _epoch(engine, record, parts)
-    return Trained(record.epochs, _measured(engine, parts), to_arrays(engine.network.state_dict()))
+    return Trained(record.epochs, measured(engine, parts), to_arrays(engine.network.state_dict()))
 
 
 def prepare(config: TrainConfig, dataset: data.Dataset) -> tuple[Engine, DeviceTensors]:
@@ -144,13 +145,15 @@ def _check_consistent(record: Record, dataset: data.Dataset) -> None:
     """Raise where a record and the data, or a record and itself, do not belong together."""
     if dataset.sha256 != record.dataset.sha256:
         raise BadInput(
-            f"run {record.name!r} was trained on other data than this {dataset.name}: give the same --data-dir"
+            f"run {record.name!r} was trained on other data than this {shown(dataset.name)}: "
+            f"{how_to_find(dataset.name)}"
         )
     if record.epochs and record.checkpoint is None:
         raise RecordDamaged(f"run {record.name!r} has epochs but no checkpoint: restore its run.json, or train anew")
     if record.dataset != dataset_info(dataset, record.config.validation):
         raise RecordDamaged(
-            f"run {record.name!r} counts the images or the classes of {dataset.name} otherwise: restore its run.json"
+            f"run {record.name!r} counts the images or the classes of {shown(dataset.name)} otherwise: "
+            f"restore its run.json"
         )
 
 
@@ -174,7 +177,7 @@ def _engine(config: TrainConfig, parts: DeviceTensors) -> Engine:
     return engine
 
 
-def _masks(record: Record, parts: DeviceTensors, state: Tensor | None = None) -> MaskStream:
+def masks_of(record: Record, parts: DeviceTensors, state: Tensor | None = None) -> MaskStream:
     """Return the dropout masks of the epoch that comes, from where an interrupted one stood."""
     config = record.config
     masks = MaskStream(config.seed, len(record.epochs) + 1, config.dropout, parts.train[1].device)
@@ -191,8 +194,8 @@ def _masks(record: Record, parts: DeviceTensors, state: Tensor | None = None) ->
 
 def _epoch(engine: Engine, record: Record, parts: DeviceTensors) -> Record:
     """Train one epoch and evaluate it."""
-    reached = _steps(engine, record, _masks(record, parts), lambda _: None, lambda: None)
-    return _evaluated(engine, record, parts, reached)
+    reached = steps(engine, record, masks_of(record, parts), lambda _: None, lambda: None)
+    return evaluated(engine, record, parts, reached)
 
 
 @dataclass(frozen=True)
@@ -210,11 +213,9 @@ class _Here:
 def _saved_epoch(here: _Here, record: Record, masks: MaskStream) -> Record:
     """Train one epoch, or the rest of one; evaluate and save; or save where it stands and raise Interrupted."""
     engine, folder, epoch = here.engine, here.folder, len(record.epochs) + 1
-    reached = _steps(engine, record, masks, lambda images: here.on_event(ImagesTrained(epoch, images)), here.stop)
+    reached = steps(engine, record, masks, lambda images: here.on_event(ImagesTrained(epoch, images)), here.stop)
     if reached.train.images == record.dataset.train_images:
-        record = here.group.first(
-            lambda: _save(engine, _evaluated(engine, record, here.parts, reached), folder), Record
-        )
+        record = here.group.first(lambda: _save(engine, evaluated(engine, record, here.parts, reached), folder), Record)
         here.on_event(EpochDone(record))
     else:
         stopped = replace(record, final=None)
@@ -224,7 +225,7 @@ def _saved_epoch(here: _Here, record: Record, masks: MaskStream) -> Record:
     return record
 
 
-def _steps(
+def steps(
     engine: Engine,
     record: Record,
     masks: MaskStream,
@@ -254,7 +255,7 @@ def _check_finite(tally: Tally, record: Record) -> None:
         )
 
 
-def _evaluated(engine: Engine, record: Record, parts: DeviceTensors, reached: PartialEpoch) -> Record:
+def evaluated(engine: Engine, record: Record, parts: DeviceTensors, reached: PartialEpoch) -> Record:
     """Add an epoch whose steps are done to the record."""
     began = time.perf_counter()
     validation, _ = measure(engine.network, *parts.validation)
@@ -272,12 +273,12 @@ def _evaluated(engine: Engine, record: Record, parts: DeviceTensors, reached: Pa
 def _finish(engine: Engine, record: Record, parts: DeviceTensors, folder: Path) -> Record:
     if record.final is not None:
         return record
-    record = replace(record, final=_measured(engine, parts))
+    record = replace(record, final=measured(engine, parts))
     store.save(folder, record)
     return record
 
 
-def _measured(engine: Engine, parts: DeviceTensors) -> FinalMeasurement:
+def measured(engine: Engine, parts: DeviceTensors) -> FinalMeasurement:
     """Measure the trained network once more, on the training set and image by image on the test set."""
     began = time.perf_counter()
     train_tally, _ = measure(engine.network, *parts.train)
@@ -317,6 +318,7 @@ def _restore(engine: Engine, record: Record, folder: Path, group: Group) -> Tens
     if record.checkpoint is None:
         return None
     saved = record.checkpoint
+    assert saved.optimizer  # an imported run, which has none, is never trained
     weights, state = (_loaded(folder, file, group) for file in (saved.weights, saved.optimizer))
     mask_state = state.pop(MASK_STATE, None)
     store.check_arrays(weights, SHAPES, folder / saved.weights.name)

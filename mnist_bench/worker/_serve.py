@@ -7,7 +7,7 @@ import platform
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from mnist_bench.core.errors import (
 from mnist_bench.core.protocol import Message
 from mnist_bench.worker import clock
 from mnist_bench.worker.clock import NANO, WarmUp
+
+if TYPE_CHECKING:
+    from mnist_bench.core.signature import Signature
 
 MOST_BYTES = 2**32
 """More than any model or any set of images that is sent."""
@@ -206,8 +209,25 @@ def _model(fields: Mapping[str, Any], arrays: Mapping[str, Any]) -> runtimes.Mod
         if hashlib.sha256(files[name]).hexdigest() != expected:
             raise ModelRefused(f"{name} did not come as it was sent (SHA-256)")
     return runtimes.Model(
-        files, fields["format"], fields["file_precision"], fields["activation"], fields["batch"], fields["foreign"]
+        files,
+        fields["format"],
+        fields["file_precision"],
+        fields["activation"],
+        fields["batch"],
+        fields["foreign"],
+        _signature(fields.get("signature")),
     )
+
+
+def _signature(fields: Mapping[str, Any] | None) -> "Signature | None":
+    """Take in how images come; most models get them as they are, and their workers need no library for this."""
+    if fields is None:
+        return None
+    import msgspec
+
+    from mnist_bench.core.signature import Signature
+
+    return msgspec.convert(fields, Signature)
 
 
 def _kind(error: BaseException) -> str:

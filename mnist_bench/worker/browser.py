@@ -129,11 +129,15 @@ class Browser:
         raise BrowserLost(f"the browser has not opened the page within {waited_s:g} s; {self._advice}")
 
     def page_process(self) -> int | None:
-        """Look for the process that the page runs in, the largest of those that draw pages; None where none is seen."""
+        """Look for the process that the page runs in, the largest of those that draw pages; None where none is seen.
+
+        Chromium draws its own toolbar, which nobody sees here, in such a process too.
+        """
         drawing = []
         for one in process.descendants(self._process.pid):
             try:
-                if "--type=renderer" in one.cmdline():
+                words = one.cmdline()
+                if "--type=renderer" in words and "--top-chrome-webui" not in words:
                     drawing.append((one.memory_info().rss, one))
             except psutil.Error:
                 continue

@@ -1,6 +1,7 @@
 """A garbage collector that looks less often still collects; one that is dismissed has nothing left to look at."""
 
 import gc
+import sys
 import weakref
 from collections.abc import Iterator
 
@@ -30,6 +31,10 @@ def test_what_is_garbage_is_still_collected() -> None:
     assert kept
 
 
-def test_what_there_is_at_the_end_is_looked_at_no_more() -> None:
+def test_what_there_is_at_the_end_is_looked_at_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "triton", None)
+    collector.dismiss()
+    assert gc.get_freeze_count() == 0  # it would complain on the screen
+    monkeypatch.delitem(sys.modules, "triton")
     collector.dismiss()
     assert gc.get_freeze_count() > 1_000

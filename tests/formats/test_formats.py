@@ -16,6 +16,7 @@ from mnist_bench.core.digest import sha256_of_file
 from mnist_bench.core.errors import BadInput
 from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.core.types import Artifact, Manifest
+from mnist_bench.formats import c
 from tests.conftest import Run
 
 KINDS = [(name, kind) for name in formats.names() if name != "web" for kind in formats.precisions(name)]  # test_web.py
@@ -108,6 +109,11 @@ def test_any_batch_size_runs(name: str, precision: Precision, batch: int, export
         logits = session.run(images)
     assert logits.shape == (batch, 10)
     assert logits.dtype == np.float32
+
+
+@pytest.mark.parametrize("words", ["*/", "**//", "*/*/", "***///", "a*/b"])
+def test_a_class_s_name_does_not_end_a_comment(words: str) -> None:
+    assert "*/" not in c._in_a_comment(words)
 
 
 def test_onnx_tells_what_it_is(exported: Path) -> None:

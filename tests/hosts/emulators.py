@@ -8,8 +8,8 @@ import pytest
 
 from mnist_bench.hosts import _qemu
 
-HONEST = 'shift 2\nexec "$@"'
-"""Leaves out `-cpu MODEL`: what it shows is this machine's own processor."""
+HONEST = 'shift 4\nexec "$@"'
+"""Leaves out `-cpu MODEL -U VARIABLES`: what it shows is this machine's own processor."""
 
 LIAR = """
 from mnist_bench.worker import instructions
@@ -21,7 +21,7 @@ main()
 
 
 def emulator(folder: Path, monkeypatch: pytest.MonkeyPatch, body: str, program: str = "qemu-x86_64") -> None:
-    """Put a program into the way of what is installed: a shell script, which is told `-cpu MODEL PYTHON …`.
+    """Put a program before what is installed: a shell script, which is told `-cpu MODEL -U VARIABLES PYTHON …`.
 
     Instruction sets are not compared with the model's: what it shows is this machine's own processor.
     """

@@ -1,5 +1,6 @@
 """C++: the same files in a program that is compiled here, and in the project that a user takes with him."""
 
+import dataclasses
 import json
 import os
 import shlex
@@ -17,6 +18,7 @@ from mnist_bench import data, formats, hosts, parity, runtimes, store
 from mnist_bench.core import cpp_project, locks
 from mnist_bench.core.bench_types import InferenceBenchRecord
 from mnist_bench.core.errors import EnvironmentProblem, RuntimeFailed, TargetUnavailable, Unsupported
+from mnist_bench.core.signature import Signature
 from mnist_bench.core.types import Artifact, Manifest
 from mnist_bench.environment import library_version
 from mnist_bench.hosts import _headers, cpp
@@ -151,6 +153,8 @@ def test_a_worker_in_cpp_says_what_it_cannot_do_and_goes_on(installed: Path, lig
             worker.run(images, 1)
         with pytest.raises(Unsupported, match="no message 'layers'"):
             worker.layers(images, 1)
+        with pytest.raises(Unsupported, match="and the model takes others"):
+            worker.open(dataclasses.replace(model(light), signature=Signature(shape=(784,))), runtimes.Spec())
         worker.open(model(light), runtimes.Spec())
         with pytest.raises(RuntimeFailed, match="at least one image"):
             worker.run(images, 0)

@@ -180,7 +180,7 @@ def test_a_file_from_elsewhere_is_compared_by_processor(
     assert run(*words, "--precision", "int8", "--quiet") == 0
     Path("other.onnx").write_bytes(b"nothing")
     assert run(*words, "--quiet") == 2
-    assert "not a valid ONNX model" in capsys.readouterr().err
+    assert "is text, and no model" in capsys.readouterr().err
     assert not (mine / "processors.json").exists()
 
 

@@ -10,9 +10,9 @@ from mnist_bench import data
 from mnist_bench.core.types import Configuration, Record
 from mnist_bench.parity._compare import Inputs, compare
 from mnist_bench.parity._inputs import build_inputs
+from mnist_bench.parity._network import weights_of
 from mnist_bench.parity._probes import TRIALS, passes, probes, unseen
 from mnist_bench.parity._reference import Weights, logits
-from mnist_bench.parity._verify import weights_of
 from tests.bench import made
 
 

@@ -21,6 +21,7 @@ from mnist_bench.cli import report as report_of_cli
 from mnist_bench.core import commands
 from mnist_bench.core.bench_types import BenchPlan
 from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.stats import share_interval
 from mnist_bench.core.study_types import BATCHED
 from mnist_bench.core.types import Deviation, Emulated, FleetRecord, Record, TrainConfig
 from mnist_bench.report._errors import Gallery, Image, Mistake, galleries
@@ -178,6 +179,7 @@ def test_the_image_beside_a_mistake_is_the_nearest_of_its_class(
         distances = np.linalg.norm(pixels - digits.test.pixels[one.index].reshape(-1) / 255, axis=1)
         own = distances[digits.train.labels == int(one.predicted)]
         assert one.distance_predicted == pytest.approx(own.min(), rel=1e-5)
+        assert one.like_predicted
         assert distances[int(one.like_predicted.key.removeprefix("train-"))] == pytest.approx(own.min(), rel=1e-5)
         assert one.distance_true == pytest.approx(distances[digits.train.labels == int(one.true)].min(), rel=1e-5)
 
@@ -624,3 +626,51 @@ def opened(browser: Any, text: str, folder: Path, width: int, scheme: str) -> tu
     tab.on("pageerror", lambda one: messages.append(str(one)))
     tab.goto(path.as_uri(), wait_until="load")
     return requests, messages, tab
+
+
+def closing(material: report.Material, **settings: Any) -> list[str]:
+    """Return what `run` ends with, of the first run, as it is printed on a terminal of 80 columns."""
+    options = report.ViewOptions(**settings)
+    (record, *_) = material.records
+    _, words = report.verdict(material, record)
+    drawn = report.render("rich", [report.closing(material, record, options)], color=False)
+    return [words, *drawn.splitlines()]
+
+
+def test_a_run_ends_with_what_came_out_on_one_screen(
+    material: report.Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    found, record = closing(material), material.records[0]
+    assert len(found) <= 22  # beside the path of the page and the prompt
+    assert max(map(len, found)) <= 80
+    said = "\n".join(found)
+    assert record.final
+    assert f"{record.final.test.accuracy:.2%} (95%: " in said
+    for words in ("Overfitting gap", "97% reached", "Taken for another", "Certified", "Fastest, batch 1 "):
+        assert words in said
+
+
+def test_a_failure_is_its_first_line(material: report.Material) -> None:
+    compared = material.comparisons[0]
+    assert report.verdict(material, material.records[0])[0] is True
+    broken = replace(compared.results[0], failures=("3 flips",))
+    failing = dataclasses.replace(
+        material, comparisons=[replace(compared, results=(broken, *compared.results[1:])), *material.comparisons[1:]]
+    )
+    passed, words = report.verdict(failing, failing.records[0])
+    assert passed is False
+    assert f"{broken.configuration.target} gave other answers" in words
+    passed, words = report.verdict(dataclasses.replace(material, comparisons=[]), material.records[0])
+    assert passed is False
+    assert "not verified" in words
+
+
+def test_the_interval_of_an_accuracy_is_wilson_s() -> None:
+    """Against scipy's."""
+    from scipy.stats import binomtest
+
+    for part, whole in ((0, 10), (9, 10), (9_848, 10_000), (360, 360)):
+        low, high = binomtest(part, whole).proportion_ci(method="wilson")
+        found = share_interval(part, whole)
+        assert (found.low, found.high) == pytest.approx((low, high), abs=1e-6)

@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from mnist_bench.runtimes import pair_sums
-from mnist_bench.runtimes._onnx_graph import effective_precision, sums_in_half
+from mnist_bench.runtimes import effective_precision, pair_sums
+from mnist_bench.runtimes._onnx_graph import sums_in_half
 
 
 def graph(*nodes: onnx.NodeProto, **stored: Any) -> onnx.GraphProto:
@@ -98,3 +98,81 @@ def test_quantised_operators_are_int8() -> None:
     weight = np.ones((4, 4), np.int8)
     product = helper.make_node("QLinearMatMul", ["q", "s", "z", "w", "s", "z", "s", "z"], ["y"])
     assert effective_precision(graph(product, w=weight)) == "int8"
+
+
+HALF, SINGLE, WHOLE = np.ones((4, 4), np.float16), np.ones((4, 4), np.float32), np.ones((4, 4), np.int8)
+DOUBLE = np.ones((4, 4), np.float64)
+
+
+def node(operator: str, read: list[str], written: str, **given: Any) -> onnx.NodeProto:
+    return helper.make_node(operator, read, [written], **given)
+
+
+def constant(name: str, value: NDArray[Any]) -> onnx.NodeProto:
+    return node("Constant", [], name, value=numpy_helper.from_array(value))
+
+
+RANGED = [helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"])]
+STATIC = [node("QuantizeLinear", ["x", "s", "z"], "q")]
+DEQUANTISED = node("DequantizeLinear", ["w", "s"], "b")
+TRANSPOSED = node("Transpose", ["b"], "t")
+FORMS: dict[str, tuple[list[onnx.NodeProto], dict[str, Any], str]] = {
+    "float32": ([node("Gemm", ["x", "w"], "y")], {"w": SINGLE}, "fp32"),
+    "float64": ([node("Gemm", ["x", "w"], "y")], {"w": DOUBLE}, "fp64"),
+    "float16": ([node("Conv", ["x", "w"], "y")], {"w": HALF}, "fp16"),
+    "weights on the left": ([node("MatMul", ["w", "x"], "y")], {"w": HALF}, "fp16"),
+    "a Constant": ([constant("w", HALF), node("MatMul", ["x", "w"], "y")], {}, "fp16"),
+    "half that is cast up": (
+        [node("Cast", ["w"], "c", to=TensorProto.FLOAT), node("Transpose", ["c"], "t"), node("Gemm", ["x", "t"], "y")],
+        {"w": HALF},
+        "fp16",
+    ),
+    "cast down": (
+        [node("Cast", ["w"], "c", to=TensorProto.BFLOAT16), node("Gemm", ["x", "c"], "y")],
+        {"w": SINGLE},
+        "bf16",
+    ),
+    "half and single": (
+        [node("Gemm", ["x", "v"], "h"), node("Gemm", ["h", "w"], "y")],
+        {"v": HALF, "w": SINGLE},
+        "fp32",
+    ),
+    "QDQ": ([DEQUANTISED, node("MatMul", ["x", "b"], "y")], {"w": WHOLE}, "int8"),
+    "QDQ, transposed": ([DEQUANTISED, TRANSPOSED, node("MatMul", ["x", "t"], "y")], {"w": WHOLE}, "int8"),
+    "QDQ of stored floats": (
+        [
+            node("QuantizeLinear", ["w", "s"], "i"),
+            node("DequantizeLinear", ["i", "s"], "b"),
+            node("MatMul", ["x", "b"], "y"),
+        ],
+        {"w": SINGLE},
+        "int8",
+    ),
+    "QDQ of 16 bits": (
+        [DEQUANTISED, node("MatMul", ["x", "b"], "y")],
+        {"w": np.ones((4, 4), np.int16)},
+        "unknown",
+    ),
+    "QLinearConv": ([node("QLinearConv", ["q", "s", "z", "w", "s", "z", "s", "z"], "y")], {"w": WHOLE}, "int8"),
+    "QGemm": ([node("QGemm", ["q", "s", "z", "w", "s", "z"], "y", domain="com.microsoft")], {"w": WHOLE}, "int8"),
+    "MatMulInteger": ([*RANGED, node("MatMulInteger", ["q", "w", "z"], "y")], {"w": WHOLE}, "int8-dynamic"),
+    "ConvInteger": ([*RANGED, node("ConvInteger", ["q", "w", "z"], "y")], {"w": WHOLE}, "int8-dynamic"),
+    "MatMulInteger of a known range": ([*STATIC, node("MatMulInteger", ["q", "w", "z"], "y")], {"w": WHOLE}, "int8"),
+    "DynamicQuantizeMatMul": ([node("DynamicQuantizeMatMul", ["x", "w", "s"], "y")], {"w": WHOLE}, "int8-dynamic"),
+    "a last layer in float": (
+        [DEQUANTISED, node("MatMul", ["x", "b"], "h"), node("Gemm", ["h", "v"], "y")],
+        {"w": WHOLE, "v": SINGLE},
+        "int8",
+    ),
+    "four bits": ([node("MatMulNBits", ["x", "w", "s"], "y")], {"w": np.ones((4, 4), np.uint8)}, "unknown"),
+    "no products": ([node("Relu", ["x"], "y")], {}, "unknown"),
+    "no weights": ([node("MatMul", ["x", "x"], "y")], {}, "unknown"),
+    "computed weights": ([node("Exp", ["w"], "e"), node("MatMul", ["x", "e"], "y")], {"w": SINGLE}, "unknown"),
+    "a circle": ([node("Cast", ["b"], "a"), node("Cast", ["a"], "b"), node("Gemm", ["x", "b"], "y")], {}, "unknown"),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_precision_is_told_from_where_weights_come_from(name: str) -> None:
+    nodes, stored, precision = FORMS[name]
+    assert effective_precision(graph(*nodes, **stored)) == precision

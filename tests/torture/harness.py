@@ -163,6 +163,7 @@ def assert_sound(folder: Path, *, swept: bool = True) -> Record:
     record = store.load_record(folder)
     if record.checkpoint:
         store.load_weights(folder, record.checkpoint.weights)
+        assert record.checkpoint.optimizer
         store.content(folder, record.checkpoint.optimizer)
     manifest = store.load(folder, Manifest)
     for artifact in manifest.artifacts if manifest else ():

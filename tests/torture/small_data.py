@@ -8,7 +8,8 @@ import numpy as np
 from torchvision import datasets
 
 from mnist_bench.core.digest import sha256
-from mnist_bench.data._idx import Digests, IdxSource
+from mnist_bench.data._find import Digests
+from mnist_bench.data._idx import IdxSource
 
 SHAPES: dict[str, tuple[int, ...]] = {
     "train-images-idx3-ubyte": (6, 28, 28),

@@ -106,15 +106,14 @@ def test_a_program_swapped_in_after_the_check_is_not_the_one_that_is_opened(
     evil = scripted(pwned)
     pwned.unlink(missing_ok=True)
     shutil.copy(own_copy / "model.ts", "x.ts")
-    looked = _foreign._kind
+    looked = _foreign._check_trust
 
-    def and_swapped(*arguments: Any) -> str:
-        found = looked(*arguments)
+    def and_swapped(*arguments: Any) -> None:
+        looked(*arguments)
         Path("x.ts").write_bytes(evil)
         (own_copy / "model.ts").write_bytes(evil)
-        return found
 
-    monkeypatch.setattr(_foreign, "_kind", and_swapped)
+    monkeypatch.setattr(_foreign, "_check_trust", and_swapped)
     assert run("verify", "--model", "x.ts", *QUICK) == 0
     assert not pwned.exists()
 

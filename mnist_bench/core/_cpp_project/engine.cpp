@@ -10,7 +10,7 @@
 
 namespace {
 
-constexpr std::size_t FLOAT_BYTES = 4 * 535818;  // the network's parameters in float32
+constexpr std::size_t FLOAT_BYTES = 4 * 535818;  // the specified network's parameters in float32
 
 std::filesystem::path beside_this_program(const std::string &name) {
     return std::filesystem::read_symlink("/proc/self/exe").parent_path() / name;
@@ -62,5 +62,9 @@ std::string first_line(const std::string &text) { return text.substr(0, text.fin
 std::string onnx_precision(const Bytes &content) {
     if (has_node(content, "MatMulInteger")) return "int8-dynamic";
     if (has_node(content, "QuantizeLinear")) return "int8";
-    return content.size() < FLOAT_BYTES ? "fp16" : "fp32";
+    const auto is_of = [&](std::size_t bytes) {  // and of what a file holds besides, a few thousand bytes
+        return bytes <= content.size() && content.size() <= bytes + bytes / 20;
+    };
+    if (is_of(FLOAT_BYTES / 2)) return "fp16";
+    return is_of(FLOAT_BYTES) ? "fp32" : "unknown";  // another network's
 }

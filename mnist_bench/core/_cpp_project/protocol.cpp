@@ -191,6 +191,11 @@ class Worker {
     void open(const Message &message) {
         if (!engine_) throw std::runtime_error("no engine was asked for");
         opened_ = false;
+        if (!message.fields["signature"].is_null()) {
+            const auto *const reason = "images are given as float32 (n, 1, 28, 28) here, and the model takes others";
+            Reply("error").text("kind", "unsupported").text("reason", reason).write();
+            return;
+        }
         if (model_.empty() && message.arrays.size() != 1) throw std::runtime_error("a model is one file here");
         const Bytes content = model_.empty() ? message.arrays.begin()->second.content : read_file(model_);
         const auto threads = std::max<std::size_t>(message.fields["threads"].whole(MOST_THREADS), 1);

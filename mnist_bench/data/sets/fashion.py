@@ -1,6 +1,7 @@
 """Fashion-MNIST: Xiao, Rasul and Vollgraf 2017, arXiv 1708.07747; sums of the files as Debian ships them."""
 
-from mnist_bench.data._idx import Digests, IdxSource
+from mnist_bench.data._find import Digests
+from mnist_bench.data._idx import IdxSource
 
 SOURCE = IdxSource(
     name="fashion",

@@ -3,7 +3,8 @@
 The sums are of the published archives, so the `.gz` files must be there; torchvision's download keeps them.
 """
 
-from mnist_bench.data._idx import Digests, IdxSource
+from mnist_bench.data._find import Digests
+from mnist_bench.data._idx import IdxSource
 
 SOURCE = IdxSource(
     name="kmnist",

@@ -1,6 +1,7 @@
 """MNIST: Y. LeCun, C. Cortes, C. J. C. Burges, http://yann.lecun.com/exdb/mnist/."""
 
-from mnist_bench.data._idx import Digests, IdxSource
+from mnist_bench.data._find import Digests
+from mnist_bench.data._idx import IdxSource
 
 SOURCE = IdxSource(
     name="mnist",
@@ -12,5 +13,6 @@ SOURCE = IdxSource(
         "t10k-images-idx3-ubyte": Digests("0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7"),
         "t10k-labels-idx1-ubyte": Digests("ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2"),
     },
+    usual_distance=7.7187,
 )
 load = SOURCE.load

@@ -3,7 +3,9 @@
 export const SIDE = 28;
 const INNER = 20;
 const FAINT = 16; // of 255: a smaller difference from the ground is no ink
+const NOISE = 7; // times the median difference on the border: of normal noise that is 4.7 deviations
 const DARKEST = 254; // every image of MNIST has a pixel of 254 or 255
+const SEEN = 128; // of 255: what is as opaque as this shows itself, and not what lies below
 
 /** Return the box of what is inked, [left, top, right, bottom], the last two exclusive; null where nothing is. */
 function boxOf(ink, width, height) {
@@ -99,27 +101,69 @@ function isInAlpha(rgba) {
   return alpha >= FAINT && Math.max(red, green, blue) < 2 * FAINT;
 }
 
-/** Return how light each pixel of RGBA is, Uint8Array (width · height); what is transparent lies on white. */
-function greyOf(rgba) {
-  return Uint8Array.from({ length: rgba.length / 4 }, (_, place) => {
-    const [red, green, blue, alpha] = rgba.subarray(4 * place, 4 * place + 4);
-    const over = (value) => (value * alpha + 255 * (255 - alpha)) / 255;
-    return Math.round(0.299 * over(red) + 0.587 * over(green) + 0.114 * over(blue));
-  });
-}
-
-/** Turn RGBA into ink: how much each pixel differs from the ground, which is what most of the border shows. */
-export function inkOf(rgba, width, height) {
-  const inAlpha = isInAlpha(rgba);
-  const values = inAlpha ? rgba.filter((_, at) => at % 4 === 3) : greyOf(rgba);
-  const border = values.filter((_, place) => {
+/** Return which pixels lie on the border. */
+function onBorder(width, height) {
+  return (_, place) => {
     const [x, y] = [place % width, Math.floor(place / width)];
     return x === 0 || y === 0 || x === width - 1 || y === height - 1;
-  }).sort();
-  const ground = border[border.length >> 1];
-  const differences = Int16Array.from(values, (value) => value - ground);
-  const largest = differences.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-  const faint = Math.max(FAINT, largest / 5); // shadows and noise of a photograph
+  };
+}
+
+/** Return what lies below a picture that is transparent in places; `own` is how light it is, `alpha` how opaque. */
+function paperOf(own, alpha, width, height) {
+  const border = alpha.filter(onBorder(width, height));
+  const opaque = own.filter(onBorder(width, height)).filter((_, place) => border[place] >= SEEN).sort();
+  if (2 * opaque.length >= border.length) return opaque[opaque.length >> 1]; // transparent in its corners, perhaps
+  const mass = alpha.reduce((total, value) => total + value, 0);
+  return own.reduce((total, value, place) => total + value * alpha[place], 0) / mass > 255 / 2 ? 0 : 255;
+}
+
+/** Return how light each pixel of RGBA is, Uint8Array (width · height); what is transparent shows the ground. */
+function greyOf(rgba, width, height) {
+  const own = Float64Array.from({ length: width * height }, (_, place) => {
+    const [red, green, blue] = rgba.subarray(4 * place, 4 * place + 3);
+    return 0.299 * red + 0.587 * green + 0.114 * blue;
+  });
+  const alpha = rgba.filter((_, at) => at % 4 === 3);
+  const paper = paperOf(own, alpha, width, height);
+  return Uint8Array.from(own, (value, place) => Math.round((value * alpha[place] + paper * (255 - alpha[place])) / 255));
+}
+
+/** Return the median; of an even number of values the upper one of the two in the middle. */
+function medianOf(values) {
+  return values.slice().sort()[values.length >> 1]; // of a typed array, so by number
+}
+
+/**
+ * Return how light the ground is at each place, which the border shows: level, or a slope where light falls from one side.
+ * A side whose median is far from that of the whole border is inked, and says nothing.
+ */
+function groundOf(values, width, height) {
+  const level = medianOf(values.filter(onBorder(width, height)));
+  const most = Math.max(2 * FAINT, values.reduce((largest, value) => Math.max(largest, Math.abs(value - level)), 0) / 3);
+  const side = (isOnIt) => {
+    const found = medianOf(values.filter((_, place) => isOnIt(place % width, Math.floor(place / width))));
+    return Math.abs(found - level) <= most ? found : level;
+  };
+  const [left, right] = [side((x) => x === 0), side((x) => x === width - 1)];
+  const [top, bottom] = [side((_, y) => y === 0), side((_, y) => y === height - 1)];
+  const middle = (left + right + top + bottom) / 4;
+  return (place) => {
+    const [across, down] = [((place % width) + 0.5) / width - 0.5, (Math.floor(place / width) + 0.5) / height - 0.5];
+    return middle + (right - left) * across + (bottom - top) * down;
+  };
+}
+
+/** Turn RGBA into ink: how much each pixel differs from the ground. */
+export function inkOf(rgba, width, height) {
+  const inAlpha = isInAlpha(rgba);
+  const values = inAlpha ? rgba.filter((_, at) => at % 4 === 3) : greyOf(rgba, width, height);
+  const ground = groundOf(values, width, height);
+  const differences = Int16Array.from(values, (value, place) => Math.round(value - ground(place)));
+  const sizes = differences.map(Math.abs);
+  const largest = sizes.reduce((most, value) => Math.max(most, value), 0);
+  const noise = NOISE * medianOf(sizes.filter(onBorder(width, height)));
+  const faint = Math.max(FAINT, largest / 5, Math.min(noise, largest / 2)); // shadows and noise of a photograph
   // Ink lies on that side of the ground on which there is more; faint things do not count, which may be everywhere.
   const sum = differences.reduce((total, value) => (Math.abs(value) < faint ? total : total + value), 0);
   const sign = sum < 0 ? -1 : 1;

@@ -22,6 +22,8 @@ def build(material: Material, options: ViewOptions) -> Iterator[Answer]:
     by_activation = {record.config.activation: record for record in material.records}
     if set(by_activation) != {"relu", "sigmoid"} or len(material.records) != len(by_activation):
         return
+    if any(record.imported for record in material.records):
+        return
     relu, sigmoid = by_activation["relu"], by_activation["sigmoid"]
     if relu.final and sigmoid.final and relu.dataset.sha256 == sigmoid.dataset.sha256:
         sentences = [

@@ -9,6 +9,7 @@ from mnist_bench.analysis.parity import (
     flipped,
     flipped_edges,
     quantised_name,
+    under_assumption,
 )
 from mnist_bench.core.types import ParityRecord, ParityResult, QuantisedCertificate
 from mnist_bench.report._material import Material
@@ -31,10 +32,12 @@ def _sentences(record: ParityRecord) -> Iterator[str]:
     targets = by_target(record)
     wrong = [name for name, results in targets.items() if failed(results)]
     verdict = f"NOT in {', '.join(wrong)}" if wrong else "yes, by the rules of each precision"
+    verdict += under_assumption(record)
     yield (
         f"{record.name}: {verdict}. {len(targets)} target{'s' if len(targets) > 1 else ''} answered "
         f"{len(record.labels):,} test images in {len(record.results)} configurations."
     )
+    yield from _causes(record)
     if lost := [entry.target for entry in record.unreachable]:
         yield f"Nothing is known of {', '.join(lost)}: {'they' if len(lost) > 1 else 'it'} could not be asked."
     for kind, wanted in (("float32", True), ("lower precisions", False)):
@@ -54,6 +57,15 @@ def _sentences(record: ParityRecord) -> Iterator[str]:
         f"On {covered.certified:,} of {covered.images:,} test images no IEEE float32 runtime, in whatever order it "
         f"sums, can predict anything else: proved, for runtimes too that nobody has run."
     )
+
+
+def _causes(record: ParityRecord) -> Iterator[str]:
+    """Say what is wrong with targets that fail, where that is known."""
+    for found in record.diagnoses:
+        if found.cause:
+            yield f"Of {found.target}: {found.cause.says}; {found.cause.remedy}."
+        else:
+            yield f"Nothing that usually is wrong explains what {found.target} answers."
 
 
 def _quantised(record: ParityRecord, found: QuantisedCertificate) -> str:

@@ -19,6 +19,8 @@ def build(material: Material) -> Iterator[Picture | Skipped]:
     for record in material.records:
         if record.epochs:
             yield from (_picture(record, measure) for measure in MEASURES)
+        elif record.imported:
+            yield Skipped(f"learning curves of {record.name}", "it was imported, so nobody knows", "train it here")
         else:
             yield Skipped(
                 f"learning curves of {record.name}", "no epoch is finished", resume_command(record, material.out)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from matplotlib.figure import Figure
 
+from mnist_bench.analysis.classes import names
 from mnist_bench.core.commands import resume_command
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import Predictions, Record
@@ -46,6 +47,6 @@ def _draw(record: Record, found: Predictions, wrong: list[int], dataset: Dataset
     figure, axes = image_grid(rows, COLUMNS, title, cell_inches=1.7)
     for panel, index in zip(axes, shown, strict=False):
         panel.imshow(dataset.test.pixels[index], cmap="gray_r", vmin=0, vmax=255)
-        true, predicted = (dataset.classes[of[index]] for of in (found.labels, found.predictions))
+        true, predicted = (names(record)[of[index]] for of in (found.labels, found.predictions))
         panel.set_title(f"true {true}, predicted {predicted}", fontsize=9)
     return figure

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from mnist_bench.core.dataset_names import shown
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.report._material import Material
-from mnist_bench.report.figures._style import Picture, image_grid
+from mnist_bench.report.figures._style import Picture, image_grid, short
 
 PER_CLASS = 10
+MOST_CLASSES = 62  # letters and digits: a picture of more rows is higher than a printed page is long
 
 
 def build(material: Material) -> Iterator[Picture | Skipped]:
@@ -19,12 +21,15 @@ def build(material: Material) -> Iterator[Picture | Skipped]:
     if isinstance(dataset, Skipped):
         yield Skipped("samples", dataset.reason, dataset.remedy)
         return
-    figure, axes = image_grid(len(dataset.classes), PER_CLASS, f"{dataset.name}: training images", cell_inches=0.8)
-    for label, name in enumerate(dataset.classes):
+    there = [(label, dataset.classes[label]) for label in np.unique(dataset.train.labels).tolist()][:MOST_CLASSES]
+    called = shown(dataset.name)
+    figure, axes = image_grid(len(there), PER_CLASS, f"{short(called)}: training images", cell_inches=0.8)
+    for place, (label, name) in enumerate(there):
         of_class = np.flatnonzero(dataset.train.labels == label)[:PER_CLASS]
-        row = axes[label * PER_CLASS : (label + 1) * PER_CLASS]
+        row = axes[place * PER_CLASS : (place + 1) * PER_CLASS]
         for panel, index in zip(row, of_class, strict=False):
             panel.imshow(dataset.train.pixels[index], cmap="gray_r", vmin=0, vmax=255)
-        row[0].text(-0.25, 0.5, name, transform=row[0].transAxes, ha="right", va="center")
-    says = f"The first {PER_CLASS} training images of each class of {dataset.name}."
+        row[0].text(-0.25, 0.5, short(name), transform=row[0].transAxes, ha="right", va="center")
+    which = f"the first {len(there)} classes" if len(there) == MOST_CLASSES else "each class"
+    says = f"The first {PER_CLASS} training images of {which} of {called}."
     yield Picture(material.records[0].name, "samples", figure, says)

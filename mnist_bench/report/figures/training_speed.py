@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from mnist_bench.analysis.timing import Summary, groups, place_name, summarise, timed_epochs
 from mnist_bench.core.bench_types import Row, TrainingBenchRecord
+from mnist_bench.core.dataset_names import shown
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.report._material import Material
 from mnist_bench.report.figures._style import ORANGE, Picture, dot_plot, short
@@ -25,7 +26,7 @@ def build(material: Material) -> Iterator[Picture | Skipped]:
 def _picture(record: TrainingBenchRecord, batch: int, threads: int, found: list[tuple[Row, Summary]]) -> Picture:
     where = place_name(batch, threads)
     figure, axes = dot_plot(
-        f"{short(record.dataset)}: {where}",
+        f"{short(shown(record.dataset))}: {where}",
         [row.configuration.runtime for row, _ in found],
         [summary.p50 for _, summary in found],
         [summary.interval for _, summary in found],
@@ -39,5 +40,5 @@ def _picture(record: TrainingBenchRecord, batch: int, threads: int, found: list[
     axes.set_xlim(left=0)
     ends = ", ".join(f"{row.configuration.runtime} {summary.p50:.2f} s" for row, summary in found)
     beside = "" if floor is None else f"; this machine's floor is {floor:.2f} s"
-    says = f"Seconds an epoch of {record.dataset}, {where}: {ends}{beside}."
+    says = f"Seconds an epoch of {shown(record.dataset)}, {where}: {ends}{beside}."
     return Picture(record.name, f"training-speed-{batch}-{threads}", figure, says)

@@ -11,6 +11,7 @@ import mnist_bench
 from mnist_bench import store
 from mnist_bench.core import plugins
 from mnist_bench.core import text as words
+from mnist_bench.core.dataset_names import shown
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import Quantity, Table, Unit, ViewOptions
 from mnist_bench.report.page import sections
@@ -61,7 +62,7 @@ def render_page(material: Material, options: ViewOptions) -> str:
         finalize=_finalized,
     )
     style = jinja.get_template("style.css").render()
-    jinja.filters |= {"kind": lambda block: type(block).__name__, "cell": text, "numbers": _numbers}
+    jinja.filters |= {"kind": lambda block: type(block).__name__, "cell": text, "numbers": _numbers, "dataset": shown}
     names = [record.name for record in material.records]
     page = jinja.get_template("page.html")
     return page.render(

@@ -6,6 +6,7 @@ from mnist_bench.report._table import Cell, Column, Quantity, Unit
 
 ABSENT = "–"
 SMALLEST_P = 0.001  # no probability is written as 0
+SMALLEST_SHOWN = 1e-4  # of a class, in percent with two digits
 
 SCALES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
@@ -22,6 +23,13 @@ def _microseconds(seconds: float) -> str:
     value = seconds * 1e6
     digits = 2 if value < 9.995 else 1 if value < 99.95 else 0  # noqa: PLR2004 three digits at least
     return f"{value:,.{digits}f}"
+
+
+def certainty(probability: float) -> str:
+    """Write the probability of a class; what would round to 0% or 100% is neither."""
+    if probability < SMALLEST_SHOWN:
+        return "< 0.01%"
+    return "> 99.99%" if probability > 1 - SMALLEST_SHOWN else f"{probability:.2%}"
 
 
 FORMATS: dict[Unit, Callable[[float], str]] = {
@@ -42,6 +50,7 @@ FORMATS: dict[Unit, Callable[[float], str]] = {
     Unit.FINE_LOGITS: lambda value: f"{value:.6f}",
     Unit.TINY: lambda value: f"{value:.1e}",
     Unit.PROBABILITY: lambda value: f"{value:.3f}" if value >= SMALLEST_P else f"below {SMALLEST_P:g}",
+    Unit.CERTAINTY: certainty,
     Unit.BYTES: lambda value: f"{value:,.0f}",
     Unit.MEMORY: lambda value: f"{value / 1e6:,.1f} MB" if value < 1e7 else f"{value / 1e6:,.0f} MB",  # noqa: PLR2004
     Unit.GIGA_PER_SECOND: lambda value: f"{value / 1e9:,.1f} G",

@@ -3,8 +3,10 @@
 import { callsASample } from "./timing.mjs";
 
 const PIXELS = 28 * 28;
-const CLASSES = 10;
-const FLOAT_BYTES = 4 * 535818; // the network's parameters in float32
+const OURS = { shape: [1, 28, 28], dtype: "float32", output: "", batch: null };
+const PIXEL_ARRAYS = { float32: Float32Array, float64: Float64Array, uint8: Uint8Array };
+const FLOAT_BYTES = 4 * 535818; // the specified network's parameters in float32
+const BESIDES = 1.05; // what a file holds besides: a few thousand bytes
 
 /** Tell in what a file's layers compute: a session cannot be asked. */
 function precisionOf(content) {
@@ -13,7 +15,9 @@ function precisionOf(content) {
   const has = (type) => words.includes(`"${String.fromCharCode(type.length)}${type}`);
   if (has("MatMulInteger")) return "int8-dynamic";
   if (has("QuantizeLinear")) return "int8";
-  return content.length < FLOAT_BYTES ? "fp16" : "fp32";
+  const isOf = (bytes) => bytes <= content.length && content.length <= BESIDES * bytes;
+  if (isOf(FLOAT_BYTES / 2)) return "fp16";
+  return isOf(FLOAT_BYTES) ? "fp32" : "unknown"; // another network's
 }
 
 /**
@@ -27,7 +31,9 @@ export class Answering {
   #engine;
   #opened = null;
   #precision = null;
+  #signature = OURS; // how images come, and which output is the answer
   #images = new Float32Array(0);
+  #classes = 10;
 
   constructor(engine) {
     this.#engine = engine;
@@ -36,7 +42,7 @@ export class Answering {
   /** Answer a message: {message, fields, arrays}, whose arrays are [name, dtype, shape, typed array]. */
   async answer(asked) {
     try {
-      if (asked.arrays.images) this.#images = new Float32Array(asked.arrays.images.buffer);
+      if (asked.arrays.images) this.#images = new PIXEL_ARRAYS[this.#signature.dtype](asked.arrays.images.buffer);
       return await this.#answered(asked);
     } catch (error) {
       return { message: "error", fields: { kind: "failed", reason: String(error.message ?? error).split("\n")[0] } };
@@ -52,8 +58,10 @@ export class Answering {
       case "inspect":
         return { message: "inspected", fields: { provider: this.#opened.provider, precision: this.#precision } };
       case "run": {
-        const logits = await this.#logits(this.#batches(asked.batch_size, false));
-        return { message: "answers", arrays: [["logits", "float32", [logits.length / CLASSES, CLASSES], logits]] };
+        const count = this.#images.length / PIXELS;
+        const answers = await this.#logits(this.#batches(asked.batch_size, this.#signature.batch !== null));
+        const logits = answers.subarray(0, count * this.#classes);
+        return { message: "answers", arrays: [["logits", "float32", [logits.length / this.#classes, this.#classes], logits]] };
       }
       case "time":
         return await this.#time(asked);
@@ -65,6 +73,10 @@ export class Answering {
   }
 
   async #open(asked) {
+    const signature = { ...OURS, ...asked.signature };
+    if (!(signature.dtype in PIXEL_ARRAYS)) {
+      return { message: "error", fields: { kind: "unsupported", reason: `there are no images of ${signature.dtype} here` } };
+    }
     const [content] = Object.values(asked.arrays);
     const start = this.#engine.now();
     const before = this.#opened;
@@ -72,6 +84,7 @@ export class Answering {
     await before?.session.release();
     this.#opened = await this.#engine.open(content, asked.threads);
     this.#precision = precisionOf(content);
+    this.#signature = signature;
     return { message: "opened", fields: { load_s: (this.#engine.now() - start) * 1e-9 } };
   }
 
@@ -81,7 +94,7 @@ export class Answering {
     const found = [];
     for (let at = 0; at < count; at += size) {
       const here = full ? size : Math.min(size, count - at);
-      const batch = new Float32Array(here * PIXELS);
+      const batch = new this.#images.constructor(here * PIXELS);
       for (let row = 0; row < here; row++) {
         const from = ((at + row) % count) * PIXELS;
         batch.set(this.#images.subarray(from, from + PIXELS), row * PIXELS);
@@ -94,9 +107,12 @@ export class Answering {
   /** Answer one batch: from an array to an array. */
   async #run(batch) {
     const { session, Tensor } = this.#opened;
-    const input = new Tensor("float32", batch, [batch.length / PIXELS, 1, 28, 28]);
-    const answers = await session.run({ [session.inputNames[0]]: input });
-    return answers[session.outputNames[0]].data;
+    const { dtype, shape, output } = this.#signature;
+    const input = new Tensor(dtype, batch, [batch.length / PIXELS, ...shape]);
+    const answers = await session.run({ [session.inputNames[0]]: input }); // weights are no inputs of a session
+    const answer = answers[output || session.outputNames[0]];
+    if (answer.dims) this.#classes = answer.dims[answer.dims.length - 1];
+    return answer.data;
   }
 
   async #logits(parts) {
@@ -125,8 +141,8 @@ export class Answering {
     const arrays = [];
     if (asked.answers > 0) {
       const wanted = parts.slice(0, Math.ceil(asked.answers / asked.batch_size));
-      const logits = (await this.#logits(wanted)).subarray(0, asked.answers * CLASSES);
-      arrays.push(["logits", "float32", [asked.answers, CLASSES], logits]);
+      const logits = (await this.#logits(wanted)).subarray(0, asked.answers * this.#classes);
+      arrays.push(["logits", "float32", [asked.answers, this.#classes], logits]);
     }
     const start = this.#engine.now();
     const seconds = () => (this.#engine.now() - start) * 1e-9;

@@ -17,7 +17,7 @@ TITLE = "Activations compared, and how soon it gets good"
 def build(material: Material, options: ViewOptions) -> Iterator[Block]:
     """The validation curves in one picture each, and the table of convergence."""
     activations = {record.config.activation for record in material.records}
-    if len(activations) == 1:
+    if len(activations) == 1 and not any(record.imported for record in material.records):
         yield _what_to_do(material)
     yield from (picture for picture in pictures(material, "activations") if not isinstance(picture, Skipped))
     yield from convergence.build(material.records, options)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from mnist_bench.core.bench_types import Conditions
+from mnist_bench.core.dataset_names import shown
 from mnist_bench.core.types import Environment, Record
 from mnist_bench.report._material import Material
 from mnist_bench.report._measured import facts_of
@@ -16,7 +17,8 @@ TITLE = "Environment and hashes"
 def build(material: Material, _options: ViewOptions) -> Iterator[Block]:
     """The machine of each training, what may have changed its speed while it was measured, and every hash."""
     for record in material.records:
-        yield _facts(f"The machine that trained {record.name}", record.environment)
+        verb = "imported" if record.imported else "trained"
+        yield _facts(f"The machine that {verb} {record.name}", record.environment)
         if bench := material.inference_of(record):
             yield _facts(f"The machine while {record.name} was benchmarked", bench.environment, bench.conditions)
     rows = [line for record in material.records for line in _hashes(material, record)]
@@ -32,7 +34,9 @@ def _facts(title: str, *parts: Environment | Conditions) -> Folded:
 
 def _hashes(material: Material, record: Record) -> Iterator[list[Cell]]:
     for part, digest in record.dataset.sha256.items():
-        yield [record.name, f"{record.dataset.name}: {part}", None, digest]
+        yield [record.name, f"{shown(record.dataset.name)}: {part}", None, digest]
+    if record.imported:
+        yield [record.name, record.imported.source, record.imported.size_bytes, record.imported.sha256]
     if record.checkpoint:
         weights = record.checkpoint.weights
         yield [record.name, weights.name, weights.size_bytes, weights.sha256]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.analysis.classes import confusions
+from mnist_bench.analysis.classes import confusions, names
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import FinalMeasurement, Record
 from mnist_bench.report._errors import galleries
@@ -14,6 +14,7 @@ from mnist_bench.report.views.training import confusions as confusion_tables
 
 ORDER = 7
 TITLE = "Errors"
+MOST_SHOWN = 62  # all letters and digits
 
 
 def build(material: Material, options: ViewOptions) -> Iterator[Block]:
@@ -31,11 +32,17 @@ def build(material: Material, options: ViewOptions) -> Iterator[Block]:
             yield Folded("Every mistake in numbers", list(misclassified.build([record], options)))
 
 
-def _matrix(record: Record, final: FinalMeasurement) -> Matrix:
-    names, counts = record.dataset.classes, confusions(record).tolist()
+def _matrix(record: Record, final: FinalMeasurement) -> Matrix | Skipped:
+    shown, counts = names(record), confusions(record).tolist()
+    if len(shown) > MOST_SHOWN:
+        return Skipped(
+            f"confusion matrix of {record.name}",
+            f"it has {len(shown)} rows, more than the {MOST_SHOWN} that can be read",
+            "the table below names the pairs",
+        )
     wrong = final.test.images - final.test.correct
     says = (
         f"Test images of {record.name} by true class (rows) and predicted class (columns): {wrong:,} of "
         f"{final.test.images:,} lie off the diagonal; the darker, the more."
     )
-    return Matrix(f"Confusion matrix of {record.name}", names, counts, says)
+    return Matrix(f"Confusion matrix of {record.name}", shown, counts, says)

@@ -15,6 +15,7 @@ from mnist_bench.report._table import Cell, Column, Table, ViewOptions
 from mnist_bench.report.page._blocks import Block, Faces, Folded, Heading
 from mnist_bench.report.views.parity import (
     certificate,
+    diagnosis,
     flips,
     layers,
     low_precision,
@@ -50,6 +51,7 @@ def _never(material: Material, record: Record) -> Skipped:
 def _compared(record: ParityRecord, options: ViewOptions) -> Iterator[Block]:
     verdicts, differences, *failures = runtimes.build(record, options)
     yield from failures
+    yield from diagnosis.build(record, options)
     yield from unreachable.build(record, options)
     yield verdicts
     yield _ladder(record)

@@ -13,6 +13,7 @@ from mnist_bench.analysis.timing import (
     unsteady,
 )
 from mnist_bench.core.bench_types import LOSS_TOLERANCE, REFERENCE_ENGINE, BenchRecord, Row
+from mnist_bench.core.dataset_names import shown
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
 ORDER = 4
@@ -37,7 +38,7 @@ BEGINNING = [
 def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
     """Samples a second in the steady state, over the real data; the share of the limit; what it costs to begin."""
     if rows := timed_epochs(record):
-        title = f"Training on {record.dataset}, {record.plan.device}"
+        title = f"Training on {shown(record.dataset)}, {record.plan.device}"
         yield Table(title, SPEED, [_speed(record, row) for row in rows], notes=_notes(record))
         yield Table("Before the steady state", BEGINNING, [_beginning(row) for row in rows], notes=[FIRST_STEP])
 

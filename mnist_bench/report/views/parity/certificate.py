@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from mnist_bench.analysis.parity import image_name, label_name
-from mnist_bench.core.types import ParityRecord, Uncertified
+from mnist_bench.core.types import Certificate, ParityRecord, Uncertified
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
 ORDER = 5
@@ -27,13 +27,21 @@ def build(record: ParityRecord, _options: ViewOptions) -> Iterator[Table]:
     notes = [
         f"{covered.certified:,} of {covered.images:,} test images are certified: margin above bound. On these an IEEE "
         f"float32 runtime, in whatever order it sums, predicts what the reference predicts (docs/certificate.md).",
-        f"Largest bound of a logit {covered.largest_logit_bound:.2g}, median bound of a margin "
-        f"{covered.median_margin_bound:.2g}; every |Δlogit| measured must lie within its bound.",
+        _bounds(covered),
     ]
     if rows:
         yield Table("Images without a certificate", columns, rows, notes=notes, preview=PREVIEW)
     else:
         yield Table("Images without a certificate", [Column("Image")], [["none"]], notes=notes)
+
+
+def _bounds(covered: Certificate) -> str:
+    if covered.largest_logit_bound is None or covered.median_margin_bound is None:
+        return "A layer of this network is not covered, so nothing bounds its logits: what was measured stands alone."
+    return (
+        f"Largest bound of a logit {covered.largest_logit_bound:.2g}, median bound of a margin "
+        f"{covered.median_margin_bound:.2g}; every |Δlogit| measured must lie within its bound."
+    )
 
 
 def _row(record: ParityRecord, entry: Uncertified) -> list[Cell]:
@@ -50,6 +58,6 @@ def _row(record: ParityRecord, entry: Uncertified) -> list[Cell]:
         record.classes[entry.rival],
         entry.margin,
         entry.bound,
-        entry.margin - entry.bound,
+        None if entry.bound is None else entry.margin - entry.bound,
         f"{len(runs) - len(differing)} of {len(runs)}" + "".join(f", not {name}" for name in dict.fromkeys(differing)),
     ]

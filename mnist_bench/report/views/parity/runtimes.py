@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from mnist_bench.analysis.parity import by_target, failed, flipped, largest
+from mnist_bench.analysis.parity import by_target, failed, flipped, largest, under_assumption
 from mnist_bench.core.types import RUNGS, ParityRecord, ParityResult
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
@@ -22,7 +22,8 @@ def build(record: ParityRecord, _options: ViewOptions) -> Iterator[Table]:
         Column("Runs", Unit.COUNT),
     ]
     rows = [_verdict(record, name, results) for name, results in by_target(record).items()]
-    yield Table(f"Runtimes of {record.name} against the float64 reference", columns, rows, notes=_notes(record))
+    title = f"Runtimes of {record.name} against the float64 reference{under_assumption(record)}"
+    yield Table(title, columns, rows, notes=_notes(record))
     yield _differences(record)
     yield from _failures(record)
 

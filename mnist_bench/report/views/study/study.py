@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mnist_bench.core.dataset_names import shown
 from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.report._study import going_on
 from mnist_bench.report._table import Cell, Column, Quantity, Table, Unit, ViewOptions
@@ -24,7 +25,7 @@ def _facts(record: StudyRecord) -> dict[str, Cell]:
     training_s = sum(epoch.train_s for result in record.results for epoch in result.epochs)
     return {
         "Network": f"784-512-256-10, {' and '.join(record.activations)}, dropout {config.dropout:g}",
-        "Dataset": f"{images.name}: {images.train_images:,} training, {images.test_images:,} test images",
+        "Dataset": f"{shown(images.name)}: {images.train_images:,} training, {images.test_images:,} test images",
         "Validation": f"{watched}, watched every epoch",
         "Protocol": f"Adam {config.learning_rate:g}, cross-entropy, batch {config.batch_size}, {config.epochs} epochs",
         "Seeds": f"{len(record.seeds):,}: {_listed(record.seeds)}",

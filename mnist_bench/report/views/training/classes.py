@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from mnist_bench.analysis.classes import confusions, scores
+from mnist_bench.analysis.classes import confusions, names, scores
 from mnist_bench.core.types import FinalMeasurement, Record
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
@@ -16,7 +16,7 @@ def build(records: Sequence[Record], _options: ViewOptions) -> Iterator[Table]:
 
 def _table(record: Record, final: FinalMeasurement) -> Table:
     matrix = confusions(record)
-    rows: list[list[Cell]] = [list(one) for one in scores(matrix, record.dataset.classes)]
+    rows: list[list[Cell]] = [list(one) for one in scores(matrix, names(record))]
     columns = [
         Column("Class"),
         Column("Images", Unit.COUNT),

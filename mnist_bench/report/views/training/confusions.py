@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from mnist_bench.analysis.classes import confused_pairs, confusions
+from mnist_bench.analysis.classes import confused_pairs, confusions, names
 from mnist_bench.core.types import Record
 from mnist_bench.report._table import Column, Table, Unit, ViewOptions
 
@@ -16,9 +16,9 @@ def build(records: Sequence[Record], _options: ViewOptions) -> Iterator[Table]:
 
 
 def _table(record: Record) -> Table:
-    names, pairs, images = record.dataset.classes, confused_pairs(record), confusions(record).sum(axis=1)
+    called, pairs, images = names(record), confused_pairs(record), confusions(record).sum(axis=1)
     errors = sum(count for *_, count in pairs)
-    rows = [(f"{names[i]} → {names[j]}", count, count / errors, count / int(images[i])) for i, j, count in pairs]
+    rows = [(f"{called[i]} → {called[j]}", count, count / errors, count / int(images[i])) for i, j, count in pairs]
     columns = [
         Column("True → predicted"),
         Column("Images", Unit.COUNT),

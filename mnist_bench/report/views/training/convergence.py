@@ -19,7 +19,10 @@ PAIR = 2
 
 
 def build(records: Sequence[Record], options: ViewOptions) -> Iterator[Table]:
-    """One table, a column per run; with exactly two runs, a column with the second minus the first."""
+    """One table, a column per run that was trained; with exactly two, a column with the second minus the first."""
+    records = [record for record in records if record.epochs or not record.imported]
+    if not records:
+        return
     columns = [Column("Convergence"), *(Column(record.name) for record in records)]
     rows: list[list[Cell]] = []
     for name, unit, difference, measure in _measures(options.convergence_at):

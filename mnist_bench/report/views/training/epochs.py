@@ -9,8 +9,8 @@ ORDER = 2
 
 
 def build(records: Sequence[Record], _options: ViewOptions) -> Iterator[Table]:
-    """One table per run."""
-    return (_table(record) for record in records)
+    """One table per run that was trained here."""
+    return (_table(record) for record in records if record.epochs or not record.imported)
 
 
 def _table(record: Record) -> Table:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from mnist_bench.analysis.classes import names
 from mnist_bench.core.types import Predictions, Record
 from mnist_bench.report._errors import misclassified
 from mnist_bench.report._table import Column, Table, Unit, ViewOptions
@@ -16,9 +17,9 @@ def build(records: Sequence[Record], _options: ViewOptions) -> Iterator[Table]:
 
 
 def _table(record: Record, found: Predictions) -> Table:
-    names = record.dataset.classes
+    called = names(record)
     rows = [
-        (index, names[found.labels[index]], names[found.predictions[index]], -found.margins[index])
+        (index, called[found.labels[index]], called[found.predictions[index]], -found.margins[index])
         for index in misclassified(found)
     ]
     columns = [

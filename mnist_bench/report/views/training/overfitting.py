@@ -17,7 +17,8 @@ RULE = (
 
 
 def build(records: Sequence[Record], _options: ViewOptions) -> Iterator[Table]:
-    """One table, a column per run with at least one finished epoch."""
+    """One table, a column per run with at least one finished epoch; and one of those that were imported."""
+    yield from _of_imported([record for record in records if record.imported and record.final and not record.epochs])
     begun = [record for record in records if record.epochs]
     if not begun:
         return
@@ -52,8 +53,35 @@ def _facts(record: Record) -> dict[str, Cell]:
 
 
 def true_gap(record: Record) -> float | None:
-    """Return training accuracy with dropout off minus validation accuracy; None where training is not finished."""
-    return record.final.train.accuracy - record.epochs[-1].validation.accuracy if record.final else None
+    """Return training accuracy with dropout off minus validation accuracy; None where training is not finished.
+
+    Of a run that was imported the test set takes the place of what was watched.
+    """
+    if record.final is None:
+        return None
+    watched = record.epochs[-1].validation if record.epochs else record.final.test
+    return record.final.train.accuracy - watched.accuracy
+
+
+def _of_imported(records: Sequence[Record]) -> Iterator[Table]:
+    """A row for each; how its training went is not known, so the gap alone can tell."""
+    columns = [
+        Column("Imported"),
+        Column("Training accuracy", Unit.SHARE),
+        Column("Test accuracy", Unit.SHARE),
+        Column("Gap", Unit.SHARE_DIFFERENCE),
+        Column("Beyond chance by", Unit.SHARE_DIFFERENCE),
+    ]
+    rows: list[list[Cell]] = []
+    for record in records:
+        final, gap = record.final, true_gap(record)
+        assert final
+        assert gap is not None
+        chance = Z_95 * _standard_error(final.train, final.test)
+        rows.append([record.name, final.train.accuracy, final.test.accuracy, gap, max(gap - chance, 0.0)])
+    if rows:
+        note = "It was trained elsewhere: whether it saw these training images is not known."
+        yield Table("Gap of what was imported", columns, rows, notes=[note])
 
 
 def verdict(record: Record) -> str:

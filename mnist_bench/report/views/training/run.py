@@ -5,7 +5,8 @@ from pathlib import Path
 
 from mnist_bench.analysis.learning import images_per_second, training_s
 from mnist_bench.core.commands import resume_command
-from mnist_bench.core.types import Record
+from mnist_bench.core.dataset_names import shown
+from mnist_bench.core.types import Imported, Record
 from mnist_bench.report._table import Cell, Column, Quantity, Table, Unit, ViewOptions
 
 ORDER = 1
@@ -15,16 +16,20 @@ def build(records: Sequence[Record], options: ViewOptions) -> Iterator[Table]:
     """One table, a column per run."""
     columns = [Column("Run"), *(Column(record.name) for record in records)]
     facts = [_facts(record) for record in records]
-    rows: list[list[Cell]] = [[name, *(fact[name] for fact in facts)] for name in facts[0]]
+    names = dict.fromkeys(name for fact in facts for name in fact)
+    rows: list[list[Cell]] = [[name, *(fact.get(name) for fact in facts)] for name in names]
     yield Table("Run", columns, rows, notes=_notes(records, options.out))
 
 
 def _facts(record: Record) -> dict[str, Cell]:
+    if record.imported and not record.epochs:
+        return _of_imported(record, record.imported)
     config, machine, images = record.config, record.environment, record.dataset
+    own = record.imported and record.imported.source
     return {
-        "Network": f"784-512-256-10, {config.activation}, dropout {config.dropout:g}",
+        "Network": own or f"784-512-256-10, {config.activation}, dropout {config.dropout:g}",
         "Parameters": Quantity(record.parameters, Unit.COUNT),
-        "Dataset": f"{images.name}: {images.train_images:,} training, {images.test_images:,} test images",
+        "Dataset": f"{shown(images.name)}: {images.train_images:,} training, {images.test_images:,} test images",
         "Validation": _validation(record),
         "Protocol": f"Adam {config.learning_rate:g}, cross-entropy, batch {config.batch_size}, seed {config.seed}",
         "Epochs": f"{len(record.epochs)} of {config.epochs}",
@@ -34,6 +39,20 @@ def _facts(record: Record) -> dict[str, Cell]:
         "Training": Quantity(training_s(record), Unit.SECONDS),
         "Evaluation": Quantity(sum(epoch.evaluation_s for epoch in record.epochs), Unit.SECONDS),
         "Images/s": Quantity(images_per_second(record), Unit.PER_SECOND),
+        "Test accuracy": Quantity(record.final.test.accuracy if record.final else None, Unit.SHARE),
+        "Machine": f"{machine.cpu_model or 'unknown CPU'}, {machine.cores} cores",
+        "Software": f"Python {machine.python}, torch {machine.libraries.get('torch', '?')}",
+    }
+
+
+def _of_imported(record: Record, found: Imported) -> dict[str, Cell]:
+    machine, images = record.environment, record.dataset
+    return {
+        "Network": f"784-512-256-10, {record.config.activation}" if found.specified else "an imported graph",
+        "Parameters": Quantity(record.parameters, Unit.COUNT),
+        "Dataset": f"{shown(images.name)}: {images.train_images:,} training, {images.test_images:,} test images",
+        "Imported from": f"{found.source}: {found.kind}{found.producer and f' by {found.producer}'}, {found.precision}",
+        "Wants": "; ".join(found.signature.said()) or "images as ours are",
         "Test accuracy": Quantity(record.final.test.accuracy if record.final else None, Unit.SHARE),
         "Machine": f"{machine.cpu_model or 'unknown CPU'}, {machine.cores} cores",
         "Software": f"Python {machine.python}, torch {machine.libraries.get('torch', '?')}",
@@ -50,7 +69,8 @@ def _notes(records: Sequence[Record], out: Path) -> list[str]:
     notes = ["Images/s counts training steps alone, without evaluation."]
     for record in records:
         notes += [f"{record.name} is not trained by a faster engine, {reason}." for reason in record.passed_over]
-        if len(record.epochs) < record.config.epochs:
+        notes += [f"{record.name}: {note}." for note in (record.imported.notes if record.imported else ())]
+        if len(record.epochs) < record.config.epochs and not record.imported:
             notes.append(f"{record.name} is not finished: {resume_command(record, out)} goes on.")
         if record.resumed_at:
             notes.append(f"{record.name} was resumed {len(record.resumed_at)} time(s); seconds add up over all parts.")

@@ -1,0 +1,105 @@
+"""`mnist-bench import`."""  # noqa: N999 the command's name
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from mnist_bench.cli import _options, _requests
+
+if TYPE_CHECKING:
+    from mnist_bench.core.types import Record
+    from mnist_bench.report import Cell, Table
+
+NO_NAME = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  mnist-bench import model.onnx                              becomes the run `model`
+  mnist-bench import net.pt --run notebook                   a state_dict saved by torch.save
+  mnist-bench import model.onnx --dataset ./my-digits        another dataset: IDX files, or a folder of PNGs
+  mnist-bench run --run model                                export, verify, bench, and the page
+
+Reads ONNX, safetensors, a state_dict, scikit-learn's MLPClassifier (skops) and Keras' .keras; TorchScript and .pt2,
+which are programs, with --trust-code.
+"""
+)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--run", "name", metavar="NAME", help="Name of the run.  [default: that of the file]")
+@_options.out
+@click.option("--dataset", default="mnist", show_default=True, metavar="NAME", help="The images that it answers.")
+@_options.data_dir
+@click.option("--output", default="", metavar="NAME", help="Which output is the answer, where there are several.")
+@click.option(
+    "--activation", type=click.Choice(["relu", "sigmoid"]), help="Of bare weights.  [default: what answers best]"
+)
+@click.option(
+    "--pixels",
+    type=click.Choice(["unit", "bytes", "normalised", "inverted"]),
+    help="What pixels it wants: 0 to 1, 0 to 255, mean 0.1307 and deviation 0.3081, or dark on light.  "
+    "[default: what answers best]",
+)
+@click.option("--trust-code", is_flag=True, help="Load a file that is a program: TorchScript can do anything.")
+@click.option("--overwrite", is_flag=True, help="Replace a run of the same name.")
+@_options.quiet
+def command(**given: Any) -> None:
+    """Make a run of a model file from elsewhere, for export, verify, bench, report and run.
+
+    What the model wants is read from the file, and found out by trying where the file does not tell: the shape and type
+    of an image, the range of its pixels, which output is the answer. All that is adapted is said, and saved. Where the
+    weights are those of the specified network they are recognised; any other network is held as its graph.
+    """
+    from mnist_bench import data, importing, store
+    from mnist_bench.cli._progress import tell_remarks
+    from mnist_bench.cli._screen import complain
+
+    asked = _requests.Import(**given)
+    folder = store.run_folder(asked.out, asked.name or _name_of(asked.file))
+    if not asked.overwrite:
+        store.check_new(folder)
+    dataset = data.load(asked.dataset, asked.data_dir)
+    if not asked.quiet:
+        tell_remarks(dataset)
+    wanted = importing.Wanted(
+        asked.file, dataset, asked.output, asked.activation, asked.pixels, trusted=asked.trust_code
+    )
+    with store.locked(folder):
+        record = importing.bring(wanted, folder, (lambda _: None) if asked.quiet else complain)
+    if not asked.quiet:
+        _show(record, asked)
+
+
+def _name_of(file: Path) -> str:
+    """Make a run's name of a file's."""
+    return NO_NAME.sub("-", file.stem).strip("-._")[:100] or "imported"
+
+
+def _show(record: "Record", asked: _requests.Import) -> None:
+    from mnist_bench.cli._output import print_tables
+    from mnist_bench.cli._screen import say
+    from mnist_bench.core.commands import line
+
+    print_tables("rich", [_table(record)])
+    words = ("--run", record.name)
+    say(f"Next: {line('verify', *words, out=asked.out)}, or all of it: {line('run', *words, out=asked.out)}\n")
+
+
+def _table(record: "Record") -> "Table":
+    from mnist_bench.report import Column, Quantity, Table, Unit
+
+    found, final = record.imported, record.final
+    assert found
+    assert final
+    rows: list[list[Cell]] = [
+        ["File", f"{found.source}: {found.kind}{found.producer and f' by {found.producer}'}"],
+        ["Network", f"784-512-256-10, {record.config.activation}" if found.specified else "another one, as a graph"],
+        ["Parameters", Quantity(record.parameters, Unit.COUNT)],
+        ["Precision", found.precision],
+        ["Wants", "; ".join(found.signature.said()) or "images as ours are"],
+        ["Test accuracy", Quantity(final.test.accuracy, Unit.SHARE)],
+        ["Training accuracy", Quantity(final.train.accuracy, Unit.SHARE)],
+    ]
+    return Table(f"Imported as {record.name}", [Column("What"), Column("Found")], rows, notes=list(found.notes))

@@ -1,0 +1,48 @@
+"""An imported network as an ONNX file: the graph as it came, in half precision, or quantised."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mnist_bench.core.types import Saturation
+from mnist_bench.formats import _quantise
+from mnist_bench.formats._messages import Facts
+from mnist_bench.runtimes import pair_sums
+
+if TYPE_CHECKING:
+    from mnist_bench.formats._request import Request
+
+
+def export(request: "Request", path: Path) -> Facts:
+    """Write the file; what is in float32 is written byte for byte as it was imported."""
+    import onnx
+    import onnxruntime
+
+    assert request.graph is not None
+    made = onnx.load_model_from_string(request.graph)
+    if request.precision != "fp32":
+        made = _in_half(made) if request.precision == "fp16" else _in_bytes(made, request)
+        path.write_bytes(made.SerializeToString(deterministic=True))
+    else:
+        path.write_bytes(request.graph)
+    sums = pair_sums(made.graph)
+    return Facts(
+        version=f"opset {next((entry.version for entry in made.opset_import if not entry.domain), 0)}",
+        exporter=made.producer_name or "unknown" if request.precision == "fp32" else "onnxruntime",
+        exporter_version=made.producer_version if request.precision == "fp32" else str(onnxruntime.__version__),
+        batch=request.signature.batch,
+        saturation=sums and Saturation.of(*sums),
+    )
+
+
+def _in_half(made: Any) -> Any:
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    return convert_float_to_float16(made, keep_io_types=True)
+
+
+def _in_bytes(made: Any, request: "Request") -> Any:
+    weights = {one.name for one in made.graph.initializer}
+    (image,) = (one.name for one in made.graph.input if one.name not in weights)
+    for place, node in enumerate(made.graph.node):
+        node.name = node.name or f"{node.op_type}-{place}"  # some are excluded by their names
+    return _quantise.quantised(made, request, image)

@@ -1,0 +1,188 @@
+"""Programs of PyTorch, loaded because somebody vouches for them: what they answer, and their graph as ONNX."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from mnist_bench.core import text
+from mnist_bench.core.errors import ModelRefused
+from mnist_bench.core.kinds import Activation
+from mnist_bench.core.signature import Signature
+from mnist_bench.importers import _network, _recognise
+from mnist_bench.importers import onnx as of_onnx
+from mnist_bench.importers._contract import Ending, Found, Request
+
+if TYPE_CHECKING:
+    import torch
+
+SHAPES = ((1, 28, 28), (784,), (28, 28), (28, 28, 1))
+"""What an image may look like, in the order in which it is tried: programs do not tell."""
+EXAMPLES = 2
+"""With an example of one image, exporters take the batch size for a constant."""
+Call = Callable[["torch.Tensor"], Any]
+ACTIVATIONS: tuple[Activation, ...] = ("relu", "sigmoid")
+
+
+class Answering(NamedTuple):
+    """What a program takes, and what it gave random images: float64 (n, classes)."""
+
+    signature: Signature
+    images: NDArray[np.float32]
+    values: NDArray[np.float64]
+    dtype: str
+
+
+def answering(call: Call, signatures: "tuple[Signature, ...]") -> Answering:
+    """Ask a program about random images, in one shape after the other until it answers.
+
+    Raises:
+        ModelRefused: it answers none of them, or not with one tensor (n, classes).
+    """
+    why = ""
+    for signature in signatures:
+        images = _network.random_images(signature.batch or EXAMPLES)
+        try:
+            answer = _asked(call, signature, images)
+        except Exception as error:  # noqa: BLE001 whatever a program raises
+            why = why or text.reason(str(error).strip().rpartition("\n")[2] or type(error).__name__)
+            continue
+        return Answering(signature, images, _one_tensor(answer, len(images)), _dtype(answer))
+    shapes = " or ".join(f"(n, {', '.join(map(str, one.shape))})" for one in signatures)
+    raise ModelRefused(f"it answers no images of shape {shapes.replace(',)', ')')}: {why}")
+
+
+def _asked(call: Call, signature: Signature, images: NDArray[np.float32]) -> Any:
+    import torch
+
+    with torch.inference_mode():
+        return call(torch.from_numpy(signature.adapt(images)))
+
+
+def _one_tensor(answer: Any, images: int) -> NDArray[np.float64]:
+    """Return an answer of one tensor as an array; refuse any other."""
+    import torch
+
+    if isinstance(answer, (tuple, list, dict)):
+        kind = type(answer).__name__
+        raise ModelRefused(f"it answers a {kind} of {len(answer)}, {_shapes(answer)}: return the logits alone")
+    if not isinstance(answer, torch.Tensor) or answer.ndim != 2 or len(answer) != images:  # noqa: PLR2004
+        raise ModelRefused(f"it answers {_shapes([answer])} to {images} images: logits ({images}, classes) are needed")
+    return answer.to(torch.float64).numpy()
+
+
+def _shapes(values: Any) -> str:
+    import torch
+
+    parts = values.values() if isinstance(values, dict) else values
+    tensors = [
+        f"{str(one.dtype).removeprefix('torch.')} {tuple(one.shape)}"
+        if isinstance(one, torch.Tensor)
+        else type(one).__name__
+        for one in parts
+    ]
+    return ", ".join(map(text.line, tensors[:8]))
+
+
+def _dtype(answer: "torch.Tensor") -> str:
+    return str(answer.dtype).removeprefix("torch.")
+
+
+def array_of(tensor: "torch.Tensor") -> NDArray[Any]:
+    """Return a tensor as an array; half precision in float32, which holds all its numbers."""
+    import torch
+
+    dense = tensor.detach().cpu()
+    return (dense.float() if dense.dtype in (torch.float16, torch.bfloat16) else dense).contiguous().numpy()
+
+
+def found_program(
+    request: Request, kind: str, call: Call, signatures: tuple[Signature, ...], tensors: "Mapping[str, torch.Tensor]"
+) -> tuple[Found, Answering]:
+    """Return what a program is: the specified network, where it holds its weights and answers as they do.
+
+    Args:
+        request: where files are written.
+        kind: of the file.
+        call: the program.
+        signatures: what it may take, to be tried in this order.
+        tensors: what it holds.
+    """
+    answers = answering(call, signatures)
+    found = Found(
+        kind=kind,
+        specified=False,
+        ending="other",
+        signature=answers.signature,
+        precision=_precision(tensors, answers),
+        classes=answers.values.shape[1],
+        producer="pytorch",
+    )
+    matched = _matched(answers, {name: array_of(one) for name, one in tensors.items() if one.is_floating_point()})
+    if matched is None:
+        return found, answers
+    arrays, activation, ending, notes = matched
+    weights_file = _network.write_weights(request, arrays)
+    return replace(
+        found, specified=True, activation=activation, ending=ending, notes=notes, weights_file=weights_file
+    ), answers
+
+
+def _matched(
+    answers: Answering, arrays: Mapping[str, NDArray[Any]]
+) -> "tuple[dict[str, NDArray[Any]], Activation, Ending, tuple[str, ...]] | None":
+    """Find the specified network's weights, the activation with which they answer so, and what the answers are."""
+    shaped = _network.by_shape(arrays)
+    for activation in ACTIVATIONS if shaped else ():
+        assert shaped
+        expected = _network.logits(shaped[0], activation, answers.images)
+        precision = {"float16": "fp16", "bfloat16": "bf16"}.get(answers.dtype, "fp32")
+        tolerance = _recognise.TOLERANCES.get(precision, _recognise.TOLERANCE)
+        if ending := _network.what_answers(answers.values, expected, tolerance):
+            return shaped[0], activation, ending, shaped[1]
+    return None
+
+
+def _precision(tensors: "Mapping[str, torch.Tensor]", answers: Answering) -> str:
+    names = {"float32": "fp32", "float16": "fp16", "float64": "fp64", "bfloat16": "bf16"}
+    kinds = {_dtype(one) for one in tensors.values() if one.is_floating_point()} or {answers.dtype}
+    return names.get(kinds.pop(), "unknown") if len(kinds) == 1 else "unknown"
+
+
+def with_graph(request: Request, found: Found, export: Callable[[], bytes]) -> Found:
+    """Add a program's graph as ONNX, where PyTorch can write it, with what that tells of it.
+
+    Raises:
+        ModelRefused: it cannot, and the program is not the specified network, of which the weights are enough.
+    """
+    try:
+        content = export()
+        graph = of_onnx.examined(content, request)
+    except Exception as error:
+        why = text.reason(str(error).strip().partition("\n")[0] or type(error).__name__)
+        if found.specified:
+            return replace(found, notes=(*found.notes, f"it has no graph: {why}"))
+        if isinstance(error, ModelRefused):
+            raise
+        raise ModelRefused(
+            f"PyTorch cannot write it as ONNX ({why}): export the model to ONNX where it was made"
+        ) from error
+    weights_file = found.weights_file or graph.weights_file
+    return replace(
+        graph,
+        kind=found.kind,
+        specified=found.specified or graph.specified,
+        activation=found.activation or graph.activation,
+        producer=found.producer,
+        notes=(*found.notes, *graph.notes),
+        weights_file=weights_file,
+    )
+
+
+def example(answers: Answering) -> "torch.Tensor":
+    """Return images to trace with, as a program takes them."""
+    import torch
+
+    return torch.from_numpy(answers.signature.adapt(answers.images))

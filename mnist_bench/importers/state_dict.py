@@ -1,0 +1,102 @@
+"""Weights alone, as PyTorch saves a `state_dict`; loaded by its restricted reader, which knows tensors alone."""
+
+import io
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from mnist_bench.core import text
+from mnist_bench.core.errors import ModelRefused
+from mnist_bench.importers import safetensors
+from mnist_bench.importers._contract import Found, Given, Request, refuse_output
+
+if TYPE_CHECKING:
+    import torch
+
+WHAT, PROGRAM = "what torch.save wrote", False
+OLD_MARK = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+"""Torch's magic number, with which files began before they were archives, behind two bytes of the protocol."""
+DATA, CODE = "/data.pkl", "/code/"
+USUAL = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights", "params")
+OF_A_CLASS = re.compile(r"GLOBAL (\S+) was not an allowed")
+REMEDY = "save its weights alone, torch.save(model.state_dict(), 'weights.pt'), or export the model to ONNX"
+
+
+def recognises(given: Given) -> bool:
+    """See `Importer`; a TorchScript archive has such a file too, beside its code."""
+    if given.content.startswith(OLD_MARK, 2):
+        return True
+    held = [f"/{name}" for name in given.entries]
+    return any(name.endswith(DATA) for name in held) and not any(CODE in name for name in held)
+
+
+def read(request: Request) -> Found:
+    """Load tensors without running anything, and find the specified network's among them.
+
+    Raises:
+        ModelRefused: it holds a whole module, or other weights.
+    """
+    refuse_output(request, "a state_dict")
+    tensors, notes = _tensors(_loaded(request.content))
+    arrays = {name: _array(tensor) for name, tensor in tensors.items()}
+    return safetensors.found_of(request, "state-dict", arrays, notes)
+
+
+def _loaded(content: bytes) -> Any:
+    import torch
+
+    try:
+        return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:
+        said = str(error)
+        if named := OF_A_CLASS.search(said):
+            raise ModelRefused(
+                f"it holds objects of {text.line(named[1])}, a whole model perhaps, and not weights alone: {REMEDY}"
+            ) from error
+        raise ModelRefused(f"PyTorch cannot load it as weights ({text.reason(said)}): {REMEDY}") from error
+
+
+def _tensors(loaded: Any) -> "tuple[dict[str, torch.Tensor], tuple[str, ...]]":
+    """Return the tensors of a state_dict, or of the one that is among what a checkpoint holds, with a note of that."""
+    import torch
+
+    if not isinstance(loaded, Mapping):
+        raise ModelRefused(f"it holds one {text.line(type(loaded).__name__)}, and no state_dict: {REMEDY}")
+    tensors = {str(name): value for name, value in loaded.items() if isinstance(value, torch.Tensor)}
+    if tensors:
+        return tensors, _left_out([name for name in map(str, loaded) if name not in tensors])
+    inner = {str(name): value for name, value in loaded.items() if isinstance(value, Mapping)}
+    named = [name for name in USUAL if name in inner] or list(inner)[:1]
+    for name in named:
+        found, notes = _inner(inner[name])
+        if found:
+            others = _left_out([other for other in map(str, loaded) if other != name])
+            return found, (f"the weights are those in {text.line(name)!r}", *others, *notes)
+    raise ModelRefused(f"it holds no tensors by names, but {_names(list(map(str, loaded)))}: {REMEDY}")
+
+
+def _inner(values: Mapping[Any, Any]) -> "tuple[dict[str, torch.Tensor], tuple[str, ...]]":
+    import torch
+
+    tensors = {str(name): value for name, value in values.items() if isinstance(value, torch.Tensor)}
+    return tensors, _left_out([str(name) for name in values if str(name) not in tensors])
+
+
+def _left_out(names: list[str]) -> tuple[str, ...]:
+    return (f"{_names(names)} left out: no weights",) if names else ()
+
+
+def _names(names: list[str]) -> str:
+    shown = [text.line(name) for name in names[:4]]
+    return ", ".join(shown) + (f" and {len(names) - 4:,} more" if len(names) > 4 else "") or "nothing"  # noqa: PLR2004
+
+
+def _array(tensor: "torch.Tensor") -> Any:
+    """Return a tensor as an array of its own type; NumPy has no bfloat16 of its own."""
+    import ml_dtypes
+    import torch
+
+    dense = tensor.detach().cpu().contiguous()
+    if dense.dtype is torch.bfloat16:
+        return dense.view(torch.uint16).numpy().view(ml_dtypes.bfloat16)
+    return dense.numpy()

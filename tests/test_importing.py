@@ -1,0 +1,458 @@
+"""Files from elsewhere become runs: what they want is found out, and everything after it works on them."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from torch import nn
+
+from mnist_bench import data, parity, store
+from mnist_bench.core.types import Manifest, ParityRecord, Record
+from tests.conftest import Run, made_once
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@pytest.fixture(scope="session")
+def arrays(light: Path) -> dict[str, NDArray[Any]]:
+    """The weights of a run on the digits, as the files of these tests hold them."""
+    record = store.load_record(light)
+    assert record.checkpoint
+    return store.load_weights(light, record.checkpoint.weights)
+
+
+def keras_like(arrays: Arrays, *, ending: str = "", divide: bool = False, dropout: bool = False) -> onnx.ModelProto:
+    """Write the network as Keras' converter does: (n, 28, 28) in, kernels (inputs, units), MatMul and Add."""
+    nodes, weights = [], [numpy_helper.from_array(np.array([-1, 784]), "flat")]
+    value = "image"
+    if divide:
+        weights.append(numpy_helper.from_array(np.array(255, np.float32), "255"))
+        nodes.append(helper.make_node("Div", [value, "255"], ["divided"]))
+        value = "divided"
+    nodes.append(helper.make_node("Reshape", [value, "flat"], ["flattened"]))
+    value = "flattened"
+    for number in (1, 2, 3):
+        kernel, bias = arrays[f"fc{number}.weight"].T.copy(), arrays[f"fc{number}.bias"]
+        weights += [numpy_helper.from_array(kernel, f"w{number}"), numpy_helper.from_array(bias, f"b{number}")]
+        nodes.append(helper.make_node("MatMul", [value, f"w{number}"], [f"product{number}"]))
+        nodes.append(helper.make_node("Add", [f"product{number}", f"b{number}"], [f"sum{number}"]))
+        value = f"sum{number}"
+        if number < 3:
+            nodes.append(helper.make_node("Relu", [value], [f"active{number}"]))
+            value = f"active{number}"
+        if number == 1 and dropout:
+            weights += [
+                numpy_helper.from_array(np.array(0.5, np.float32), "rate"),
+                numpy_helper.from_array(np.array(True), "on"),
+            ]
+            nodes.append(helper.make_node("Dropout", [value, "rate", "on"], ["dropped"], name="dropout"))
+            value = "dropped"
+    if ending:
+        nodes.append(helper.make_node(ending, [value], ["answer"], axis=1))
+        value = "answer"
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 28, 28])
+    answer = helper.make_tensor_value_info(value, TensorProto.FLOAT, ["n", 10])
+    graph = helper.make_graph(nodes, "keras", [image], [answer], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], producer_name="keras", ir_version=9)
+
+
+def saved(model: onnx.ModelProto, folder: Path, name: str = "model.onnx") -> Path:
+    path = folder / name
+    onnx.save(model, path)
+    return path
+
+
+def imported(run: Run, path: Path, *options: str, name: str = "theirs") -> Record:
+    assert run("import", path, "--run", name, "--dataset", "digits", *options) == 0
+    return store.load_record(Path("exports") / name)
+
+
+def verified(run: Run, name: str = "theirs", *options: str) -> ParityRecord:
+    status = run("verify", "--run", name, "--runtime", "onnxruntime", "--threads", "1", "--batch-size", "128", *options)
+    found = store.load(Path("exports") / name, ParityRecord)
+    assert found
+    assert status == (1 if any(result.failures for result in found.results) else 0)
+    return found
+
+
+def test_a_notebook_s_state_dict_becomes_a_run_of_the_specified_network(
+    run: Run, tmp_path: Path, arrays: Arrays, light: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "net.pt"
+    torch.save({name: torch.from_numpy(array.copy()) for name, array in arrays.items()}, path)
+    record = imported(run, path)
+    assert record.imported
+    assert record.imported.specified
+    assert record.config.activation == "relu"  # found out: sigmoid answers fewer images
+    original = store.load_record(light)
+    assert record.final
+    assert original.final
+    assert record.final.predictions.predictions == original.final.predictions.predictions
+    assert "Imported as theirs" in capsys.readouterr().out
+    assert run("export", "--run", "theirs", "--format", "torchscript", "--format", "onnx") == 0
+    assert run("verify", "--run", "theirs", "--runtime", "torchscript", "--runtime", "onnxruntime") == 0
+
+
+def test_a_keras_like_file_is_recognised_and_keeps_its_certificate(run: Run, tmp_path: Path, arrays: Arrays) -> None:
+    path = saved(keras_like(arrays, ending="Softmax"), tmp_path)
+    record = imported(run, path)
+    assert record.imported
+    assert record.imported.specified
+    assert record.imported.signature.shape == (28, 28)
+    assert record.imported.signature.ending == "softmax"
+    found = verified(run)
+    assert found.certificate.certified > 0.9 * found.certificate.images
+    assert [one.failures for one in found.results] == [()]
+
+
+def test_the_very_file_is_what_is_verified(run: Run, tmp_path: Path, arrays: Arrays) -> None:
+    path = saved(keras_like(arrays), tmp_path)
+    record = imported(run, path)
+    manifest = store.load(Path("exports/theirs"), Manifest)
+    assert manifest
+    (artifact,) = manifest.artifacts
+    assert (Path("exports/theirs") / artifact.name).read_bytes() == path.read_bytes()
+    assert record.imported
+    assert artifact.sha256 == record.imported.sha256
+
+
+def test_a_model_that_wants_bytes_is_given_bytes(
+    run: Run, tmp_path: Path, arrays: Arrays, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = imported(run, saved(keras_like(arrays, divide=True), tmp_path))
+    assert record.imported
+    assert record.imported.signature.pixels == "bytes"
+    assert not record.imported.specified
+    assert "pixels from 0 to 255" in capsys.readouterr().out
+    found = verified(run)
+    assert [one.failures for one in found.results] == [()]
+    assert found.certificate.certified > 0.9 * found.certificate.images
+
+
+def test_what_is_told_is_not_tried(run: Run, tmp_path: Path, arrays: Arrays) -> None:
+    record = imported(run, saved(keras_like(arrays, divide=True), tmp_path), "--pixels", "unit")
+    assert record.imported
+    assert record.imported.signature.pixels == "unit"
+    assert record.final
+    assert record.final.test.accuracy < 0.5
+
+
+def test_a_file_in_training_mode_is_held_as_it_should_be_and_found_out(
+    run: Run, tmp_path: Path, arrays: Arrays, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = imported(run, saved(keras_like(arrays, dropout=True), tmp_path))
+    assert record.imported
+    assert any("model.eval()" in note for note in record.imported.notes)
+    assert record.final
+    assert record.final.test.accuracy > 0.85  # of the network without its dropout
+    # ONNX Runtime leaves every Dropout out; ONNX's own evaluator does what the file says.
+    found = verified(run, "theirs", "--runtime", "onnx-reference")
+    wrong = {one.configuration.runtime for one in found.results if one.failures}
+    assert wrong == {"onnx-reference"}
+    (diagnosis,) = found.diagnoses
+    assert diagnosis.cause
+    assert diagnosis.cause.name == "dropout still on"
+    assert run("report", "--html", "--run", "theirs") == 0
+    assert "FAILED" in Path("exports/theirs/report.html").read_text(encoding="utf-8")
+
+
+def test_a_program_is_imported_by_who_trusts_it(run: Run, exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("import", exported / "model.ts", "--run", "theirs", "--dataset", "digits") == 2
+    assert "--trust-code" in capsys.readouterr().err
+    record = imported(run, exported / "model.ts", "--trust-code")
+    assert record.imported
+    assert record.imported.specified
+    assert run("verify", "--run", "theirs", "--runtime", "torchscript", "--threads", "1", "--batch-size", "128") == 0
+
+
+def fused(arrays: Arrays) -> onnx.ModelProto:
+    """Write the network as ONNX Runtime's optimiser does: layer 1 and its activation in one operator of its own."""
+    model = keras_like(arrays)
+    graph = model.graph
+    first = [node for node in graph.node if node.output[0] in ("product1", "sum1", "active1")]
+    place = list(graph.node).index(first[0])
+    for node in first:
+        graph.node.remove(node)
+    names, function = ["flattened", "w1", "b1"], {"activation": "Relu"}
+    graph.node.insert(place, helper.make_node("FusedGemm", names, ["active1"], domain="com.microsoft", **function))
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    return model
+
+
+def test_what_only_some_runtimes_open_is_skipped_by_the_others(
+    run: Run, tmp_path: Path, arrays: Arrays, light: Path
+) -> None:
+    path = saved(fused(arrays), tmp_path)
+    words = ("--run", light.name, "--out", light.parent, "--threads", "1", "--batch-size", "128")
+    assert run("verify", *words, "--model", path, "--json", "found.json") == 0
+    found = json.loads(Path("found.json").read_text())
+    assert "onnxruntime" in {one["configuration"]["runtime"] for one in found["results"]}
+    (skipped,) = [one for one in found["skipped"] if one["target"] == "onnx-reference"]
+    assert "FusedGemm" in skipped["reason"]
+    assert "which opens it" in skipped["remedy"]
+    assert run("verify", *words, "--model", path, "--runtime", "onnx-reference") == 2  # it was named
+
+
+def test_a_file_of_onnx_runtime_is_imported(run: Run, exported: Path) -> None:
+    record = imported(run, exported / "model.fixed.ort")
+    assert record.imported
+    assert record.imported.kind == "ort"
+    assert run("verify", "--run", "theirs", "--runtime", "ort-fixed", "--threads", "1", "--batch-size", "128") == 0
+
+
+def test_a_classifier_of_scikit_learn_is_imported(run: Run, exported: Path) -> None:
+    record = imported(run, exported / "model.skops")
+    assert record.imported
+    assert record.imported.specified
+    assert record.config.activation == "relu"
+    assert run("verify", "--run", "theirs", "--runtime", "scikit-learn", "--threads", "1", "--batch-size", "128") == 0
+
+
+def test_a_wrong_weight_is_seen(run: Run, tmp_path: Path, arrays: Arrays) -> None:
+    """The check can fail: the graph that is held, and the file that is asked, differ in one weight."""
+    imported(run, saved(keras_like(arrays, divide=True), tmp_path))
+    other = dict(arrays)
+    other["fc3.weight"] = arrays["fc3.weight"] + np.float32(0.01)
+    path = saved(keras_like(other, divide=True), tmp_path, "other.onnx")
+    assert run("verify", "--run", "theirs", "--model", path) == 1
+
+
+def test_a_graph_is_exported_in_lower_precisions(run: Run, tmp_path: Path, arrays: Arrays) -> None:
+    imported(run, saved(keras_like(arrays, divide=True), tmp_path))
+    words = ("export", "--run", "theirs", "--format")
+    assert run(*words, "onnx", "--precision", "all") == 0
+    assert run(*words, "ort-fixed", "--precision", "fp32") == 0
+    assert run(*words, "torchscript") == 3  # it is written from the specified network alone
+    found = verified(run, "theirs", "--runtime", "ort-fixed")
+    assert {one.configuration.precision for one in found.results} == {"fp32", "fp16", "int8", "int8-dynamic"}
+    of_floats = [one.failures for one in found.results if one.configuration.precision in ("fp32", "fp16")]
+    assert of_floats == [()] * 3  # how good bytes are is the quantiser's, and the network's
+    skipped = " ".join(one.target for one in found.skipped)
+    assert "certificate of onnx int8" in skipped
+
+
+class Small(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, 4, 5, padding=2, stride=2),
+            nn.BatchNorm2d(4),
+            nn.ReLU(),
+            nn.Conv2d(4, 8, 5, padding=2),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Dropout(0.1),
+            nn.Flatten(),
+            nn.Linear(8 * 7 * 7, 10),
+        )
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        answer: torch.Tensor = self.layers(image)
+        return answer
+
+
+SOURCE = """
+from tests.test_importing import Small
+
+def network():
+    return Small()
+
+def broken():
+    raise ValueError("no such layer")
+
+def scalar():
+    from torch import nn
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 1))
+"""
+
+
+@pytest.fixture(scope="session")
+def convolutional(shared: Path) -> Path:
+    """A run of a convolutional network of a user's own, trained by the command; to read and never to write."""
+    from mnist_bench.cli import _main
+
+    def make(folder: Path) -> None:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        source = folder.parent / "net.py"
+        source.write_text(SOURCE)
+        words = ["train", "--network", str(source), "--dataset", "digits", "--epochs", "4", "--threads", "1"]
+        assert _main.run([*words, "--run", folder.name, "--out", str(folder.parent), "--quiet"]) == 0
+
+    return made_once(shared / "own" / "convolutional", make)
+
+
+def test_a_network_of_one_s_own_is_trained_and_held_as_its_graph(convolutional: Path) -> None:
+    record = store.load_record(convolutional)
+    assert len(record.epochs) == 4
+    assert record.is_graph
+    assert record.final
+    assert record.final.test.accuracy > 0.8
+    assert record.parameters == sum(one.numel() for one in Small().parameters())
+    reference = parity.reference_of(convolutional, record)
+    images = data.to_input(data.load("digits").test.pixels)
+    answers = parity.logits_of(reference, images).argmax(1)
+    assert np.mean(answers == np.array(record.final.predictions.predictions)) > 0.99
+
+
+def test_it_is_verified_with_a_certificate(run: Run, convolutional: Path) -> None:
+    words = ("--out", convolutional.parent, "--run", convolutional.name, "--runtime", "onnxruntime")
+    assert run("verify", *words, "--threads", "1", "--batch-size", "7,128", "--json", "found.json") == 0
+    found = json.loads(Path("found.json").read_text())
+    assert found["certificate"]["certified"] > 0.8 * found["certificate"]["images"]
+    assert found["certificate"]["largest_logit_bound"] > 0
+
+
+def zoo_like(network: nn.Sequential) -> onnx.ModelProto:
+    """Write a network as the model zoo's mnist-12 is laid out: one image a call, pixels from 0 to 255, no Gemm."""
+    first, second, last = (one for one in network if isinstance(one, nn.Conv2d | nn.Linear))
+
+    def stored(array: Any, name: str) -> onnx.TensorProto:
+        return numpy_helper.from_array(np.ascontiguousarray(array, np.float32), name)
+
+    def numbers(module: nn.Module) -> list[NDArray[Any]]:
+        return [parameter.detach().numpy() for parameter in module.parameters()]
+
+    (w1, b1), (w2, b2), (w3, b3) = numbers(first), numbers(second), numbers(last)
+    weights = [
+        stored(w1 / 255, "Parameter5"),
+        stored(b1.reshape(-1, 1, 1), "Parameter6"),
+        stored(w2, "Parameter87"),
+        stored(b2.reshape(-1, 1, 1), "Parameter88"),
+        stored(w3.T.reshape(16, 4, 4, 10), "Parameter193"),
+        stored(b3.reshape(1, 10), "Parameter194"),
+        numpy_helper.from_array(np.array([256, 10]), "Parameter193_shape"),
+        numpy_helper.from_array(np.array([1, 256]), "Pooling160_shape"),
+    ]
+    same: dict[str, Any] = {"kernel_shape": [5, 5], "auto_pad": "SAME_UPPER"}
+    nodes = [
+        helper.make_node("Reshape", ["Parameter193", "Parameter193_shape"], ["Parameter193_reshape1"]),
+        helper.make_node("Conv", ["Input3", "Parameter5"], ["Convolution28"], **same),
+        helper.make_node("Add", ["Convolution28", "Parameter6"], ["Plus30"]),
+        helper.make_node("Relu", ["Plus30"], ["ReLU32"]),
+        helper.make_node("MaxPool", ["ReLU32"], ["Pooling66"], kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Conv", ["Pooling66", "Parameter87"], ["Convolution110"], **same),
+        helper.make_node("Add", ["Convolution110", "Parameter88"], ["Plus112"]),
+        helper.make_node("Relu", ["Plus112"], ["ReLU114"]),
+        helper.make_node("MaxPool", ["ReLU114"], ["Pooling160"], kernel_shape=[3, 3], strides=[3, 3]),
+        helper.make_node("Reshape", ["Pooling160", "Pooling160_shape"], ["Pooling160_reshape0"]),
+        helper.make_node("MatMul", ["Pooling160_reshape0", "Parameter193_reshape1"], ["Times212"]),
+        helper.make_node("Add", ["Times212", "Parameter194"], ["Plus214_Output_0"]),
+    ]
+    image = helper.make_tensor_value_info("Input3", TensorProto.FLOAT, [1, 1, 28, 28])
+    answer = helper.make_tensor_value_info("Plus214_Output_0", TensorProto.FLOAT, [1, 10])
+    listed = [helper.make_tensor_value_info(one.name, one.data_type, one.dims) for one in weights]
+    graph = helper.make_graph(nodes, "CNTKGraph", [*listed, image], [answer], weights)  # the image is listed last
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 12)], producer_name="CNTK", ir_version=7)
+
+
+def convolutions() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 16, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(3),
+        nn.Flatten(),
+        nn.Linear(256, 10),
+    )
+
+
+@pytest.fixture(scope="session")
+def zoo(shared: Path, digits: data.Dataset) -> Path:
+    """A file like the model zoo's mnist-12, trained on the digits; to read and never to write."""
+
+    def make(folder: Path) -> None:
+        torch.manual_seed(1)
+        network = convolutions()
+        images, labels = torch.from_numpy(data.to_input(digits.train.pixels)), torch.from_numpy(digits.train.labels)
+        optimizer = torch.optim.Adam(network.parameters(), 1e-2)
+        for _ in range(6):
+            for batch in torch.split(torch.randperm(len(images)), 64):
+                optimizer.zero_grad()
+                nn.functional.cross_entropy(network(images[batch]), labels[batch].long()).backward()  # type: ignore[no-untyped-call]
+                optimizer.step()
+        folder.mkdir(parents=True)
+        onnx.save(zoo_like(network), folder / "mnist-12.onnx")
+
+    return made_once(shared / "zoo", make) / "mnist-12.onnx"
+
+
+def test_the_model_zoo_s_layout_goes_from_import_to_the_page(run: Run, zoo: Path) -> None:
+    record = imported(run, zoo)
+    assert record.imported
+    assert record.imported.signature.pixels == "bytes"
+    assert record.imported.signature.batch == 1
+    assert record.final
+    assert record.final.test.accuracy > 0.85
+    found = verified(run)
+    assert [one.failures for one in found.results] == [()]
+    assert [one.configuration.batch_size for one in found.results] == [1]
+    assert found.certificate.certified > 0.9 * found.certificate.images
+    assert run("report", "--html", "--run", "theirs") == 0
+    assert "pixels from 0 to 255" in Path("exports/theirs/report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("net.py:broken", "failed: ValueError: no such layer"),
+        ("net.py:nothing", "cannot be imported: AttributeError"),
+        ("net.py:scalar", "answers 2 images with torch.float32 (2, 1), not float32 (2, 10)"),
+        ("no_such_module:network", "cannot be imported: ModuleNotFoundError"),
+    ],
+)
+def test_a_network_that_is_none_is_one_line(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str, words: str
+) -> None:
+    (tmp_path / "net.py").write_text(SOURCE)
+    assert run("train", "--network", source, "--dataset", "digits", "--run", "own") == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert len(error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("option", ["--activation sigmoid", "--resume", "--engine sparse"])
+def test_what_only_the_specified_network_has_is_refused(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    (tmp_path / "net.py").write_text(SOURCE)
+    assert run("train", "--network", "net.py", "--dataset", "digits", *option.split()) == 2
+    assert option.split(maxsplit=1)[0].strip("-") in capsys.readouterr().err
+
+
+def test_all_of_it_goes_to_the_page(run: Run, tmp_path: Path, arrays: Arrays) -> None:
+    imported(run, saved(keras_like(arrays, divide=True), tmp_path))
+    assert run("run", "--run", "theirs", "--quick", "--dataset", "digits", "--quiet", "--allow-busy") == 0
+    page = Path("exports/theirs/report.html").read_text(encoding="utf-8")
+    for words in ("model.onnx", "pixels from 0 to 255", "onnxruntime int8", "mnist-bench import model.onnx"):
+        assert words in page
+
+
+def test_a_run_that_was_imported_is_not_trained_on(run: Run, tmp_path: Path, arrays: Arrays) -> None:
+    imported(run, saved(keras_like(arrays), tmp_path))
+    assert run("train", "--run", "theirs", "--dataset", "digits", "--resume") == 2
+
+
+def test_classes_that_are_not_the_dataset_s_are_refused(
+    run: Run, tmp_path: Path, arrays: Arrays, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fewer = {**arrays, "fc3.weight": arrays["fc3.weight"][:7], "fc3.bias": arrays["fc3.bias"][:7]}
+    model = keras_like(fewer)
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 7
+    assert run("import", saved(model, tmp_path), "--dataset", "digits") == 2
+    assert "tells 7 classes apart, and digits has 10" in capsys.readouterr().err
+
+
+def test_a_run_of_that_name_is_not_replaced_unless_told(run: Run, tmp_path: Path, arrays: Arrays) -> None:
+    path = saved(keras_like(arrays), tmp_path)
+    imported(run, path)
+    assert run("import", path, "--run", "theirs", "--dataset", "digits") == 2
+    imported(run, path, "--overwrite")
