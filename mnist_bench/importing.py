@@ -35,6 +35,7 @@ TRIED = 1_000
 """Test images that ways to read an image are tried on: 2 points of accuracy are 2 standard errors at 90%."""
 CLEARLY = 0.02
 """By so much another way has to answer more of them correctly before it is taken for what the model wants."""
+SIGMAS = 3.0
 CHUNK = 5_000  # images evaluated at a time
 PIXELS: tuple[Pixels, ...] = ("unit", "bytes", "normalised", "inverted")
 ORIENTATIONS: tuple[Orientation, ...] = ("rows", "columns")
@@ -91,24 +92,48 @@ def bring(wanted: Wanted, folder: Path, tell: Callable[[str], object]) -> Record
     with scratch.folder() as place:
         found = importers.read(wanted.path, content, place, trusted=wanted.trusted, output=wanted.output, limits=LIMITS)
         tell("finding out what images it wants …")
-        network = _network(wanted, found, place)
+        try:
+            network = _network(wanted, found, place)
+        except ModelRefused as error:
+            raise ModelRefused(f"{wanted.path}: {error}") from error
         if found.kind == "onnx" and found.graph_file:  # but for what it answers besides, the very file
             content = (place / found.graph_file).read_bytes()
     tell(f"asking it about {len(wanted.dataset.train) + len(wanted.dataset.test):,} images …")
-    record = _record(wanted, folder.name, found, network, given)
+    try:
+        record = _record(wanted, folder.name, found, network, given)
+    except ModelRefused as error:
+        raise ModelRefused(f"{wanted.path}: {error}") from error
     store.save_imported(folder, record, network.content)
     if (format_ := FORMATS.get(found.kind, found.kind)) in formats.names():
         _enter(folder, record, format_, found.precision, content)
     return record
 
 
+def build(source: str, config: TrainConfig, dataset: data.Dataset) -> "nn.Module":
+    """Return a network of the user's own to train, once it is known that it can be exported.
+
+    Raises:
+        BadInput: there is no such network, or it cannot be exported.
+    """
+    network = training.build_network(source, len(dataset.classes), config.seed)
+    _exported(source, len(dataset.classes), network)
+    return network
+
+
 def train(
-    source: str, config: TrainConfig, dataset: data.Dataset, folder: Path, on_event: OnEvent, stop: Stop
+    network: "nn.Module",
+    source: str,
+    config: TrainConfig,
+    dataset: data.Dataset,
+    folder: Path,
+    on_event: OnEvent,
+    stop: Stop,
 ) -> Record:
     """Train a network of the user's own, and hold it as its graph; the folder is locked by the caller.
 
     Args:
-        source: see `training.build_network`.
+        network: from `build`.
+        source: what it was built from.
         config: how; its engine is `eager`.
         dataset: the data that it names.
         folder: the run's folder.
@@ -116,11 +141,9 @@ def train(
         stop: is asked after every step.
 
     Raises:
-        BadInput: there is no such network, or it cannot be exported.
         Interrupted: `stop` asked for it; nothing is saved.
         TrainingDiverged: the loss is no longer finite.
     """
-    network = training.build_network(source, len(dataset.classes), config.seed)
     started = training.new_record(folder.name, config, dataset)
     done = training.train_own(network, started, dataset, on_event, stop)
     graph = _exported(source, len(dataset.classes), done.network)
@@ -161,7 +184,7 @@ def _exported(source: str, classes: int, network: "nn.Module") -> bytes:
         try:
             child.call("mnist_bench.training._own:write_graph", request, training.Written, time_limit_s=EXPORT_S)
         except child.ChildFailed as error:
-            raise BadInput(f"{source} was trained, but cannot be exported to ONNX: {error}") from error
+            raise BadInput(f"{source} cannot be exported to ONNX, and so not verified: {error}") from error
         return graph.read_bytes()
 
 
@@ -177,21 +200,32 @@ def _network(wanted: Wanted, found: Found, place: Path) -> Network:
     images = data.to_input(wanted.dataset.test.pixels[:TRIED])
     tried = f"of {len(images):,} test images"
     labels = wanted.dataset.test.labels[:TRIED]
-    shares = [_share(way, images, labels, usual=way is ways[0]) for way in ways]
+    right = [_right(way, images, labels, usual=way is ways[0]) for way in ways]
+    shares = [float(one.mean()) for one in right]
     best = int(np.argmax(shares))
-    if shares[best] < shares[0] + CLEARLY:
-        best = 0  # what is usual, unless another way is clearly better
-    return ways[best].chosen(_notes(found, ways, shares, best, tried))
+    chosen = best if _clearly_better(right[best], right[0]) else 0  # what is usual, unless another is clearly better
+    return ways[chosen].chosen(_notes(found, ways, shares, chosen, tried))
 
 
-def _share(way: "Way", images: NDArray[np.float32], labels: NDArray[np.uint8], *, usual: bool) -> float:
-    """Return how many images a way answers correctly; a graph that cannot be evaluated is needed for others alone."""
+def _right(way: "Way", images: NDArray[np.float32], labels: NDArray[np.uint8], *, usual: bool) -> NDArray[np.bool_]:
+    """Return which images a way answers correctly; a graph that cannot be evaluated is needed for others alone."""
     try:
-        return float((way.logits(images).argmax(1) == labels).mean())
+        return np.asarray(way.logits(images).argmax(1) == labels, np.bool_)
     except ModelRefused:
         if usual:
             raise
-        return 0.0
+        return np.zeros(len(images), np.bool_)
+
+
+def _clearly_better(one: NDArray[np.bool_], usual: NDArray[np.bool_]) -> bool:
+    """Tell whether a way answers so many more images correctly that neither chance nor a small set explains it.
+
+    Of the images that one alone answers correctly, by chance either has half: their difference is then within three
+    standard deviations, the root of their number, but for 3 times in 1,000 (McNemar 1947).
+    """
+    only_one, only_usual = int((one & ~usual).sum()), int((usual & ~one).sum())
+    more = only_one - only_usual
+    return more >= CLEARLY * len(one) and more > SIGMAS * (only_one + only_usual) ** 0.5
 
 
 @dataclass(frozen=True)
@@ -252,8 +286,14 @@ def _notes(found: Found, ways: list[Way], shares: list[float], best: int, tried:
     chosen, usual = ways[best], ways[0].signature.said()
     if changes := [one for one in chosen.signature.said() if one not in usual]:
         notes.append(f"with {', '.join(changes)} it answers {shares[best]:.1%} {tried} correctly, else {shares[0]:.1%}")
-    elif shares[0] < LOW:
+    elif max(shares) > shares[best]:
+        other = ways[int(np.argmax(shares))].signature.said()
+        said = ", ".join(one for one in other if one not in usual) or "as it is usual"
+        notes.append(f"with {said} it would answer {max(shares):.1%} {tried} correctly, not clearly more")
+    if max(shares) < LOW:
         notes.append(f"no way to read an image answers more than {max(shares):.1%} {tried} correctly")
+    if found.specified and not chosen.specified:
+        notes.append("its weights are those of 784-512-256-10, but it wants other images: it is held as its graph")
     if found.activation is None and found.specified:
         notes.append(f"the file does not tell the activation: {chosen.activation} answers most images correctly")
     return tuple(notes)
@@ -296,7 +336,8 @@ def _parameters(network: Network) -> int:
 
     stored = onnx.load_model_from_string(network.content).graph.initializer
     arrays = (onnx.numpy_helper.to_array(one) for one in stored)
-    return max(sum(array.size for array in arrays if array.dtype.kind == "f" or array.itemsize == 1), 1)
+    trained = (array for array in arrays if array.ndim and (array.dtype.kind == "f" or array.itemsize == 1))
+    return max(sum(array.size for array in trained), 1)
 
 
 def _measured(network: Network, dataset: data.Dataset) -> FinalMeasurement:
@@ -310,7 +351,12 @@ def _measured(network: Network, dataset: data.Dataset) -> FinalMeasurement:
 def _answers(network: Network, images: data.Images) -> NDArray[np.float64]:
     starts = range(0, len(images), CHUNK)
     parts = (data.to_input(images.pixels[at : at + CHUNK]) for at in starts)
-    return np.concatenate([parity.logits_of(network.reference, part) for part in parts])
+    found = np.concatenate([parity.logits_of(network.reference, part) for part in parts])
+    if not np.isfinite(found).all():
+        raise ModelRefused(f"it answers {int((~np.isfinite(found)).any(1).sum()):,} images with what is no number")
+    if not found.any():
+        raise ModelRefused("it answers every image with zeros: its weights are none")
+    return found
 
 
 def _enter(folder: Path, record: Record, kind: str, computes: str, content: bytes) -> None:

@@ -166,7 +166,7 @@ def _verify(folder: Path, record: Record, dataset: data.Dataset, settings: Setti
     }
     if found is None or not _covers(folder, record, found, expected, plan):
         found, fresh = parity.verify(folder, dataset, plan, on_event), True
-        left = [*_left_out(settings), *_unopenable(record, settings, names)]
+        left = [*_left_out(record, settings), *_unopenable(record, settings, names)]
         store.save(folder, msgspec.structs.replace(found, skipped=(*found.skipped, *left)))
     failed = [result for result in found.results if result.failures]
     if failed:
@@ -226,15 +226,15 @@ def _openable(folder: Path, record: Record, names: Sequence[str]) -> tuple[str, 
 def _unopenable(record: Record, settings: Settings, names: Sequence[str]) -> Iterator[Absent]:
     """Say of every runtime that has nothing to open of an imported graph that it has not."""
     if settings.quick and record.is_graph:
-        for name in _here(settings):
+        for name in (*_here(settings), *COMPILED_RUNTIMES):
             if name not in names:
                 reason = "the network is an imported graph, and nothing that it opens can be written of that"
                 yield Absent(target=name, reason=reason, remedy=parity.GRAPH_REMEDY)
 
 
-def _left_out(settings: Settings, kept: Sequence[str] = ()) -> Iterator[Absent]:
+def _left_out(record: Record, settings: Settings, kept: Sequence[str] = ()) -> Iterator[Absent]:
     """Say of everything that --quick leaves out that it does: absence never looks like success."""
-    if settings.quick:
+    if settings.quick and not record.is_graph:
         for name in runtimes.names():
             if name in COMPILED_RUNTIMES or (kept and name not in kept):
                 yield Absent(target=name, reason=LEFT_OUT, remedy=REMEDY)
@@ -256,7 +256,7 @@ def _bench(folder: Path, record: Record, dataset: data.Dataset, settings: Settin
             resume=_resumable(subject, plan),
             allow_busy=settings.allow_busy,
         )
-        left = tuple(_left_out(settings, QUICK_RUNTIMES))
+        left = tuple(_left_out(record, settings, QUICK_RUNTIMES))
         store.save(folder, msgspec.structs.replace(done, skipped=(*done.skipped, *left)))
     return f"{len(done.rows)} rows, {len(done.failures)} could not be measured"
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from mnist_bench import data, parity, store
+from mnist_bench import data, importing, parity, store
+from mnist_bench.core.bench_types import InferenceBenchRecord
 from mnist_bench.core.types import Manifest, ParityRecord, Record
 from tests.conftest import Run, made_once
 
@@ -396,8 +397,15 @@ def test_the_model_zoo_s_layout_goes_from_import_to_the_page(run: Run, zoo: Path
     assert [one.failures for one in found.results] == [()]
     assert [one.configuration.batch_size for one in found.results] == [1]
     assert found.certificate.certified > 0.9 * found.certificate.images
+    assert run("bench", "--run", "theirs", "--quick", "--runtime", "onnxruntime", "--allow-busy") == 0
+    measured = store.load(Path("exports/theirs"), InferenceBenchRecord)
+    assert measured
+    assert measured.limits == ()  # those of another network say nothing of it
     assert run("report", "--html", "--run", "theirs") == 0
-    assert "pixels from 0 to 255" in Path("exports/theirs/report.html").read_text(encoding="utf-8")
+    page = Path("exports/theirs/report.html").read_text(encoding="utf-8")
+    assert "pixels from 0 to 255" in page
+    assert "the graph of mnist-12.onnx on digits, imported" in page
+    assert "784-512-256-10" not in page
 
 
 @pytest.mark.parametrize(
@@ -456,3 +464,102 @@ def test_a_run_of_that_name_is_not_replaced_unless_told(run: Run, tmp_path: Path
     imported(run, path)
     assert run("import", path, "--run", "theirs", "--dataset", "digits") == 2
     imported(run, path, "--overwrite")
+
+
+def two_outputs(arrays: Arrays) -> onnx.ModelProto:
+    """Answer with the label and with probabilities, as converters of scikit-learn do."""
+    model = keras_like(arrays, ending="Softmax")
+    model.graph.node.append(helper.make_node("ArgMax", ["answer"], ["label"], axis=1, keepdims=0))
+    model.graph.output.insert(0, helper.make_tensor_value_info("label", TensorProto.INT64, ["n"]))
+    return model
+
+
+def test_probabilities_beside_a_label_are_compared_as_such(run: Run, tmp_path: Path, arrays: Arrays) -> None:
+    """Also where the reference is the graph itself."""
+    model = two_outputs(arrays)
+    model.graph.node.insert(0, helper.make_node("Div", ["image", "255"], ["pixels"]))
+    model.graph.node[1].input[0] = "pixels"
+    model.graph.initializer.append(numpy_helper.from_array(np.array(255, np.float32), "255"))
+    for path in (saved(two_outputs(arrays), tmp_path), saved(model, tmp_path, "graph.onnx")):
+        record = imported(run, path, "--overwrite")
+        assert record.imported
+        assert (record.imported.signature.output, record.imported.signature.ending) == ("answer", "softmax")
+        found = verified(run)
+        assert [one.failures for one in found.results] == [()]
+        assert found.certificate.certified > 0.9 * found.certificate.images
+
+
+def test_a_softmax_over_the_batch_is_none_over_the_classes(run: Run, tmp_path: Path, arrays: Arrays) -> None:
+    model = keras_like(arrays, ending="Softmax")
+    model.graph.node[-1].attribute[0].i = 0
+    record = imported(run, saved(model, tmp_path))
+    assert record.imported
+    assert (record.imported.signature.ending, record.imported.specified) == ("logits", False)
+    found = verified(run)
+    assert (
+        found.certificate.certified == 0
+    )  # nothing is proved of it, and it fails: each image is answered by its batch
+
+
+def test_a_batch_that_does_not_divide_the_images_is_filled_up(run: Run, tmp_path: Path, arrays: Arrays) -> None:
+    model = keras_like(arrays)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 64
+    record = imported(run, saved(model, tmp_path))
+    assert record.imported
+    assert record.imported.signature.batch == 64
+    assert [one.failures for one in verified(run).results] == [()]
+
+
+def test_another_way_must_be_clearly_better() -> None:
+    usual = np.zeros(100, np.bool_)
+    usual[:90] = True
+    luck = np.concatenate([np.ones(94, np.bool_), np.zeros(6, np.bool_)])
+    assert not importing._clearly_better(luck, usual)
+    assert importing._clearly_better(np.ones(1_000, np.bool_), np.tile(usual, 10))
+    assert not importing._clearly_better(usual, usual)
+
+
+@pytest.mark.parametrize(("value", "words"), [(np.nan, "finite"), (0.0, "answers every image with zeros")])
+def test_weights_that_are_none_are_refused_and_leave_nothing(
+    run: Run, tmp_path: Path, arrays: Arrays, capsys: pytest.CaptureFixture[str], value: float, words: str
+) -> None:
+    broken = {name: np.full_like(array, value) for name, array in arrays.items()}
+    assert (
+        run("import", saved(keras_like(broken, divide=True), tmp_path), "--run", "theirs", "--dataset", "digits") == 2
+    )
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert "model.onnx" in said
+    assert words in said or "no number" in said
+    assert not Path("exports/theirs/run.json").exists()
+
+
+def test_what_the_tools_cannot_quantise_is_one_line(
+    run: Run, tmp_path: Path, arrays: Arrays, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mnist_bench.core import child
+    from mnist_bench.formats import _quantise, _request
+
+    def broken(*_: object) -> None:
+        raise AssertionError
+
+    imported(run, saved(keras_like(arrays, divide=True), tmp_path))
+    monkeypatch.setattr(_quantise, "quantised", broken)
+    monkeypatch.setattr(child, "call", lambda _function, request, _type, **_limits: _request.serve(request))
+    assert run("export", "--run", "theirs", "--format", "onnx", "--precision", "int8", "--quiet") == 2
+    assert "onnxruntime's tools cannot write this graph in int8" in capsys.readouterr().err
+
+
+def test_a_network_that_cannot_be_exported_is_refused_before_it_is_trained(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\n"
+        "class Odd(nn.Sequential):\n"
+        "    def forward(self, x):\n"
+        "        return super().forward(x) * (2.0 if float(x.sum()) > 0 else 1.0)\n"
+        "def network():\n    return Odd(nn.Flatten(), nn.Linear(784, 10))\n"
+    )
+    assert run("train", "--network", "net.py", "--dataset", "digits", "--run", "own", "--epochs", "100000") == 2
+    assert "cannot be exported to ONNX" in capsys.readouterr().err
+    assert not Path("exports/own").exists()

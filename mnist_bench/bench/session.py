@@ -130,7 +130,8 @@ def new_record(
         environment=environment.collect(plan.device),
         conditions=replace(conditions, builds=found.builds),
         plan=plan,
-        limits=found.limits,
+        # How many operations an imported network takes is not counted: nothing says what it needs at least.
+        limits=() if subject.record.is_graph else found.limits,
         skipped=tuple(skipped),
     )
 
@@ -147,8 +148,9 @@ def finish(record: R, targets: Sequence[TargetUnderTest], on_event: OnEvent, fol
     if not record.rows:
         why = "".join(f"; the first: {first.target}: {first.reason}" for first in record.failures[:1])
         raise MeasurementFailed(f"nothing could be measured{why}")
-    with contextlib.suppress(child.ChildFailed):  # the limits from before the blocks are there
-        record = replace(record, limits=record.limits + probe(record.plan.device, record.plan.threads).limits)
+    if record.limits:
+        with contextlib.suppress(child.ChildFailed):  # those from before the blocks are there
+            record = replace(record, limits=record.limits + probe(record.plan.device, record.plan.threads).limits)
     if folder:
         store.save_finished(folder, record)
     return record

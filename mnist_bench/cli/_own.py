@@ -25,8 +25,9 @@ def train(asked: Train) -> Record:
         store.check_new(folder)
     dataset = data.load(asked.dataset, asked.data_dir)
     config = _config(asked, dataset.name)
+    network = importing.build(asked.network, config, dataset)
     with store.locked(folder), training_display(asked.quiet) as on_event, stop_on_signal() as stop:
-        return importing.train(asked.network, config, dataset, folder, on_event, stop)
+        return importing.train(network, asked.network, config, dataset, folder, on_event, stop)
 
 
 def _check(asked: Train) -> None:

@@ -55,11 +55,14 @@ def command(**given: Any) -> None:
     from mnist_bench import data, importing, store
     from mnist_bench.cli._progress import tell_remarks
     from mnist_bench.cli._screen import complain
+    from mnist_bench.core.errors import RunExists
 
     asked = _requests.Import(**given)
     folder = store.run_folder(asked.out, asked.name or _name_of(asked.file))
-    if not asked.overwrite:
-        store.check_new(folder)
+    if store.exists(folder) and not asked.overwrite:
+        raise RunExists(
+            f"run {folder.name!r} is already in {asked.out}: replace it with --overwrite, or name another --run"
+        )
     dataset = data.load(asked.dataset, asked.data_dir)
     if not asked.quiet:
         tell_remarks(dataset)
@@ -95,7 +98,7 @@ def _table(record: "Record") -> "Table":
     assert final
     rows: list[list[Cell]] = [
         ["File", f"{found.source}: {found.kind}{found.producer and f' by {found.producer}'}"],
-        ["Network", f"784-512-256-10, {record.config.activation}" if found.specified else "another one, as a graph"],
+        ["Network", record.network],
         ["Parameters", Quantity(record.parameters, Unit.COUNT)],
         ["Precision", found.precision],
         ["Wants", "; ".join(found.signature.said()) or "images as ours are"],

@@ -261,6 +261,13 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """Whether the network is held as a graph: it is not the specified one."""
         return self.imported is not None and not self.imported.specified
 
+    @property
+    def network(self) -> str:
+        """What the network is, in words."""
+        if self.imported and self.is_graph:
+            return self.imported.source if self.epochs else f"the graph of {self.imported.source}"
+        return f"784-512-256-10, {self.config.activation}"
+
     def _check_epochs(self) -> None:
         if self.config.dataset != self.dataset.name or not self.dataset.classes:
             raise ValueError("the data are not those of the configuration, or have no classes")

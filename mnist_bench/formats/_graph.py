@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mnist_bench.core import text
+from mnist_bench.core.errors import BadInput
 from mnist_bench.core.types import Saturation
 from mnist_bench.formats import _quantise
 from mnist_bench.formats._messages import Facts
@@ -20,7 +22,7 @@ def export(request: "Request", path: Path) -> Facts:
     assert request.graph is not None
     made = onnx.load_model_from_string(request.graph)
     if request.precision != "fp32":
-        made = _in_half(made) if request.precision == "fp16" else _in_bytes(made, request)
+        made = _lowered(made, request)
         path.write_bytes(made.SerializeToString(deterministic=True))
     else:
         path.write_bytes(request.graph)
@@ -32,6 +34,15 @@ def export(request: "Request", path: Path) -> Facts:
         batch=request.signature.batch,
         saturation=sums and Saturation.of(*sums),
     )
+
+
+def _lowered(made: Any, request: "Request") -> Any:
+    """Let onnxruntime's tools write it in a lower precision; they do not know every graph."""
+    try:
+        return _in_half(made) if request.precision == "fp16" else _in_bytes(made, request)
+    except Exception as error:  # whatever they raise
+        reason = text.reason(text.of_error(error))
+        raise BadInput(f"onnxruntime's tools cannot write this graph in {request.precision}: {reason}") from error
 
 
 def _in_half(made: Any) -> Any:

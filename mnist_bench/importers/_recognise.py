@@ -55,9 +55,10 @@ def ending_of(view: View, output: str) -> tuple[Ending, str]:
     at, steps = output, 0
     while (node := view.source.get(at)) is not None and steps < MOST_STEPS:
         if node.op_type in ENDINGS:
-            return ENDINGS[node.op_type], node.input[0]
+            return (ENDINGS[node.op_type], node.input[0]) if _is_over_classes(node) else ("other", output)
         if node.op_type == "Log" and (inner := view.source.get(node.input[0])) is not None:
-            return ("log-softmax", inner.input[0]) if inner.op_type == "Softmax" else ("other", output)
+            known = inner.op_type == "Softmax" and _is_over_classes(inner)
+            return ("log-softmax", inner.input[0]) if known else ("other", output)
         if node.op_type in PRODUCTS:
             return ("other" if attributes(node).get("activation") else "logits"), output
         if node.op_type in SUMS:
@@ -66,6 +67,11 @@ def ending_of(view: View, output: str) -> tuple[Ending, str]:
             break
         at, steps = node.input[0], steps + 1
     return "other", output
+
+
+def _is_over_classes(node: Any) -> bool:
+    """Tell whether a softmax of (n, classes) is one over the classes of each image: that is every opset's default."""
+    return attributes(node).get("axis", -1) in (1, -1)
 
 
 def _is_product(view: View, name: str) -> bool:

@@ -68,6 +68,8 @@ def diagnose(target: Target, answer: Answer, looking: Looking, proof: Callable[[
     inputs = looking.inputs
     if answer.logits is None or answer.logits.shape != inputs.reference.shape or not _told_apart(target):
         return None
+    if not (np.isfinite(answer.logits).all() and np.isfinite(inputs.reference).all()):
+        return None  # what is no number is explained by nothing
     chosen = sampled(inputs, answer.logits)
     asking = _Asking(target, answer, looking)
     case = _case(asking, inputs, chosen, proof)

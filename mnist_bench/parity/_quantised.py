@@ -102,6 +102,8 @@ def _remedy(target: Target) -> str:
     if target.numbers_of:
         both = f"--format onnx --format {target.model.format}"
         return f"export both anew, and verify again: mnist-bench export {both} --precision {target.precision}"
+    if target.model.signature:  # an imported graph's
+        return "rely on what is measured on all test images"
     return "quantise it with onnxruntime's tools, or rely on what is measured"
 
 

@@ -51,6 +51,8 @@ ROUNDED = 1e-3
 
 UNKNOWN, DOUBLE = "unknown", "fp64"
 """The precisions of a file that does not let it be told, and of one that computes in more than is claimed."""
+NAMED = 5
+"""So many layers without a certificate are named: a quantised graph has dozens."""
 MEASURED = "rely on what is measured on all test images"
 
 
@@ -212,7 +214,8 @@ class Findings:
         except (Unreachable, TargetUnavailable, RuntimeFailed, ModelRefused, NotCovered) as error:
             if looking.plan.layers:
                 name = f"layers of {target.name(looking.plan.device)}"
-                remedy = "look at them in onnxruntime, torch-eager or torchscript"
+                own = looking.known_weights is not None
+                remedy = "look at them in onnxruntime, torch-eager or torchscript" if own else MEASURED
                 self.skipped.append(Absent(target=name, reason=str(error), remedy=remedy))
         self._diagnose(target, answers, looking)
 
@@ -264,7 +267,8 @@ def _alike(one: Answer, other: Answer) -> bool:
 def uncovered(reference: Reference) -> list[Absent]:
     """Return what keeps a certificate from covering a network, an entry for each layer."""
     layers = () if isinstance(reference, Weights) else reference.uncovered
-    return [Absent(target=f"certificate of {layer}", reason="it is not covered", remedy=MEASURED) for layer in layers]
+    named = [*layers[:NAMED], *([f"{len(layers) - NAMED:,} more layers"] if len(layers) > NAMED else [])]
+    return [Absent(target=f"certificate of {layer}", reason="it is not covered", remedy=MEASURED) for layer in named]
 
 
 def result(inputs: Inputs, answer: Answer, quantised: Int8Bounds | None = None) -> ParityResult:

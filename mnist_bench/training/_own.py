@@ -59,7 +59,7 @@ def build_network(source: str, classes: int, seed: int) -> nn.Module:
     torch.manual_seed(derived_seed(seed, 0, "weights"))
     try:
         network = factory()
-    except Exception as error:  # whatever the user's code raises
+    except (Exception, SystemExit) as error:  # whatever the user's code raises
         raise BadInput(f"{source} failed: {type(error).__name__}: {error}") from error
     if not isinstance(network, nn.Module):
         raise BadInput(f"{source} returned {type(network).__name__}, and no torch.nn.Module")
@@ -75,7 +75,7 @@ def _factory(source: str) -> Callable[[], Any]:
     try:
         module = _file(Path(where)) if where.endswith(".py") else _module(where)
         factory: Callable[[], Any] = getattr(module, name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BadInput(f"--network {source} cannot be imported: {type(error).__name__}: {error}") from error
     return factory
 

@@ -57,6 +57,7 @@ class Worker:
         self._session: runtimes.Session | None = None
         self._spec = runtimes.Spec()
         self._images = np.empty((0, 1, 28, 28), np.float32)
+        self._fixed: int | None = None
 
     def answer(self, message: Message) -> Message:
         """Answer a message; an error is an answer, and leaves the worker as it was."""
@@ -107,8 +108,8 @@ class Worker:
         began = time.perf_counter_ns()
         self._session = self._opened.enter_context(self._module.open(model, self._spec))
         load_s = (time.perf_counter_ns() - began) * NANO
-        shows = self._session.layers is not None
-        return Message("opened", {"load_s": load_s, "batch": self._session.batch, "layers": shows})
+        shows, self._fixed = self._session.layers is not None, self._session.batch or model.batch
+        return Message("opened", {"load_s": load_s, "batch": self._fixed, "layers": shows})
 
     def _on_inspect(self, _fields: Mapping[str, Any], _arrays: Mapping[str, Any]) -> Message:
         """Look how the session really runs."""
@@ -141,8 +142,8 @@ class Worker:
 
     def _batches(self, images: clock.Images, size: int) -> list[clock.Images]:
         """Cut images into batches of a size; where the model takes only one size, into those."""
-        if fixed := self._there().batch:
-            return clock.split(images, fixed)  # the last one too has to be full
+        if self._fixed:
+            return clock.split(images, self._fixed)  # the last one too has to be full
         return [images[at : at + size] for at in range(0, len(images), size)]
 
     def _on_time(self, fields: Mapping[str, Any], arrays: Mapping[str, Any]) -> Message:

@@ -13,9 +13,12 @@ FACTOR = 2.0**-10
 
 
 def explain(case: Case) -> Guess:
-    """Ask twice, and expect that no two answers are alike."""
+    """Ask twice, and expect that no two answers are alike, or right: of a black image nothing can be left out."""
     first, second = (case.ask(case.images) for _ in range(2))
     if first.shape != second.shape:
         return Guess(np.ones(len(case.images), np.bool_), SAYS, REMEDY)
     size = np.maximum(np.abs(first), np.abs(second))
-    return Guess(np.asarray((np.abs(first - second) > FACTOR * size).any(1), np.bool_), SAYS, REMEDY)
+    changed = (np.abs(first - second) > FACTOR * size).any(1)
+    if not changed.any():
+        return Guess(changed, SAYS, REMEDY)
+    return Guess(np.asarray(changed | case.right(), np.bool_), SAYS, REMEDY)

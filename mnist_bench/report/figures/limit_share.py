@@ -31,6 +31,9 @@ def _picture(record: BenchRecord, batch: int, threads: int, out: Path) -> Pictur
     rows = groups(timed_calls(record)).get((batch, threads), [])
     shares = {row.configuration.target: share for row in rows if (share := summarise(record, row).peak_share)}
     where = place_name(batch, threads)
+    if not record.limits:
+        reason = "how many operations an imported network takes is not counted"
+        return Skipped(f"share of the limit of {record.name}, {where}", reason, "compare its latencies")
     if not shares:
         return Skipped(
             f"share of the limit of {record.name}, {where}",

@@ -25,9 +25,9 @@ def _facts(record: Record) -> dict[str, Cell]:
     if record.imported and not record.epochs:
         return _of_imported(record, record.imported)
     config, machine, images = record.config, record.environment, record.dataset
-    own = record.imported and record.imported.source
+    dropout = "" if record.imported else f", dropout {config.dropout:g}"
     return {
-        "Network": own or f"784-512-256-10, {config.activation}, dropout {config.dropout:g}",
+        "Network": f"{record.network}{dropout}",
         "Parameters": Quantity(record.parameters, Unit.COUNT),
         "Dataset": f"{shown(images.name)}: {images.train_images:,} training, {images.test_images:,} test images",
         "Validation": _validation(record),
@@ -48,7 +48,7 @@ def _facts(record: Record) -> dict[str, Cell]:
 def _of_imported(record: Record, found: Imported) -> dict[str, Cell]:
     machine, images = record.environment, record.dataset
     return {
-        "Network": f"784-512-256-10, {record.config.activation}" if found.specified else "an imported graph",
+        "Network": record.network,
         "Parameters": Quantity(record.parameters, Unit.COUNT),
         "Dataset": f"{shown(images.name)}: {images.train_images:,} training, {images.test_images:,} test images",
         "Imported from": f"{found.source}: {found.kind}{found.producer and f' by {found.producer}'}, {found.precision}",
