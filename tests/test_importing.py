@@ -1,5 +1,6 @@
 """Files from elsewhere become runs: what they want is found out, and everything after it works on them."""
 
+import inspect
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -259,8 +260,11 @@ class Small(nn.Module):
         return answer
 
 
+BESIDE = f"import torch\nfrom torch import nn\n\n{inspect.getsource(Small)}"
+"""What a user's file imports from its own folder."""
+
 SOURCE = """
-from tests.test_importing import Small
+from beside import Small
 
 def network():
     return Small()
@@ -283,6 +287,7 @@ def convolutional(shared: Path) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         source = folder.parent / "net.py"
         source.write_text(SOURCE)
+        (folder.parent / "beside.py").write_text(BESIDE)
         words = ["train", "--network", str(source), "--dataset", "digits", "--epochs", "4", "--threads", "1"]
         assert _main.run([*words, "--run", folder.name, "--out", str(folder.parent), "--quiet"]) == 0
 
@@ -421,6 +426,7 @@ def test_a_network_that_is_none_is_one_line(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str, words: str
 ) -> None:
     (tmp_path / "net.py").write_text(SOURCE)
+    (tmp_path / "beside.py").write_text(BESIDE)
     assert run("train", "--network", source, "--dataset", "digits", "--run", "own") == 2
     error = capsys.readouterr().err
     assert words in error
@@ -432,6 +438,7 @@ def test_what_only_the_specified_network_has_is_refused(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
 ) -> None:
     (tmp_path / "net.py").write_text(SOURCE)
+    (tmp_path / "beside.py").write_text(BESIDE)
     assert run("train", "--network", "net.py", "--dataset", "digits", *option.split()) == 2
     assert option.split(maxsplit=1)[0].strip("-") in capsys.readouterr().err
 

@@ -1,10 +1,11 @@
 """Training a network that is not the specified one: any module from an image to logits, by PyTorch as it comes."""
 
+import contextlib
 import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -81,11 +82,8 @@ def _factory(source: str) -> Callable[[], Any]:
 
 
 def _module(name: str) -> Any:
-    sys.path.insert(0, str(Path.cwd()))
-    try:
+    with _importable(Path.cwd()):
         return importlib.import_module(name)
-    finally:
-        sys.path.remove(str(Path.cwd()))
 
 
 def _file(path: Path) -> Any:
@@ -93,8 +91,20 @@ def _file(path: Path) -> Any:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with _importable(path.resolve().parent, Path.cwd()):  # what lies beside it, as of a script
+        spec.loader.exec_module(module)
     return module
+
+
+@contextlib.contextmanager
+def _importable(*folders: Path) -> Iterator[None]:
+    """Let modules of the user's folders be imported while this lasts."""
+    before = list(sys.path)
+    sys.path[:0] = map(str, folders)
+    try:
+        yield
+    finally:
+        sys.path[:] = before
 
 
 @torch.no_grad()
