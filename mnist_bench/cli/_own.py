@@ -22,7 +22,7 @@ def train(asked: Train) -> Record:
     _check(asked)
     folder = store.run_folder(asked.out, asked.name or f"{asked.dataset}-own")
     if not asked.overwrite:
-        store.check_new(folder)
+        store.check_new(folder, resumable=False)
     dataset = data.load(asked.dataset, asked.data_dir)
     config = _config(asked, dataset.name)
     network = importing.build(asked.network, config, dataset)

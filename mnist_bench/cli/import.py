@@ -55,14 +55,11 @@ def command(**given: Any) -> None:
     from mnist_bench import data, importing, store
     from mnist_bench.cli._progress import tell_remarks
     from mnist_bench.cli._screen import complain
-    from mnist_bench.core.errors import RunExists
 
     asked = _requests.Import(**given)
     folder = store.run_folder(asked.out, asked.name or _name_of(asked.file))
-    if store.exists(folder) and not asked.overwrite:
-        raise RunExists(
-            f"run {folder.name!r} is already in {asked.out}: replace it with --overwrite, or name another --run"
-        )
+    if not asked.overwrite:
+        store.check_new(folder, resumable=False)
     dataset = data.load(asked.dataset, asked.data_dir)
     if not asked.quiet:
         tell_remarks(dataset)

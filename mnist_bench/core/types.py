@@ -13,7 +13,7 @@ from mnist_bench.core.architecture import CLASSES
 from mnist_bench.core.errors import BadInput
 from mnist_bench.core.kinds import LARGEST_BATCH, LARGEST_INT16, PROTOCOL_BATCH, Activation, Precision, Validation
 from mnist_bench.core.limits import MOST_CLASSES
-from mnist_bench.core.signature import Signature
+from mnist_bench.core.signature import OURS, Signature
 
 SchemaVersion = Literal[1, 2, 3, 4, 5, 6, 7, 8]
 SCHEMA_VERSION: SchemaVersion = 8
@@ -260,6 +260,11 @@ class Record(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def is_graph(self) -> bool:
         """Whether the network is held as a graph: it is not the specified one."""
         return self.imported is not None and not self.imported.specified
+
+    @property
+    def signature(self) -> Signature:
+        """What images the network that is held wants: the specified one takes ours."""
+        return self.imported.signature if self.imported and self.is_graph else OURS
 
     @property
     def network(self) -> str:

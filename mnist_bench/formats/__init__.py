@@ -161,7 +161,7 @@ def _made(made: Path, folder: Path, request: ExportRequest, record: Record, chec
         raise child.ChildFailed(f"{where}{error}", error.exit_code) from error
     with store.explained(folder / made.name):
         described = _described(made, request, checkpoint, facts, time.perf_counter() - began)
-    return replace(described, signature=record.imported.signature if record.imported and record.is_graph else None)
+    return replace(described, signature=record.signature if record.is_graph else None)
 
 
 def _described(made: Path, request: ExportRequest, checkpoint: Checkpoint, facts: Facts, export_s: float) -> Artifact:

@@ -8,6 +8,7 @@ from mnist_bench.core.errors import BadInput
 from mnist_bench.core.types import Saturation
 from mnist_bench.formats import _quantise
 from mnist_bench.formats._messages import Facts
+from mnist_bench.runtimes import _onnx_graph as graphs
 from mnist_bench.runtimes import pair_sums
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def export(request: "Request", path: Path) -> Facts:
         version=f"opset {next((entry.version for entry in made.opset_import if not entry.domain), 0)}",
         exporter=made.producer_name or "unknown" if request.precision == "fp32" else "onnxruntime",
         exporter_version=made.producer_version if request.precision == "fp32" else str(onnxruntime.__version__),
-        batch=request.signature.batch,
+        batch=request.record.signature.batch,
         saturation=sums and Saturation.of(*sums),
     )
 
@@ -52,8 +53,7 @@ def _in_half(made: Any) -> Any:
 
 
 def _in_bytes(made: Any, request: "Request") -> Any:
-    weights = {one.name for one in made.graph.initializer}
-    (image,) = (one.name for one in made.graph.input if one.name not in weights)
+    (image,) = graphs.inputs_of(made.graph)
     for place, node in enumerate(made.graph.node):
         node.name = node.name or f"{node.op_type}-{place}"  # some are excluded by their names
-    return _quantise.quantised(made, request, image)
+    return _quantise.quantised(made, request, image.name)

@@ -40,7 +40,7 @@ def quantised(exported: Any, request: "Request", image: str) -> Any:
             quantization.quantize_dynamic(prepared, made, **common)
         else:
             images = request.calibration()[:CALIBRATION_IMAGES]
-            reader = _reader(images, image, request.signature.batch or CALIBRATION_BATCH)
+            reader = _reader(images, image, request.record.signature.batch or CALIBRATION_BATCH)
             quantization.quantize_static(
                 prepared, made, reader, nodes_to_exclude=_last(onnx.load(prepared).graph), **common
             )

@@ -12,7 +12,6 @@ from mnist_bench import data, model, store
 from mnist_bench.core import plugins
 from mnist_bench.core.dataset_names import shown
 from mnist_bench.core.kinds import Precision
-from mnist_bench.core.signature import OURS, Signature
 from mnist_bench.core.types import Record
 from mnist_bench.formats._messages import ExportRequest, Facts, Reference
 
@@ -43,11 +42,6 @@ class Request:
         """The specified network, for formats that write no other."""
         assert self.module is not None
         return self.module
-
-    @property
-    def signature(self) -> Signature:
-        """What images the network wants."""
-        return self.record.imported.signature if self.record.imported and self.record.is_graph else OURS
 
     def example(self) -> torch.Tensor:
         """Return an input to trace with: zeros, so that no image gets into a file."""
@@ -88,7 +82,7 @@ def serve(wanted: ExportRequest) -> Facts:
 
     def calibration() -> NDArray[Any]:
         images = data.to_input(data.load(record.config.dataset, data_dir).train.pixels)
-        return request.signature.adapt(images)
+        return record.signature.adapt(images)
 
     def reference() -> Reference:
         assert wanted.reference

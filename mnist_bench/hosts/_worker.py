@@ -227,7 +227,7 @@ class Worker:
     def run(self, images: NDArray[np.float32], batch_size: int) -> NDArray[Any]:
         """Return the answers to images float32 (n, 1, 28, 28), asked so many at a time, right or wrong as they are."""
         message = Message("run", {"batch_size": batch_size}, self._only_once(images))
-        return self._logits(self._ask(message, "answers", self._most()))
+        return _logits(self._ask(message, "answers", self._most()))
 
     def layers(self, images: NDArray[np.float32], batch_size: int) -> Mapping[str, NDArray[Any]]:
         """Return what every layer gives the images, by name, right or wrong as it is; see `runtimes.Layers`."""
@@ -239,7 +239,7 @@ class Worker:
         message = Message("time", msgspec.structs.asdict(timing), self._only_once(images))
         reply = self._ask(message, "timed", self._most() + 8 * timing.calls)
         found, times = _converted(reply, _TimedReply), reply.arrays.get("times_ns")
-        logits = self._logits(reply) if timing.answers else None
+        logits = _logits(reply) if timing.answers else None
         if logits is not None and (logits.ndim == 0 or len(logits) != timing.answers):
             raise Unreachable(f"its logits have the shape {logits.shape}, and {timing.answers} images were asked")
         if times is None or times.dtype != np.int64 or times.shape != (timing.calls,) or (times < 1).any():
@@ -302,14 +302,6 @@ class Worker:
         self._sent, self._images = (images, self._signature), len(images)
         return {"images": self._signature.adapt(images)}
 
-    def _logits(self, reply: Message) -> NDArray[Any]:
-        """Return what was answered; a model whose own border is not float32 has its answers rounded to that."""
-        logits = reply.arrays.get("logits")
-        if logits is None:
-            raise Unreachable(f"its answer {reply.kind!r} has no logits")
-        own = self._signature.dtype != "float32" and logits.dtype.kind == "f"
-        return logits.astype(np.float32, copy=False) if own else logits
-
     def _most(self) -> int:
         return SMALL_BYTES + 8 * MOST_LOGITS * self._images
 
@@ -363,6 +355,13 @@ def _converted(reply: Message, kind: type[A]) -> A:
         return msgspec.convert(reply.fields, kind)
     except msgspec.ValidationError as error:
         raise Unreachable(f"its answer {reply.kind!r} is not as it should be: {text.reason(str(error))}") from error
+
+
+def _logits(reply: Message) -> NDArray[Any]:
+    logits = reply.arrays.get("logits")
+    if logits is None:
+        raise Unreachable(f"its answer {reply.kind!r} has no logits")
+    return logits
 
 
 def _as_error(fields: Mapping[str, Any]) -> MnistBenchError:

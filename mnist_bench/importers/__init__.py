@@ -39,6 +39,7 @@ __all__ = [
     "Importer",
     "Limits",
     "Request",
+    "before_ending",
     "content",
     "graph_of_weights",
     "kind_of",
@@ -124,6 +125,14 @@ def read(path: Path, content: bytes, folder: Path, *, trusted: bool, output: str
             if error.exit_code == USAGE:
                 raise ModelRefused(f"{path} ({kind}): {text.line(str(error))}") from error
             raise child.ChildFailed(f"{path} ({kind}): {error}", error.exit_code) from error
+
+
+def before_ending(graph: Any, output: str) -> str:
+    """Return the name of the value that a graph's softmax or log-softmax, if its output is one, is applied to."""
+    from mnist_bench.importers._graph import View
+    from mnist_bench.importers._recognise import ending_of
+
+    return ending_of(View.of(graph), output)[1]
 
 
 def graph_of_weights(arrays: Mapping[str, NDArray[Any]], activation: Activation) -> bytes:

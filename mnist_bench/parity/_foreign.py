@@ -23,13 +23,13 @@ from mnist_bench.core.errors import (
 from mnist_bench.core.events import OnEvent
 from mnist_bench.core.kinds import Precision
 from mnist_bench.core.signature import OURS, Signature
-from mnist_bench.core.types import Absent, Manifest, ParityRecord, Record
+from mnist_bench.core.types import Manifest, ParityRecord, Record
 from mnist_bench.parity._asking import Answer, Plan, Workers, ask_all
 from mnist_bench.parity._inputs import build_inputs
 from mnist_bench.parity._layers import Looking
 from mnist_bench.parity._network import reference_of
 from mnist_bench.parity._targets import Target, absence, check_host
-from mnist_bench.parity._verify import Findings, parity_record
+from mnist_bench.parity._verify import Findings, not_opened, parity_record
 
 OPENED_AS = {"ort": "ort-fixed"}
 """The format of kinds of files that are called otherwise here."""
@@ -104,9 +104,8 @@ def _judge_refusals(path: Path, found: Findings, refused: list[tuple[Target, Mni
             ours = isinstance(error, (OutOfMemory, CannotRun))
             code = EnvironmentProblem.exit_code if ours else ModelRefused.exit_code
             raise ChildFailed(f"{path} in {where}: {error}", code) from error
-        remedy = f"use {found.results[0].configuration.target}, which opens it"
         listed = found.unreachable if isinstance(error, Unreachable) else found.skipped
-        listed.append(Absent(target=where, reason=str(error), remedy=remedy))
+        listed.append(not_opened(target, plan, str(error), found.results[0]))
 
 
 def targets_of_file(path: Path, folder: Path, record: Record, plan: Plan, *, trusted: bool) -> list[Target]:

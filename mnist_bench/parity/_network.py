@@ -7,7 +7,7 @@ import numpy as np
 from msgspec.structs import replace as replace_field
 from numpy.typing import NDArray
 
-from mnist_bench import store
+from mnist_bench import importers, store
 from mnist_bench.core.errors import BadInput
 from mnist_bench.core.signature import Signature
 from mnist_bench.core.types import Record
@@ -18,7 +18,6 @@ from mnist_bench.parity._graph import Graph
 from mnist_bench.parity._reference import Array, Weights
 
 Reference = Weights | Graph
-ENDINGS = ("Softmax", "LogSoftmax")
 
 
 def reference_of(folder: Path, record: Record) -> Reference:
@@ -59,13 +58,7 @@ def _up_to_logits(content: bytes, signature: Signature) -> bytes:
         if node.op_type == "Dropout":
             del node.input[2:]  # whether it is in training: that it answers otherwise then is what is to be found out
     (answer,) = [one for one in proto.graph.output if one.name == (signature.output or proto.graph.output[0].name)]
-    source = {name: node for node in proto.graph.node for name in node.output}
-    name = answer.name
-    while signature.ending != "logits" and name in source:
-        node = source[name]
-        name = node.input[0]
-        if node.op_type in ENDINGS:
-            break
+    name = answer.name if signature.ending == "logits" else importers.before_ending(proto.graph, answer.name)
     kept = onnx.helper.make_tensor_value_info(name, answer.type.tensor_type.elem_type, None)
     del proto.graph.output[:]
     proto.graph.output.append(kept)

@@ -21,6 +21,8 @@ from mnist_bench.parity._targets import Target
 from mnist_bench.parity.hypotheses._case import Proof
 
 PAIRS_NAMED = 20
+MEASURED = "rely on what is measured on all test images"
+"""What is left of what has no certificate."""
 READERS: Mapping[str, Callable[[bytes], tuple[Step, ...]]] = {"onnx": steps_of, "litert": _tflite.steps_of}
 """By the formats whose files can be read as steps."""
 
@@ -103,7 +105,7 @@ def _remedy(target: Target) -> str:
         both = f"--format onnx --format {target.model.format}"
         return f"export both anew, and verify again: mnist-bench export {both} --precision {target.precision}"
     if target.model.signature:  # an imported graph's
-        return "rely on what is measured on all test images"
+        return MEASURED
     return "quantise it with onnxruntime's tools, or rely on what is measured"
 
 

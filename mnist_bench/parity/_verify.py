@@ -39,7 +39,7 @@ from mnist_bench.parity._int8 import Int8Bounds
 from mnist_bench.parity._layers import Looking, furthest
 from mnist_bench.parity._network import Reference, reference_of
 from mnist_bench.parity._probes import TRIALS, unseen
-from mnist_bench.parity._quantised import Certificates, finite, uncertified
+from mnist_bench.parity._quantised import MEASURED, Certificates, finite, uncertified
 from mnist_bench.parity._reference import Weights
 from mnist_bench.parity._shares import shares_of
 from mnist_bench.parity._steps import NotCovered
@@ -53,7 +53,6 @@ UNKNOWN, DOUBLE = "unknown", "fp64"
 """The precisions of a file that does not let it be told, and of one that computes in more than is claimed."""
 NAMED = 5
 """So many layers without a certificate are named: a quantised graph has dozens."""
-MEASURED = "rely on what is measured on all test images"
 
 
 def verify(folder: Path, dataset: data.Dataset, plan: Plan, on_event: OnEvent) -> ParityRecord:
@@ -127,15 +126,15 @@ class Asking:
         for target, answers in self.unopened:
             same = [one for one in results if one.configuration.precision == target.precision]
             if same:
-                self.found.skipped.append(_not_opened(target, plan, answers[0], same[0]))
+                self.found.skipped.append(not_opened(target, plan, answers[0].failure or "it gives no answer", same[0]))
             else:
                 self.found.add(target, answers)
 
 
-def _not_opened(target: Target, plan: Plan, answer: Answer, other: ParityResult) -> Absent:
+def not_opened(target: Target, plan: Plan, reason: str, other: ParityResult) -> Absent:
     """Note that a runtime cannot open a file from elsewhere that others open: it need not know every operator."""
     remedy = f"use {other.configuration.target}, which opens it"
-    return Absent(target=target.name(plan.device), reason=answer.failure or "it gives no answer", remedy=remedy)
+    return Absent(target=target.name(plan.device), reason=reason, remedy=remedy)
 
 
 def _absent(target: Target, plan: Plan, error: TargetUnavailable) -> Absent:

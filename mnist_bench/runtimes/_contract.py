@@ -185,7 +185,7 @@ class Runtime(Protocol):
 
 def in_float32(run: Callable[[Images], NDArray[np.floating]], model: Model) -> Callable[[Images], Logits]:
     """Let a model from elsewhere answer in float32, whatever the type of its output."""
-    if not model.foreign:
+    if not (model.foreign or model.signature):
         return run
 
     def converted(images: Images) -> Logits:

@@ -93,10 +93,11 @@ def is_of_a_run(path: Path) -> bool:
     return named and any(exists(path.parent, kind) for kind in FOLDERS)
 
 
-def check_new(folder: Path, kind: type[Saved] = Record) -> None:
-    """Raise RunExists where a folder holds a run, or a study."""
+def check_new(folder: Path, kind: type[Saved] = Record, *, resumable: bool = True) -> None:
+    """Raise RunExists where a folder holds a run, or a study; `resumable`: whether whoever asks could go on with it."""
     if exists(folder, kind):
         raise RunExists(
             f"{FOLDERS[kind]} {folder.name!r} is already in {folder.parent}: "
-            f"go on with --resume, replace it with --overwrite, or choose another --{FOLDERS[kind]}"
+            f"{'go on with --resume, ' if resumable else ''}replace it with --overwrite"
+            f"{',' if resumable else ''} or choose another --{FOLDERS[kind]}"
         )
