@@ -36,6 +36,7 @@ from mnist_bench.core.errors import Unreachable
 from mnist_bench.core.kinds import SCENARIOS, Skipped
 from tests.bench import made
 from tests.conftest import Run, heeds_ctrl_c
+from tests.processes import lives, words_of
 
 BLOCKS = 2
 ORT = ("--runtime", "onnxruntime", "--threads", "1")
@@ -57,7 +58,7 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 def here(own_copy: Path, run: Run) -> Iterator[Path]:
     """The folder of a run below the working directory, where the command line finds it; no process is left behind."""
     yield own_copy
-    left = [process.cmdline() for process in psutil.Process().children(recursive=True)]
+    left = [words_of(process) for process in psutil.Process().children(recursive=True)]
     assert not [line for line in left if "mnist_bench.core.child" in line or "mnist_bench.worker" in line]
 
 
@@ -329,7 +330,7 @@ def test_ctrl_c_keeps_the_blocks_that_are_done_and_leaves_no_process(here: Path)
     assert 1 <= len(saved.blocks) < 12
     assert {len(row.samples) for row in saved.rows} == {len(saved.blocks)}
     psutil.wait_procs(started, timeout=10)
-    assert not [one for one in started if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+    assert not [one for one in started if lives(one)]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a parent's death is told on Linux only")
@@ -347,7 +348,7 @@ def test_even_kill_9_leaves_no_process(tmp_path: Path) -> None:
         orphan = psutil.Process(int((tmp_path / "pid").read_text()))
         process.kill()
     psutil.wait_procs([orphan], timeout=10)
-    assert not orphan.is_running() or orphan.status() == psutil.STATUS_ZOMBIE
+    assert not lives(orphan)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from tests.browsers import needs_chromium
 from tests.conftest import Run
 from tests.hosts.beside import gives_the_reference_s_answers
 from tests.packages import needs_npm, put_into_cache
+from tests.processes import words_of
 
 BROWSER = hosts.Host("browser")
 
@@ -104,7 +105,7 @@ def test_nothing_is_left_of_a_browser(how: str, installed: Path, tmp_path: Path)
         assert asking.stdout
         assert asking.stdout.readline() == b"ready\n"
         below = psutil.Process(asking.pid).children(recursive=True)
-        assert [one for one in below if "--type=renderer" in one.cmdline()]
+        assert [one for one in below if "--type=renderer" in words_of(one)]
         assert list((tmp_path / "scratch").glob("*/browser/profile"))
         if how == "orphaned":
             asking.kill()

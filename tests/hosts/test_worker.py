@@ -21,6 +21,7 @@ from mnist_bench.core.bench_types import InferenceBenchRecord
 from mnist_bench.core.errors import BadInput, RuntimeFailed, TargetUnavailable, Unreachable
 from mnist_bench.core.types import ParityRecord
 from tests.conftest import Run
+from tests.processes import lives
 
 ROOT = Path(__file__).parents[2]
 ENGINE = ROOT / "examples" / "engine.py"
@@ -33,7 +34,7 @@ IMAGES = np.random.default_rng(0).random((10, 1, 28, 28), np.float32)
 def nothing_left() -> Iterator[None]:
     """No test leaves a process."""
     yield
-    assert not [one for one in psutil.Process().children(recursive=True) if one.status() != psutil.STATUS_ZOMBIE]
+    assert not [one for one in psutil.Process().children(recursive=True) if lives(one)]
 
 
 def weights(folder: Path) -> runtimes.Model:
@@ -348,7 +349,7 @@ def test_what_a_worker_does_wrong_is_one_line_and_harms_nobody(
     if PIDS.exists():  # whatever a worker started, and wherever that went: it is gone too
         pid = int(PIDS.read_text())
         PIDS.unlink()
-        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        assert not [one for one in psutil.process_iter() if one.pid == pid and lives(one)]
     found = json.loads(Path("found.json").read_text())
     fine = [
         one for one in found["results"] if not one["failures"] and one["configuration"]["runtime"] == "numpy-engine"

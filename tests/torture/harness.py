@@ -18,6 +18,7 @@ import pytest
 from mnist_bench import store
 from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import Manifest, Record
+from tests.processes import words_of
 
 FULL = os.environ.get("MNIST_BENCH_TORTURE") == "full"
 RESULTS = os.environ.get("MNIST_BENCH_TORTURE_RESULTS")
@@ -198,7 +199,7 @@ def assert_no_orphans(folder: Path, within_s: float = 10.0) -> None:
     end = time.monotonic() + within_s
     while alive := list(_marked(str(folder))):
         if time.monotonic() > end:
-            raise AssertionError(f"still alive: {[one.cmdline() for one in alive]}")
+            raise AssertionError(f"still alive: {[words_of(one) for one in alive]}")
         time.sleep(0.05)
 
 
