@@ -88,6 +88,14 @@ def predictions(record: ParityRecord) -> dict[str, list[int]]:
     return found
 
 
+def alike(record: ParityRecord) -> dict[tuple[int, ...], list[str]]:
+    """Group the targets that predict alike on every image, by these predictions; the reference's group is the first."""
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for name, predicted in predictions(record).items():
+        groups.setdefault(tuple(predicted), []).append(name)
+    return groups
+
+
 def image_name(record: ParityRecord, image: int) -> str:
     """Name an image: its index in the test set, or what kind of edge image it is."""
     tests = len(record.labels)

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 from mnist_bench.analysis.classes import confused_pairs
-from mnist_bench.analysis.comparison import takes_part
 from mnist_bench.analysis.learning import first_epoch_at
-from mnist_bench.analysis.parity import by_target, failed, flipped
-from mnist_bench.analysis.timing import summarise, timed_calls
+from mnist_bench.analysis.parity import by_target, failed
+from mnist_bench.analysis.timing import Summary
 from mnist_bench.core.bench_types import InferenceBenchRecord, Row
 from mnist_bench.core.stats import share_interval
 from mnist_bench.core.types import FinalMeasurement, ParityRecord, Record
+from mnist_bench.report._deployment import compared_of, deployment, fastest_passed, flips_by_precision
 from mnist_bench.report._material import Material
 from mnist_bench.report._summary import SHOWN_BATCHES
 from mnist_bench.report._table import Column, Table, ViewOptions
@@ -21,17 +21,8 @@ PAIRS, SKIPPED = 5, 2
 
 def verdict(material: Material, record: Record) -> tuple[bool, str]:
     """Return whether a run may be deployed as far as was seen, and that in a sentence."""
-    compared = _compared(material, record)
-    if compared is None:
-        return False, f"{record.name}: not verified, so nothing is known of its runtimes"
-    targets = by_target(compared)
-    wrong = [name for name, results in targets.items() if failed(results)]
-    lost = [one.target for one in compared.unreachable]
-    if wrong or lost:
-        words = [f"{', '.join(wrong)} gave other answers"] if wrong else []
-        words += [f"{', '.join(lost)} could not be asked"] if lost else []
-        return False, f"{record.name}: {'; '.join(words)}"
-    return True, f"{record.name}: all {len(targets)} targets give the reference's answers"
+    found = deployment(material, record)
+    return found.state == "passed", f"{record.name}: {found.sentence}"
 
 
 def closing(material: Material, record: Record, options: ViewOptions) -> Table:
@@ -39,16 +30,12 @@ def closing(material: Material, record: Record, options: ViewOptions) -> Table:
     rows: list[list[str]] = []
     if record.final:
         rows += _of_training(record, record.final, options)
-    if compared := _compared(material, record):
+    if compared := compared_of(material, record):
         rows += _of_parity(compared)
         if measured := material.inference_of(record):
             rows += list(_of_speed(measured, compared))
         rows += _of_skipped(compared)
     return Table(record.name, [Column("What came out"), Column("")], rows)
-
-
-def _compared(material: Material, record: Record) -> ParityRecord | None:
-    return next((one for one in material.comparisons if one.name == record.name), None)
 
 
 def _of_training(record: Record, final: FinalMeasurement, options: ViewOptions) -> Iterator[list[str]]:
@@ -70,32 +57,19 @@ def _of_training(record: Record, final: FinalMeasurement, options: ViewOptions) 
 def _of_parity(compared: ParityRecord) -> Iterator[list[str]]:
     targets, covered = by_target(compared), compared.certificate
     passed = sum(not failed(results) for results in targets.values())
-    yield ["Targets that passed", f"{passed} of {len(targets)}; {_flips(compared)}"]
+    yield ["Targets that passed", f"{passed} of {len(targets)}; {flips_by_precision(compared)}"]
     yield ["Certified", f"{covered.certified:,} of {covered.images:,} images, for any float32 runtime"]
-
-
-def _flips(compared: ParityRecord) -> str:
-    """Say how many predictions changed, of float32 targets and of others."""
-    groups = list(by_target(compared).values())
-    exact = [flipped(compared, results) for results in groups if results[0].configuration.precision == "fp32"]
-    lower = [flipped(compared, results) for results in groups if results[0].configuration.precision != "fp32"]
-    words = [f"{max(exact)} flips in fp32"] if exact else []
-    words += [f"at most {max(lower)} in others"] if lower else []
-    return ", ".join(words)
 
 
 def _of_speed(measured: InferenceBenchRecord, compared: ParityRecord) -> Iterator[list[str]]:
     """Name the fastest of the targets that passed."""
-    passed = {name for name, results in by_target(compared).items() if not failed(results)}
-    rows = [row for row in timed_calls(measured) if row.configuration.target in passed and takes_part(measured, row)]
     for batch in SHOWN_BATCHES:
-        if of_size := [row for row in rows if row.configuration.batch_size == batch]:
-            best = min(of_size, key=lambda row: summarise(measured, row).p50)
-            yield [f"Fastest, batch {batch}", _timed(measured, best)]
+        if found := fastest_passed(measured, compared, batch):
+            yield [f"Fastest, batch {batch}", _timed(*found)]
 
 
-def _timed(measured: InferenceBenchRecord, row: Row) -> str:
-    found, own = summarise(measured, row), row.configuration
+def _timed(row: Row, found: Summary) -> str:
+    own = row.configuration
     ends = f" ({found.interval.low * 1e6:,.1f} to {found.interval.high * 1e6:,.1f})" if found.interval else ""
     return f"{own.target}, {own.threads} thread{'s' if own.threads > 1 else ''}: {found.p50 * 1e6:,.1f} µs{ends}"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Answer:
-    """Sentences that are computed from a record; `evidence` names the section of the page that shows the numbers."""
+    """Sentences that are computed from a record; `evidence` names the section of the page that it opens."""
 
     question: str
     sentences: Sequence[str]

@@ -1,11 +1,12 @@
 """What a section of the page is made of; a neutral `Table`, a `Picture` and a `Skipped` are blocks too."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.report._errors import Gallery, Image
-from mnist_bench.report._table import Table
+from mnist_bench.report._table import Cell, Table
 from mnist_bench.report.answers import Answer
 from mnist_bench.report.figures._style import Picture
 
@@ -33,18 +34,50 @@ class Folded:
 
 
 @dataclass(frozen=True)
+class Tile:
+    """A number that a reader looks for first, and what it means; None where it is not known."""
+
+    label: str
+    value: str | None
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a run may be deployed, in a sentence; what speaks against it, a line each; and the numbers behind it."""
+
+    state: Literal["passed", "failed", "unknown"]
+    sentence: str
+    causes: Sequence[str]
+    tiles: Sequence[Tile]
+
+
+@dataclass(frozen=True)
 class Matrix:
-    """Counts by true class (rows) and predicted class (columns)."""
+    """Counts by row and column as a heat map: of true and predicted class, say, or of targets that disagree.
+
+    `corner` says what rows and columns are. `shown` are the columns' headings, where rows have longer names.
+    """
 
     title: str
     classes: Sequence[str]
     counts: Sequence[Sequence[int]]
     says: str
+    corner: tuple[str, str] = ("true ↓", "predicted →")
+    shown: Sequence[str] = ()
 
     def level(self, row: int, column: int) -> int:
-        """Return how dark a cell is, 0 to 5: by its share of the most frequent confusion; 0 on the diagonal."""
+        """Return how dark a cell is, 0 to 5: by its share of the largest count; 0 on the diagonal."""
         most = max((n for i, line in enumerate(self.counts) for j, n in enumerate(line) if i != j), default=0)
         return 0 if row == column or not most else -(-5 * self.counts[row][column] // most)
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """A table in several orders, of which a reader chooses one: its rows, by what they are sorted."""
+
+    table: Table
+    orders: Mapping[str, Sequence[Sequence[Cell]]]
 
 
 @dataclass(frozen=True)
@@ -64,4 +97,5 @@ class Commands:
     notes: Sequence[str] = field(default=())
 
 
-Block = Table | Picture | Skipped | Answer | Heading | Text | Folded | Matrix | Faces | Gallery | Commands
+Shown = Verdict | Sorted | Table | Picture | Matrix | Faces | Gallery
+Block = Shown | Skipped | Answer | Heading | Text | Folded | Commands

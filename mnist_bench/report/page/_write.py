@@ -12,8 +12,10 @@ from mnist_bench import store
 from mnist_bench.core import plugins
 from mnist_bench.core import text as words
 from mnist_bench.core.dataset_names import shown
+from mnist_bench.report import answers
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import Quantity, Table, Unit, ViewOptions
+from mnist_bench.report.answers import Answer
 from mnist_bench.report.page import sections
 from mnist_bench.report.page._blocks import Block
 from mnist_bench.report.page._svg import inline_svg
@@ -30,6 +32,8 @@ class Section:
 
 
 PAGE = "report.html"
+WIDE_INCHES = 8.0
+"""From here on a picture has no other beside it."""
 
 
 def write_page(material: Material, folder: Path, options: ViewOptions | None = None) -> Path:
@@ -84,10 +88,21 @@ def _finalized(value: Any) -> Any:
 
 
 def _sections(material: Material, options: ViewOptions) -> Iterator[Section]:
+    told = _answered(material, options)
     for module in plugins.load_all(sections):
-        blocks = list(module.build(material, options))
+        anchor = module.__name__.rpartition(".")[2].replace("_", "-")
+        blocks = [*told.get(anchor, []), *module.build(material, options)]
         if blocks:
-            yield Section(module.__name__.rpartition(".")[2].replace("_", "-"), module.TITLE, blocks)
+            yield Section(anchor, module.TITLE, blocks)
+
+
+def _answered(material: Material, options: ViewOptions) -> dict[str, list[Answer]]:
+    """Return the written answers by the section that shows their numbers: each opens it."""
+    found: dict[str, list[Answer]] = {}
+    for module in plugins.load_all(answers):
+        for answer in module.build(material, options):
+            found.setdefault(answer.evidence, []).append(answer)
+    return found
 
 
 def _numbers(table: Table) -> list[bool]:
@@ -111,9 +126,13 @@ class _Numbered:
         self.count = 0
 
     def __call__(self, picture: Any) -> dict[str, Any]:
-        """Return the markup of a picture, and the id that its caption is to have."""
+        """Return the markup of a picture, the id that its caption is to have, and whether it needs the whole width."""
         from markupsafe import Markup
 
         self.count += 1
-        key = f"p{self.count}"
-        return {"markup": Markup(inline_svg(picture.figure, key, f"{key}-says")), "caption": f"{key}-says"}  # noqa: S704 made here
+        key, wide = f"p{self.count}", picture.figure.get_figwidth() > WIDE_INCHES
+        return {
+            "markup": Markup(inline_svg(picture.figure, key, f"{key}-says")),
+            "caption": f"{key}-says",
+            "wide": wide,
+        }  # noqa: S704 made here

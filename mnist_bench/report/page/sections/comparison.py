@@ -10,8 +10,8 @@ from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.page._blocks import Block
 from mnist_bench.report.views.training import convergence
 
-ORDER = 4
-TITLE = "Activations compared, and how soon it gets good"
+ORDER = 3
+TITLE = "Activations and convergence"
 
 
 def build(material: Material, options: ViewOptions) -> Iterator[Block]:

@@ -10,7 +10,7 @@ from mnist_bench.report._measured import facts_of
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 from mnist_bench.report.page._blocks import Block, Folded
 
-ORDER = 14
+ORDER = 13
 TITLE = "Environment and hashes"
 
 

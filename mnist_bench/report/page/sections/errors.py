@@ -12,21 +12,21 @@ from mnist_bench.report.page._blocks import Block, Folded, Heading, Matrix
 from mnist_bench.report.views.training import classes, misclassified
 from mnist_bench.report.views.training import confusions as confusion_tables
 
-ORDER = 7
-TITLE = "Errors"
+ORDER = 1
+TITLE = "Misclassified images"
 MOST_SHOWN = 62  # all letters and digits
 
 
 def build(material: Material, options: ViewOptions) -> Iterator[Block]:
-    """Per run: the confusion matrix, the pairs, the classes, and every misclassified image."""
+    """Per run: every misclassified image, the confusion matrix, the pairs, and the classes."""
     for record, gallery in zip(material.records, galleries(material), strict=True):
         yield Heading(record.name)
         if record.final is None:
             yield gallery
             continue
+        yield gallery
         yield _matrix(record, record.final)
         yield from confusion_tables.build([record], options)
-        yield gallery
         yield Folded("Every class in numbers", list(classes.build([record], options)))
         if isinstance(gallery, Skipped):
             yield Folded("Every mistake in numbers", list(misclassified.build([record], options)))

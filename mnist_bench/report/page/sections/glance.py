@@ -1,26 +1,96 @@
-"""The few numbers that a reader looks for first."""
+"""May I deploy it: the verdict of each run, the four numbers behind it, and one picture."""
 
 from collections.abc import Iterator
 
+from mnist_bench.analysis.learning import first_epoch_at
+from mnist_bench.analysis.parity import by_target, failed
+from mnist_bench.analysis.timing import Summary
+from mnist_bench.core.bench_types import Row
+from mnist_bench.core.kinds import Skipped
+from mnist_bench.core.stats import share_interval
+from mnist_bench.core.types import ParityRecord, Record
+from mnist_bench.report._deployment import compared_of, deployment, fastest_passed, flips_by_precision
+from mnist_bench.report._figures import pictures
 from mnist_bench.report._material import Material
-from mnist_bench.report._summary import headline
-from mnist_bench.report._table import Cell, Column, Quantity, Table, Unit, ViewOptions
-from mnist_bench.report.page._blocks import Block
+from mnist_bench.report._summary import SHOWN_BATCHES
+from mnist_bench.report._table import ViewOptions
+from mnist_bench.report.page._blocks import Block, Tile, Verdict
+from mnist_bench.report.views.training.overfitting import true_gap
 
 ORDER = 0
-TITLE = "Summary"
+TITLE = "May I deploy it?"
+WORST_FIRST = ("failed", "unknown", "passed")
 
 
 def build(material: Material, options: ViewOptions) -> Iterator[Block]:
-    """A column per run: what `headline` has in a row would not fit on a phone."""
-    found = headline(material, options)
-    name, *facts = found.columns
-    columns = [Column(name.name), *(Column(str(row[0])) for row in found.rows)]
-    rows = [
-        [fact.name, *(_with_unit(row[place], fact.unit) for row in found.rows)] for place, fact in enumerate(facts, 1)
+    """A card per run, what failed first; then latency against accuracy, where both were measured."""
+    cards = [_card(material, record, options) for record in material.records]
+    yield from sorted(cards, key=lambda card: WORST_FIRST.index(card.state))
+    yield from (found for found in pictures(material, "deployment") if not isinstance(found, Skipped))
+
+
+def _card(material: Material, record: Record, options: ViewOptions) -> Verdict:
+    found, compared = deployment(material, record), compared_of(material, record)
+    tiles = [
+        _accuracy(record, options),
+        _parity(compared),
+        _certified(compared),
+        _fastest(material, record, compared),
     ]
-    yield Table(name.name, columns, rows)  # the section says already that it is a summary
+    name = f"{record.name}: " if len(material.records) > 1 else ""
+    return Verdict(found.state, f"{name}{found.sentence}", found.causes, tiles)
 
 
-def _with_unit(cell: Cell, unit: Unit) -> Cell:
-    return Quantity(cell, unit) if isinstance(cell, int | float) else cell
+def _accuracy(record: Record, options: ViewOptions) -> Tile:
+    final = record.final
+    if final is None:
+        return Tile("Test accuracy", None, ["training is not finished"])
+    low, high = share_interval(final.test.correct, final.test.images)
+    notes = [
+        f"95% interval {low:.2%} to {high:.2%}",
+        f"{final.test.images - final.test.correct:,} errors in {final.test.images:,} images",
+    ]
+    if (gap := true_gap(record)) is not None:
+        notes.append(f"overfitting gap {100 * gap:+.2f} points")
+    if record.epochs:
+        at, aim = first_epoch_at(record, options.convergence_at), f"{100 * options.convergence_at:g}%"
+        notes.append(f"{aim} reached in epoch {at} of {len(record.epochs)}" if at else f"{aim} never reached")
+    return Tile("Test accuracy", f"{final.test.accuracy:.2%}", notes)
+
+
+def _parity(compared: ParityRecord | None) -> Tile:
+    if compared is None:
+        return Tile("Parity", None, ["not verified"])
+    targets = by_target(compared)
+    passed = sum(not failed(results) for results in targets.values())
+    notes = [f"targets passed; {flips_by_precision(compared)}"]
+    notes += [f"{len(compared.unreachable):,} could not be asked"] if compared.unreachable else []
+    notes += [f"{len(compared.skipped):,} skipped, named below"] if compared.skipped else []
+    return Tile("Parity", f"{passed:,} of {len(targets):,}", notes)
+
+
+def _certified(compared: ParityRecord | None) -> Tile:
+    if compared is None:
+        return Tile("Certified", None, ["not verified"])
+    covered = compared.certificate
+    note = "test images: proved that every float32 runtime predicts the same"
+    return Tile("Certified", f"{covered.certified:,} of {covered.images:,}", [note])
+
+
+def _fastest(material: Material, record: Record, compared: ParityRecord | None) -> Tile:
+    measured = material.inference_of(record)
+    if measured is None:
+        return Tile("Fastest target", None, ["not benchmarked"])
+    found = {batch: best for batch in SHOWN_BATCHES if (best := fastest_passed(measured, compared, batch))}
+    if not found:
+        return Tile("Fastest target", None, [f"not benchmarked at batch {' or '.join(map(str, SHOWN_BATCHES))}"])
+    first = next(iter(found.values()))
+    notes = [_timed(batch, *best) for batch, best in found.items()]
+    return Tile("Fastest target", first[0].configuration.target, notes)
+
+
+def _timed(batch: int, row: Row, found: Summary) -> str:
+    own = row.configuration
+    ends = f" ({found.interval.low * 1e6:,.1f} to {found.interval.high * 1e6:,.1f})" if found.interval else ""
+    where = f"{own.target}, {own.threads} thread{'s' if own.threads > 1 else ''}"
+    return f"batch {batch}: {found.p50 * 1e6:,.1f} µs{ends}, {where}"

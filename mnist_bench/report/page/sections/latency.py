@@ -9,7 +9,7 @@ from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.page._blocks import Block, Folded, Heading
 from mnist_bench.report.views.bench import cold_start, latency, not_measured, trust
 
-ORDER = 10
+ORDER = 9
 TITLE = "Latency"
 
 

@@ -8,7 +8,7 @@ from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.page._blocks import Block, Folded
 from mnist_bench.report.views.training import epochs
 
-ORDER = 3
+ORDER = 2
 TITLE = "Learning curves"
 
 

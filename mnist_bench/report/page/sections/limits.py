@@ -10,8 +10,8 @@ from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.page._blocks import Block, Folded
 from mnist_bench.report.views.bench import limits, throughput
 
-ORDER = 13
-TITLE = "Share of the machine's limit"
+ORDER = 11
+TITLE = "Share of hardware peak"
 
 
 def build(material: Material, options: ViewOptions) -> Iterator[Block]:

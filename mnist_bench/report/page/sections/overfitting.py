@@ -7,7 +7,7 @@ from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.page._blocks import Block
 from mnist_bench.report.views.training import overfitting
 
-ORDER = 6
+ORDER = 4
 TITLE = "Overfitting"
 
 

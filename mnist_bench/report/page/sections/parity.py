@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from mnist_bench.analysis.parity import by_target
+from mnist_bench.analysis.parity import alike, by_target
 from mnist_bench.core.commands import on_run
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import RUNGS, ParityRecord, Record, Uncertified
@@ -12,7 +12,7 @@ from mnist_bench.report._errors import image_of
 from mnist_bench.report._figures import pictures
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import Cell, Column, Table, ViewOptions
-from mnist_bench.report.page._blocks import Block, Faces, Folded, Heading
+from mnist_bench.report.page._blocks import Block, Faces, Folded, Heading, Matrix
 from mnist_bench.report.views.parity import (
     certificate,
     diagnosis,
@@ -26,8 +26,8 @@ from mnist_bench.report.views.parity import (
     unreachable,
 )
 
-ORDER = 8
-TITLE = "Parity of the runtimes, and the certificate"
+ORDER = 6
+TITLE = "Parity and certificate"
 
 
 def build(material: Material, options: ViewOptions) -> Iterator[Block]:
@@ -55,13 +55,29 @@ def _compared(record: ParityRecord, options: ViewOptions) -> Iterator[Block]:
     yield from unreachable.build(record, options)
     yield verdicts
     yield _ladder(record)
-    yield from flips.build(record, options)
+    yield from _flips(record, options)
     yield from low_precision.build(record, options)
     yield from saturation.build(record, options)
     yield from certificate.build(record, options)
     yield from quantised.build(record, options)
     yield Folded("Differences of logits", [differences])
     yield from skipped.build(record, options)
+
+
+def _flips(record: ParityRecord, options: ViewOptions) -> Iterator[Block]:
+    """Show who disagrees with whom as a heat map, targets that predict alike as one; and on which images."""
+    matrix, *images = flips.build(record, options)
+    groups = list(alike(record).items())
+    if len(groups) < 2:  # noqa: PLR2004 nobody disagrees
+        yield matrix
+        return
+    counts = [[sum(a != b for a, b in zip(one, other, strict=True)) for other, _ in groups] for one, _ in groups]
+    letters = [f"{place}" for place in range(1, len(groups) + 1)]
+    rows = [f"{letter} {', '.join(names)}" for letter, (_, names) in zip(letters, groups, strict=True)]
+    title = f"Flip matrix of {record.name}: on how many images targets disagree"
+    says = " ".join(["Targets in one row predict alike on every image.", *matrix.notes])
+    yield Matrix(title, rows, counts, says, ("targets ↓", "against →"), letters)
+    yield from images
 
 
 def _drift(material: Material, record: ParityRecord, options: ViewOptions) -> Iterator[Block]:

@@ -8,8 +8,8 @@ from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.page._blocks import Block, Heading
 from mnist_bench.report.views.fleet import by_processor, not_asked, processor_flips, processors
 
-ORDER = 9
-TITLE = "The same files on other processors"
+ORDER = 7
+TITLE = "Other processors"
 
 
 def build(material: Material, options: ViewOptions) -> Iterator[Block]:

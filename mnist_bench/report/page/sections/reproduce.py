@@ -15,8 +15,8 @@ from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.page._blocks import Block, Commands
 
-ORDER = 15
-TITLE = "Do it again"
+ORDER = 14
+TITLE = "Reproduce"
 
 
 def build(material: Material, options: ViewOptions) -> Iterator[Block]:

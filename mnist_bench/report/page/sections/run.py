@@ -7,7 +7,7 @@ from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.page._blocks import Block
 from mnist_bench.report.views.training import run
 
-ORDER = 2
+ORDER = 12
 TITLE = "What was trained"
 
 

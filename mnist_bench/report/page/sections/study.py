@@ -11,7 +11,7 @@ from mnist_bench.report.page._blocks import Block, Folded, Heading
 from mnist_bench.report.views.study import study, study_activations, study_difference, study_seeds
 
 ORDER = 5
-TITLE = "The same over many seeds"
+TITLE = "Over many seeds"
 
 
 def build(material: Material, options: ViewOptions) -> Iterator[Block]:

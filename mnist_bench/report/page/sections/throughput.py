@@ -9,7 +9,7 @@ from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.page._blocks import Block
 from mnist_bench.report.views.bench import training_speed
 
-ORDER = 11
+ORDER = 10
 TITLE = "Training throughput"
 
 

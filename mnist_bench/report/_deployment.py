@@ -1,0 +1,120 @@
+"""May a run be deployed, as far as was seen: the first thing that a reader asks."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from mnist_bench.analysis.comparison import takes_part
+from mnist_bench.analysis.parity import by_target, failed, flipped
+from mnist_bench.analysis.processors import on_processors
+from mnist_bench.analysis.timing import Summary, summarise, timed_calls
+from mnist_bench.core.bench_types import InferenceBenchRecord, Row
+from mnist_bench.core.types import ParityRecord, ParityResult, Record
+from mnist_bench.report._material import Material
+
+P = TypeVar("P", bound=ParityRecord)
+NAMED = 5
+"""How many of what failed are named in a sentence."""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Whether a run may be deployed: that in a sentence, and what speaks against it, a line each."""
+
+    state: Literal["passed", "failed", "unknown"]
+    sentence: str
+    causes: Sequence[str] = ()
+
+
+def deployment(material: Material, record: Record) -> Deployment:
+    """Judge a run by what was compared of its present weights: it fails where any target or processor did."""
+    compared, fleet = compared_of(material, record), _of(material.fleets, record)
+    if compared is None:
+        how = material.command("verify", record)
+        return Deployment("unknown", "not verified, so nothing is known of its runtimes", [f"Run {how}"])
+    wrong = {name: results for name, results in by_target(compared).items() if failed(results)}
+    elsewhere = {one.configuration.target: [one] for one in on_processors(fleet) if one.failures} if fleet else {}
+    lost = [f"{one.target} could not be asked: {one.reason}" for one in compared.unreachable]
+    causes = [*_causes(compared, wrong), *_failures(elsewhere), *lost]
+    if wrong or elsewhere:
+        others = len(by_target(compared)) - len(wrong)
+        return Deployment(
+            "failed", f"{_named([*wrong, *elsewhere])} gave other answers; {others} targets passed", causes
+        )
+    if lost:
+        asked = len(by_target(compared))
+        names = _named([one.target for one in compared.unreachable])
+        return Deployment("unknown", f"{names} could not be asked; {asked} targets passed", causes)
+    return Deployment("passed", _alike(compared))
+
+
+def compared_of(material: Material, record: Record) -> ParityRecord | None:
+    """Return what was compared of a run, if anything was."""
+    return _of(material.comparisons, record)
+
+
+def flips_by_precision(compared: ParityRecord) -> str:
+    """Say how many predictions changed at most, in float32 targets and in others."""
+    groups = list(by_target(compared).values())
+    exact = [flipped(compared, results) for results in groups if _exact(results)]
+    lower = [flipped(compared, results) for results in groups if not _exact(results)]
+    if not any([*exact, *lower]):
+        return "0 flips"
+    words = [f"{max(exact):,} flips in fp32"] if exact else []
+    words += [f"at most {max(lower):,} in others"] if lower else []
+    return ", ".join(words)
+
+
+def fastest_passed(
+    measured: InferenceBenchRecord, compared: ParityRecord | None, batch_size: int
+) -> tuple[Row, Summary] | None:
+    """Return the timed row with the lowest median at a batch size, of the targets that passed, or of all."""
+    groups = by_target(compared) if compared else {}
+    wrong = {name for name, results in groups.items() if failed(results)}
+    rows = [
+        (row, summarise(measured, row))
+        for row in timed_calls(measured)
+        if row.configuration.batch_size == batch_size
+        and row.configuration.target not in wrong
+        and takes_part(measured, row)
+    ]
+    return min(rows, key=lambda found: found[1].p50, default=None)
+
+
+def _of(records: Sequence[P], record: Record) -> P | None:
+    return next((one for one in records if one.name == record.name), None)
+
+
+def _exact(results: Sequence[ParityResult]) -> bool:
+    return results[0].configuration.precision == "fp32"
+
+
+def _alike(compared: ParityRecord) -> str:
+    """Say what all targets do alike."""
+    targets, images = by_target(compared), len(compared.labels)
+    flips = max(flipped(compared, results) for results in targets.values()) if targets else 0
+    many = f"all {len(targets)} targets give" if len(targets) != 1 else "its one target gives"
+    if not flips:
+        return f"{many} the reference's answers on {images:,} test images"
+    return f"{many} the reference's answers, but for at most {flips:,} of {images:,} in lower precision"
+
+
+def _causes(compared: ParityRecord, wrong: Mapping[str, Sequence[ParityResult]]) -> Iterator[str]:
+    """Say of each target that failed how, and why where that is known."""
+    known = {one.target: one.cause for one in compared.diagnoses}
+    for line, name in zip(_failures(wrong), wrong, strict=True):
+        cause = known.get(name)
+        yield f"{line}. {cause.says}; {cause.remedy}" if cause else line
+
+
+def _failures(wrong: Mapping[str, Sequence[ParityResult]]) -> Iterator[str]:
+    for name, results in wrong.items():
+        first = next(failure for result in results for failure in result.failures)
+        more = sum(len(result.failures) for result in results) - 1
+        yield f"{name}: {first}{f' (and {more:,} more)' if more else ''}"
+
+
+def _named(names: Sequence[str]) -> str:
+    """Name some targets, and say how many more there are."""
+    more = len(names) - NAMED
+    return ", ".join([*names[:NAMED], *([f"{more:,} more"] if more > 0 else [])])
