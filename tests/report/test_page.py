@@ -13,33 +13,49 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 from msgspec.structs import replace
 
 from mnist_bench import data, parity, report, store
 from mnist_bench.cli import bench, export, study, train, verify
 from mnist_bench.cli import report as report_of_cli
-from mnist_bench.core import commands
+from mnist_bench.core import commands, plugins
 from mnist_bench.core.bench_types import BenchPlan
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.stats import share_interval
 from mnist_bench.core.study_types import BATCHED
-from mnist_bench.core.types import Deviation, Emulated, FleetRecord, Record, TrainConfig
+from mnist_bench.core.types import (
+    Absent,
+    Deviation,
+    Emulated,
+    FleetRecord,
+    ParityRecord,
+    ParityResult,
+    Record,
+    TrainConfig,
+)
+from mnist_bench.report import answers as report_answers
+from mnist_bench.report._deployment import deployment
 from mnist_bench.report._errors import Gallery, Image, Mistake, galleries
 from mnist_bench.report._targets import targets_table
 from mnist_bench.report.answers import confusions, recommended, speed
-from mnist_bench.report.page import render_page
+from mnist_bench.report.figures import deployment as figure_of_deployment
+from mnist_bench.report.page import render_page, sections
+from mnist_bench.report.page._blocks import Matrix, Sorted
+from mnist_bench.report.page.sections import parity as parity_section
+from mnist_bench.report.page.sections import targets as targets_section
 from tests.bench import made
-from tests.browsers import opened_browser
+from tests.browsers import faults_by_axe, opened_browser
 from tests.conftest import Run
 from tests.report.test_bench_views import inference, training
 from tests.study import made as studies
 
 HOSTILE = "</style><script>alert(1)</script><img src=x onerror=alert(2)>'\"&$\\frac{"
 TITLES = (
-    "What the numbers say",
+    "May I deploy it?",
     "What was trained",
     "Learning curves",
-    "Activations compared",
+    "Activations and convergence",
     "Overfitting",
     "Confusion matrix of digits-relu",
     "misclassified test images of digits-relu",
@@ -48,9 +64,9 @@ TITLES = (
     "Images without a certificate",
     "Latency in numbers",
     "Training throughput",
-    "Share of the machine's limit",
+    "Share of hardware peak",
     "Environment and hashes",
-    "Do it again",
+    "Reproduce",
 )
 VOID = {"meta", "img", "input", "br"}
 
@@ -260,6 +276,143 @@ def test_hostile_text_stays_text(material: report.Material) -> None:
     assert names["script"] == names["img"] == 0
     assert names["style"] == 1
     assert HOSTILE in "".join(page.text)
+
+
+# May it be deployed?
+
+
+def deviating(compared: ParityRecord, result: ParityResult, *images: int) -> ParityResult:
+    """Return a result that predicts the next class on these images, and on all others what the reference predicts."""
+    predicted = list(compared.reference_predictions)
+    for image in images:
+        predicted[image] = (predicted[image] + 1) % len(compared.classes)
+    changed = tuple(Deviation(image=image, prediction=predicted[image]) for image in images)
+    correct = sum(a == b for a, b in zip(compared.labels, predicted, strict=False))
+    return replace(result, deviations=changed, correct=correct, ties=0)
+
+
+def failing(compared: ParityRecord, *, target: str = "onnxruntime int8") -> ParityRecord:
+    """Return a comparison in which one target gave other answers."""
+    results = [
+        replace(deviating(compared, one, 0, 1, 2), failures=("3 certified images are predicted otherwise",))
+        if one.configuration.target == target
+        else one
+        for one in compared.results
+    ]
+    return replace(compared, results=tuple(results))
+
+
+@pytest.fixture(scope="module")
+def broken(material: report.Material) -> report.Material:
+    """The same, but that a target of the first run failed."""
+    return dataclasses.replace(material, comparisons=[failing(material.comparisons[0])])
+
+
+def cards(text: str) -> list[tuple[str, str]]:
+    """Return of each card what state it shows, and its words."""
+    found = re.findall(r'<article class="verdict (\w+)">(.*?)</article>', text, re.DOTALL)
+    return [(state, Page(inner).words) for state, inner in found]
+
+
+def test_the_first_screen_answers_whether_to_deploy(text: str, material: report.Material) -> None:
+    record, compared = material.records[0], material.comparisons[0]
+    assert record.final
+    found = cards(text)
+    assert [state for state, _ in found] == ["unknown", "passed"]  # of the other one nothing is known: it comes first
+    unknown, passed = (words for _, words in found)
+    assert "? Not known digits-sigmoid: not verified" in unknown
+    assert "Run mnist-bench verify --run digits-sigmoid" in unknown
+    assert "✔ Yes digits-relu: all " in passed
+    for number in (
+        f"{record.final.test.accuracy:.2%}",
+        f"{record.final.test.images - record.final.test.correct:,} errors in",
+        f"{compared.certificate.certified:,} of {compared.certificate.images:,}",
+        "batch 1: 20.0 µs",
+        "batch 128: 1,000.0 µs",
+    ):
+        assert number in passed
+    assert text.index('<article class="verdict') < text.index('id="errors"')
+
+
+def test_what_failed_is_the_first_thing_seen(broken: report.Material) -> None:
+    text = rendered(broken)
+    (state, words), *_ = cards(text)
+    assert state == "failed"
+    assert "✘ No digits-relu: onnxruntime int8 gave other answers" in words
+    assert "onnxruntime int8: 3 certified images are predicted otherwise" in words
+    assert '<td class="failed">FAILED</td>' in text
+    table = next(iter(report.parity_tables(broken.comparisons[0], report.ViewOptions(), ["runtimes"])))
+    assert [row[1] for row in table.rows][:2] == ["FAILED", "passed"]
+    (picture,) = figure_of_deployment.build(broken)
+    assert not isinstance(picture, Skipped)
+    assert "FAILED: onnxruntime int8." in picture.says
+    assert "not timed" in [one.get_text() for one in picture.figure.findobj(Text)]
+
+
+def test_it_may_not_be_deployed_where_another_processor_failed_or_a_target_was_not_asked(
+    material: report.Material,
+) -> None:
+    compared, record = material.comparisons[0], material.records[0]
+    elsewhere = [
+        replace(
+            one,
+            configuration=replace(one.configuration, processor="nehalem", host="nehalem"),
+            failures=("it is wrong",),
+        )
+        for one in compared.results[:1]
+    ]
+    fleet = FleetRecord.of(replace(compared, results=(*compared.results, *elsewhere)), (emulated("nehalem"),))
+    found = deployment(dataclasses.replace(material, fleets=[fleet]), record)
+    assert found.state == "failed"
+    assert "on nehalem gave other answers" in found.sentence
+    silent = replace(compared, unreachable=(Absent(target="board", reason="it hangs", remedy="switch it on"),))
+    found = deployment(dataclasses.replace(material, comparisons=[silent]), record)
+    assert found.state == "unknown"
+    assert found.causes == ["board could not be asked: it hangs"]
+
+
+def test_six_runs_are_judged_one_by_one(broken: report.Material) -> None:
+    first, compared = broken.records[0], broken.comparisons[0]
+    names = [f"run-{place}" for place in range(6)]
+    good = report.Material(
+        [replace(first, name=name) for name in names],
+        comparisons=[replace(compared, name=name) for name in names[:1]],
+    )
+    assert [state for state, _ in cards(rendered(good))] == ["failed", *["unknown"] * 5]
+
+
+def test_every_answer_opens_a_section(material: report.Material) -> None:
+    known = set(plugins.names(sections))
+    for name in plugins.names(report_answers):
+        for answer in plugins.load(report_answers, name).build(material, report.ViewOptions()):
+            assert answer.evidence in known
+
+
+def test_targets_that_predict_alike_share_a_row_of_the_heat_map(material: report.Material) -> None:
+    compared = material.comparisons[0]
+    changed = tuple(
+        deviating(compared, one, *([0] if one.configuration.precision == "int8" else [])) for one in compared.results
+    )
+    flipped = dataclasses.replace(material, comparisons=[replace(compared, results=changed)])
+    (matrix,) = [one for one in parity_section.build(flipped, report.ViewOptions()) if isinstance(one, Matrix)]
+    assert matrix.counts == [[0, 1], [1, 0]]
+    assert [matrix.level(0, 0), matrix.level(0, 1)] == [0, 5]
+    together = [row.split(" ", 1)[1].split(", ") for row in matrix.classes]
+    assert together[1] == ["onnxruntime int8"]
+    assert {"reference", "onnxruntime"} <= set(together[0])
+
+
+def test_in_every_order_of_the_targets_what_failed_comes_first(broken: report.Material) -> None:
+    (shown, _) = targets_section.build(broken, report.ViewOptions())
+    assert isinstance(shown, Sorted)
+    assert len(shown.orders) > 3
+    places = [column.name for column in shown.table.columns]
+    for name, rows in shown.orders.items():
+        assert rows[0][1] == "FAILED"
+        assert sorted(map(str, rows)) == sorted(map(str, shown.table.rows))
+        place = places.index(targets_section.ORDERS[name])
+        values: list[Any] = [row[place] for row in rows[1:] if row[place] is not None]
+        assert values == sorted(values)
 
 
 # The answers
@@ -611,6 +764,40 @@ def test_on_paper_what_is_folded_is_open(browser: Any, text: str, tmp_path: Path
     tab.emulate_media(media="print")
     assert hidden.evaluate("e => e.checkVisibility({contentVisibilityAuto: true})")
     assert not tab.locator("nav").is_visible()
+    tab.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_axe_finds_nothing(browser: Any, broken: report.Material, tmp_path: Path, width: int, scheme: str) -> None:
+    """Of a page with something failed on it, with everything unfolded, and with each order of the targets chosen."""
+    _, _, tab = opened(browser, rendered(broken), tmp_path, width, scheme)
+    tab.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert faults_by_axe(tab) == []
+    tab.close()
+
+
+def test_axe_can_find_something(browser: Any, tmp_path: Path) -> None:
+    bad = (
+        '<!DOCTYPE html><html><title>x</title><main><h1>x</h1><p style="color: #ccc">pale</p><img src="data:,"></main>'
+    )
+    _, _, tab = opened(browser, bad, tmp_path, 820, "light")
+    found = {one.partition(":")[0] for one in faults_by_axe(tab)}
+    assert found >= {"color-contrast", "html-has-lang", "image-alt"}
+    tab.close()
+
+
+def test_the_targets_can_be_put_in_another_order_without_a_script(browser: Any, text: str, tmp_path: Path) -> None:
+    _, _, tab = opened(browser, text, tmp_path, 820, "light")
+    first = tab.locator(".sorted").first
+    assert [one.inner_text() for one in first.locator("caption:visible").all()] == [
+        "Targets of digits-relu, fastest at batch 1 first"
+    ]
+    first.get_by_role("radio", name="by name").check()
+    (shown,) = first.locator("table:visible").all()
+    names = [one.inner_text() for one in shown.locator("tbody th").all()]
+    assert names == sorted(names)
+    assert len(names) > 1
     tab.close()
 
 

@@ -17,7 +17,7 @@ ORDER = 4
 QUESTION = "Which target should I take?"
 RULE = (
     "The rule: of the targets that passed every comparison of the same weights, the one with the lowest median, "
-    "whatever its threads (not the marks of significance, which the question above gives); with the least memory of a "
+    "whatever its threads (not the marks of significance, which the latencies show); with the least memory of a "
     "process; with the smallest libraries, its file counting where there are none; and that passed on most processors."
 )
 

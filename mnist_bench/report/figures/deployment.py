@@ -26,6 +26,8 @@ SPREAD = 1.0
 LOOKS = {"fp32": ("o", BLUE), "int8": ("^", GREEN), "int8-dynamic": ("^", GREEN)}
 OTHER = ("D", PURPLE)
 WRONG = ("X", ORANGE)
+BESIDE = [((x, y), align) for y in (9, -15) for x, align in ((0, "center"), (-4, "left"), (4, "right"))]
+"""Where a name may stand: above or below, at the middle or from either side, in points."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +43,13 @@ class Point:
 
 def build(material: Material) -> Iterator[Picture | Skipped]:
     """A picture per run that was both verified and benchmarked, at batch 1 or the smallest that was measured."""
-    for record in material.records:
-        compared = next((one for one in material.comparisons if one.name == record.name), None)
-        measured = material.inference_of(record)
-        if compared and measured:
-            yield _picture(compared, measured)
-        else:
-            how = material.command("bench" if compared else "verify", record)
-            yield Skipped(f"latency against accuracy of {record.name}", "it was not both verified and benchmarked", how)
+    compared = {record.name: record for record in material.comparisons}
+    both = [(compared[one.name], one) for one in material.inference if one.name in compared]
+    for found in both:
+        yield _picture(*found)
+    if not both:
+        how = material.command_of_first("bench" if compared else "verify")
+        yield Skipped("latency against accuracy", "no run was both verified and benchmarked", how)
 
 
 def _points(compared: ParityRecord, measured: InferenceBenchRecord, batch: int) -> list[Point]:
@@ -112,9 +113,9 @@ def _name(axes: Axes, points: Sequence[Point], aside: float) -> None:
     """Write names beside points, what failed first, then the fastest: as many as fit without touching."""
     taken: list[Bbox] = []
     for one in sorted(points, key=lambda one: (not one.failed, one.time_us or aside)):
-        for up in (9, -15):
-            place, beside = (one.time_us or aside, one.lost), (0, up)
-            label = axes.annotate(one.target, place, beside, textcoords="offset points", ha="center", fontsize=9)
+        for beside, align in BESIDE:
+            place = (one.time_us or aside, one.lost)
+            label = axes.annotate(one.target, place, beside, textcoords="offset points", ha=align, fontsize=9)
             box = label.get_window_extent().padded(2)
             inside = axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1
             if inside and not box.count_overlaps(taken):

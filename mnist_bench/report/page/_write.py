@@ -130,9 +130,7 @@ class _Numbered:
         from markupsafe import Markup
 
         self.count += 1
-        key, wide = f"p{self.count}", picture.figure.get_figwidth() > WIDE_INCHES
-        return {
-            "markup": Markup(inline_svg(picture.figure, key, f"{key}-says")),
-            "caption": f"{key}-says",
-            "wide": wide,
-        }  # noqa: S704 made here
+        key = f"p{self.count}"
+        markup = Markup(inline_svg(picture.figure, key, f"{key}-says"))  # noqa: S704 made here
+        wide = picture.figure.get_figwidth() > WIDE_INCHES
+        return {"markup": markup, "caption": f"{key}-says", "wide": wide}

@@ -54,7 +54,7 @@ def _compared(record: ParityRecord, options: ViewOptions) -> Iterator[Block]:
     yield from diagnosis.build(record, options)
     yield from unreachable.build(record, options)
     yield verdicts
-    yield _ladder(record)
+    yield Folded("Parity ladder", [_ladder(record)])
     yield from _flips(record, options)
     yield from low_precision.build(record, options)
     yield from saturation.build(record, options)

@@ -21,7 +21,8 @@ def build(record: ParityRecord, _options: ViewOptions) -> Iterator[Table]:
         Column("Certified", Unit.COUNT),
         Column("Runs", Unit.COUNT),
     ]
-    rows = [_verdict(record, name, results) for name, results in by_target(record).items()]
+    groups = sorted(by_target(record).items(), key=lambda group: failed(group[1]), reverse=True)
+    rows = [_verdict(record, name, results) for name, results in groups]
     title = f"Runtimes of {record.name} against the float64 reference{under_assumption(record)}"
     yield Table(title, columns, rows, notes=_notes(record))
     yield _differences(record)
@@ -72,7 +73,7 @@ def _notes(record: ParityRecord) -> list[str]:
     covered = record.certificate
     return [
         f"Each row is the worst of its runs: batch sizes × threads, each on all {len(record.labels):,} test images and "
-        f"{len(record.edges)} edge images ({', '.join(record.edges)}).",
+        f"{len(record.edges)} edge images ({', '.join(record.edges)}). What failed comes first.",
         f"The reference predicts {record.reference_correct / len(record.labels):.2%} correctly. Certificate: on "
         f"{covered.certified:,} of {covered.images:,} test images ({covered.certified / covered.images:.2%}) no IEEE "
         f"float32 runtime can predict anything else.",
