@@ -38,13 +38,11 @@ def deployment(material: Material, record: Record) -> Deployment:
     causes = [*_causes(compared, wrong), *_failures(elsewhere), *lost]
     if wrong or elsewhere:
         others = len(by_target(compared)) - len(wrong)
-        return Deployment(
-            "failed", f"{_named([*wrong, *elsewhere])} gave other answers; {others} targets passed", causes
-        )
+        return Deployment("failed", f"{_named([*wrong, *elsewhere])} gave other answers; {_rest(others)}", causes)
     if lost:
         asked = len(by_target(compared))
         names = _named([one.target for one in compared.unreachable])
-        return Deployment("unknown", f"{names} could not be asked; {asked} targets passed", causes)
+        return Deployment("unknown", f"{names} could not be asked; {_rest(asked)}", causes)
     return Deployment("passed", _alike(compared))
 
 
@@ -112,6 +110,10 @@ def _failures(wrong: Mapping[str, Sequence[ParityResult]]) -> Iterator[str]:
         first = next(failure for result in results for failure in result.failures)
         more = sum(len(result.failures) for result in results) - 1
         yield f"{name}: {first}{f' (and {more:,} more)' if more else ''}"
+
+
+def _rest(count: int) -> str:
+    return f"the other {count:,} passed" if count != 1 else "the other one passed"
 
 
 def _named(names: Sequence[str]) -> str:

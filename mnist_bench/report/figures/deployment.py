@@ -103,7 +103,7 @@ def _scales(axes: Axes, points: Sequence[Point]) -> None:
     worst = max((abs(one.lost) for one in points), default=0.0)
     if worst > SPREAD:
         axes.set_yscale("symlog", linthresh=0.1)
-        axes.set_ylim(-0.1, worst * 2)
+        axes.set_ylim(-0.1, worst * 6)
     else:
         axes.set_ylim(-max(1.3 * worst, FLAT), max(1.3 * worst, FLAT))
     axes.yaxis.set_major_formatter("{x:g}")
@@ -117,7 +117,7 @@ def _name(axes: Axes, points: Sequence[Point], aside: float) -> None:
             place = (one.time_us or aside, one.lost)
             label = axes.annotate(one.target, place, beside, textcoords="offset points", ha=align, fontsize=9)
             box = label.get_window_extent().padded(2)
-            inside = axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1
+            inside = axes.bbox.padded(1).containsx(box.x0) and axes.bbox.containsx(box.x1) and box.y1 <= axes.bbox.y1
             if inside and not box.count_overlaps(taken):
                 taken.append(box)
                 break

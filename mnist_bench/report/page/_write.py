@@ -32,6 +32,8 @@ class Section:
 
 
 PAGE = "report.html"
+NAMED = 2
+"""So many runs are named in the title; of more, how many there are."""
 WIDE_INCHES = 8.0
 """From here on a picture has no other beside it."""
 
@@ -70,7 +72,7 @@ def render_page(material: Material, options: ViewOptions) -> str:
     names = [record.name for record in material.records]
     page = jinja.get_template("page.html")
     return page.render(
-        title=" and ".join(names),
+        title=" and ".join(names) if len(names) <= NAMED else f"{len(names)} runs",
         material=material,
         sections=list(_sections(material, options)),
         style=style,
