@@ -378,7 +378,9 @@ def test_six_runs_are_judged_one_by_one(broken: report.Material) -> None:
         [replace(first, name=name) for name in names],
         comparisons=[replace(compared, name=name) for name in names[:1]],
     )
-    assert [state for state, _ in cards(rendered(good))] == ["failed", *["unknown"] * 5]
+    text = rendered(good)
+    assert [state for state, _ in cards(text)] == ["failed", *["unknown"] * 5]
+    assert "Of 6 runs 1 failed, 5 not fully verified." in Page(text).words
 
 
 def test_every_answer_opens_a_section(material: report.Material) -> None:

@@ -1,6 +1,6 @@
 """May I deploy it: the verdict of each run, the four numbers behind it, and one picture."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mnist_bench.analysis.learning import first_epoch_at
 from mnist_bench.analysis.parity import by_target, failed
@@ -14,19 +14,28 @@ from mnist_bench.report._figures import pictures
 from mnist_bench.report._material import Material
 from mnist_bench.report._summary import SHOWN_BATCHES
 from mnist_bench.report._table import ViewOptions
-from mnist_bench.report.page._blocks import Block, Tile, Verdict
+from mnist_bench.report.page._blocks import Block, Text, Tile, Verdict
 from mnist_bench.report.views.training.overfitting import true_gap
 
 ORDER = 0
 TITLE = "May I deploy it?"
 WORST_FIRST = ("failed", "unknown", "passed")
+WORDS = {"passed": "may be deployed", "failed": "failed", "unknown": "not fully verified"}
 
 
 def build(material: Material, options: ViewOptions) -> Iterator[Block]:
     """A card per run, what failed first; then latency against accuracy, where both were measured."""
     cards = [_card(material, record, options) for record in material.records]
+    if len(cards) > 1:
+        yield Text(_together([card.state for card in cards]))
     yield from sorted(cards, key=lambda card: WORST_FIRST.index(card.state))
     yield from (found for found in pictures(material, "deployment") if not isinstance(found, Skipped))
+
+
+def _together(states: Sequence[str]) -> str:
+    """Say in a sentence how many of several runs may be deployed."""
+    counts = {word: states.count(state) for state, word in WORDS.items()}
+    return f"Of {len(states)} runs " + ", ".join(f"{count} {word}" for word, count in counts.items() if count) + "."
 
 
 def _card(material: Material, record: Record, options: ViewOptions) -> Verdict:
