@@ -84,6 +84,8 @@ def alone(shared: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: p
     """No test sees or fills its user's cache, and the screen has one width everywhere."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(_new_cache(tmp_path_factory, shared)))
     monkeypatch.setenv("COLUMNS", "100")
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
