@@ -198,6 +198,7 @@ class Verify(Asking):
     memory_limit: int | None
     processors: tuple[str, ...] = ()
     layers: bool = False
+    stamp_path: Path | None = None
     assumptions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

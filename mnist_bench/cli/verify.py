@@ -10,6 +10,7 @@ from mnist_bench.cli import _options, _requests
 
 if TYPE_CHECKING:
     from mnist_bench.cli._ci import Reporter
+    from mnist_bench.cli._stamp import Stamping
     from mnist_bench.core.types import Absent, ParityRecord
     from mnist_bench.data import Dataset
     from mnist_bench.parity import Plan
@@ -27,6 +28,7 @@ Examples:
   mnist-bench verify --cpu haswell,cortex-a53 --model other.onnx --precision int8
   mnist-bench verify --host haswell                            an emulated processor as the only host
   mnist-bench verify --command './engine {model}'              any program that speaks docs/protocol.md
+  mnist-bench verify --junit verify.xml --stamp verified.onnx     for a CI system, and a copy that carries the verdict
   mnist-bench verify --command 'ssh board mnist-bench serve --runtime onnxruntime'    another machine
 """
 )
@@ -92,6 +94,14 @@ Examples:
 @_options.json_output
 @_options.junit
 @_options.annotate
+@click.option(
+    "--stamp",
+    "stamp_path",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="If all pass, write a copy of the ONNX file that was verified, with the verdict in its metadata: of --model's, "
+    "or of the run's of --precision; see docs/ci.md.",
+)
 @_options.quiet
 def command(**given: Any) -> None:
     """Show that every runtime gives the reference's answers, image by image, and prove it where that is possible.
@@ -118,6 +128,7 @@ def _carry_out(asked: _requests.Verify, reporter: "Reporter") -> None:
 
     folder = store.run_folder(asked.out, asked.name or newest_run(asked.out))
     record = store.load_record(folder)
+    stamping = _stamping(asked, folder)
     usable, absent = parity.usable() if asked.all_processors else ((), None)
     plan = parity.Plan(
         runtimes=asked.runtimes,
@@ -141,6 +152,16 @@ def _carry_out(asked: _requests.Verify, reporter: "Reporter") -> None:
     if of_run and not asked.model_file and dataset.name == record.config.dataset:
         _save(folder, found)  # only what tells of the run itself
     judge(found)
+    if stamping:
+        stamping.write(found)
+
+
+def _stamping(asked: _requests.Verify, folder: Path) -> "Stamping | None":
+    if not asked.stamp_path:
+        return None
+    from mnist_bench.cli._stamp import Stamping
+
+    return Stamping.of(asked, folder, asked.stamp_path)
 
 
 def _verify(
