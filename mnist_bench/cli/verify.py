@@ -99,8 +99,8 @@ Examples:
     "stamp_path",
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="If all pass, write a copy of the ONNX file that was verified, with the verdict in its metadata: of --model's, "
-    "or of the run's of --precision; see docs/ci.md.",
+    help="If all pass, copy the ONNX file that was verified, --model's or the run's of --precision, with the verdict "
+    "in its metadata; see docs/ci.md.",
 )
 @_options.quiet
 def command(**given: Any) -> None:
