@@ -45,7 +45,7 @@ class Stamping:
             BadInput: no runtime that was asked opens it, or it was changed meanwhile.
             ModelRefused: it carries a stamp that is not of it.
         """
-        facts = stamp.facts(found, self.own)
+        facts = stamp.facts(found, self.own) | ({"output": self.asked.output} if self.asked.output else {})
         if _content(self.asked, self.folder, self.own) != self.content:
             raise BadInput("the file was changed while it was verified: nothing is stamped; verify it again")
         try:
