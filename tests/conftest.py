@@ -21,6 +21,7 @@ from mnist_bench.core.kinds import PROGRAM, Skipped
 from mnist_bench.core.types import Artifact, Record, TrainConfig
 from mnist_bench.formats import _request
 
+pytest_plugins = ("pytester",)
 # What tests start must not find MNIST, but processes that share the tests have to: they inherit it by another name.
 MNIST_ROOT = Path(os.environ.pop("MNIST_BENCH_DATA", "") or os.environ.get("MNIST_OF_TESTS", "/nowhere"))
 os.environ["MNIST_OF_TESTS"] = str(MNIST_ROOT)
@@ -84,6 +85,8 @@ def alone(shared: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: p
     """No test sees or fills its user's cache, and the screen has one width everywhere."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(_new_cache(tmp_path_factory, shared)))
     monkeypatch.setenv("COLUMNS", "100")
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "GITHUB_WORKSPACE"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_bench import data, environment, report, store
+from mnist_bench.analysis import cases
 from mnist_bench.analysis.gate import confirmed, judged, unpaired
 from mnist_bench.analysis.load import Loaded
 from mnist_bench.bench import gate as gates
 from mnist_bench.bench import inference, loadgen, session
 from mnist_bench.bench import self_test as self_tests
 from mnist_bench.bench.session import Subject
+from mnist_bench.cli._ci import Reporter, reporting
 from mnist_bench.cli._output import newest_run, print_tables, write_json, write_text
 from mnist_bench.cli._progress import processes_display, tell
 from mnist_bench.cli._requests import Bench, Works
@@ -184,14 +186,23 @@ def _resumption(subject: Subject, asked: Bench) -> str:
     return commands.on_run("bench", subject.folder, *work, *mode, *baseline, *hosts, *data_dir, *busy, "--resume")
 
 
-def gate(subject: Subject, asked: Bench) -> None:
+def gate(asked: Bench) -> None:
     """Compare with a baseline; raise Slower where two measurements say so."""
+    with reporting("bench --gate", asked) as reporter:
+        folder = find_folder(asked)
+        with store.locked(folder):
+            _gate(subject_in(folder, asked), asked, reporter)
+
+
+def _gate(subject: Subject, asked: Bench, reporter: Reporter) -> None:
     plan = _gate_plan(asked, asked.runtimes)
     with _at_work(subject, GateRecord, asked) as on_event:
         record = gates.gate(
             subject, asked.baseline or "", plan, on_event, resume=asked.resume, allow_busy=asked.allow_busy
         )
     _show([record], asked)
+    options = report.ViewOptions(out=asked.out)
+    reporter.tell(cases.of_gate(record), record, lambda: report.bench_tables(record, options, ["gate"]))
     if slower := confirmed(record):
         worst = max(slower, key=lambda found: found.estimate.ratio)
         own = worst.candidate.configuration

@@ -163,6 +163,20 @@ json_output = click.option(
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     help="Write the record as JSON; to stdout, and nothing else there, with '-'.",
 )
+junit = click.option(
+    "--junit",
+    "junit_path",
+    metavar="FILE|-",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="Write what passed, failed and was skipped as JUnit XML, for a CI system; see docs/ci.md.",
+)
+annotate = click.option(
+    "--annotate",
+    type=click.Choice(["auto", "github", "none"]),
+    default="auto",
+    show_default=True,
+    help="Annotate a pull request and write the job's summary; auto: where GITHUB_ACTIONS is true.",
+)
 renderer = click.option(
     "--format",
     "renderer",

@@ -1,5 +1,6 @@
 """What the commands are asked for: their options, parsed and frozen, under the names that click gives them."""
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,7 +124,29 @@ class Import:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asking(Output):
+class Reported(Output):
+    """What to tell a CI system: test cases to `junit_path`, `-` being stdout; and GitHub, by `annotate`."""
+
+    junit_path: Path | None = None
+    annotate: str = "none"
+
+    def __post_init__(self) -> None:
+        if self.json_path == self.junit_path == Path("-"):
+            raise click.UsageError("--json and --junit cannot both go to stdout: give one of them a file")
+
+    @property
+    def tables(self) -> bool:
+        """Whether tables are printed: not into the midst of JSON or XML."""
+        return super().tables and self.junit_path != Path("-")
+
+    @property
+    def on_github(self) -> bool:
+        """Whether to write annotations, and a summary, in GitHub's form."""
+        return self.annotate == "github" or (self.annotate == "auto" and os.environ.get("GITHUB_ACTIONS") == "true")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asking(Reported):
     """Which targets of which run to ask: runtimes by name, hosts by name, and commands that are hosts."""
 
     name: str | None
@@ -175,9 +198,11 @@ class Verify(Asking):
     memory_limit: int | None
     processors: tuple[str, ...] = ()
     layers: bool = False
+    stamp_path: Path | None = None
     assumptions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.processors and self.assumptions:
             raise click.UsageError("--assume is of what this machine asks: leave out --cpu")
         if self.processors and self.layers:

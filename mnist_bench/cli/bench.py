@@ -14,7 +14,9 @@ PLANNED = (
 )
 OF_SCENARIOS = ("rate", "latency_bound", "duration")
 NOT_OF_SCENARIOS = ("works", "gate", "self_test", "engines", "quick", "seed", "time_limit", "resume", *OF_PLACES)
+OF_GATES = ("junit_path", "annotate")
 SPELLED = {
+    "junit_path": "junit",
     "runtimes": "runtime",
     "engines": "engine",
     "batch_sizes": "batch-size",
@@ -34,6 +36,7 @@ Examples:
   mnist-bench bench --training                                  the training engines
   mnist-bench bench --resume                                    go on where Ctrl-C stopped
   mnist-bench bench --gate --baseline ~/old/venv/bin/python     has the new installation become slower?
+  mnist-bench bench --gate --baseline main --junit gate.xml     against the run `main`, for a CI system
   mnist-bench bench --host here --command './engine {model}'    a program of yours, beside the others
   mnist-bench bench --scenario server --rate 2000               MLPerf LoadGen, 2,000 queries a second
 """
@@ -100,6 +103,8 @@ Examples:
 )
 @_options.data_dir
 @_options.json_output
+@_options.junit
+@_options.annotate
 @_options.quiet
 @click.pass_context
 def command(context: click.Context, /, **given: Any) -> None:
@@ -115,13 +120,15 @@ def command(context: click.Context, /, **given: Any) -> None:
     asked = _requests.Bench(**given)
     _check_mixtures(asked, _requests.typed(context))
     check_json_path(asked.json_path)
+    if asked.gate:
+        check_json_path(asked.junit_path)
+        _bench.gate(asked)
+        return
     folder = _bench.find_folder(asked)
     with store.locked(folder):
         subject = _bench.subject_in(folder, asked)
         if asked.scenario:
             _bench.load(subject, asked)
-        elif asked.gate:
-            _bench.gate(subject, asked)
         elif asked.self_test:
             _bench.self_test(subject, asked)
         else:
@@ -130,6 +137,8 @@ def command(context: click.Context, /, **given: Any) -> None:
 
 def _check_mixtures(asked: _requests.Bench, typed: frozenset[str]) -> None:
     """Refuse options that do not go together: none is ignored in silence."""
+    if not asked.gate and (other := _first(OF_GATES, typed)):
+        raise click.UsageError(f"--{other} is of a --gate: nothing else of bench passes or fails")
     if asked.resume and (planned := _first(PLANNED, typed)):
         raise click.UsageError(f"--resume goes on with the saved plan, so --{planned} cannot be given with it")
     if asked.scenario and (other := _first(NOT_OF_SCENARIOS, typed)):

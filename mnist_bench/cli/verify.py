@@ -1,5 +1,6 @@
 """`mnist-bench verify`."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,8 @@ import click
 from mnist_bench.cli import _options, _requests
 
 if TYPE_CHECKING:
+    from mnist_bench.cli._ci import Reporter
+    from mnist_bench.cli._stamp import Stamping
     from mnist_bench.core.types import Absent, ParityRecord
     from mnist_bench.data import Dataset
     from mnist_bench.parity import Plan
@@ -25,6 +28,7 @@ Examples:
   mnist-bench verify --cpu haswell,cortex-a53 --model other.onnx --precision int8
   mnist-bench verify --host haswell                            an emulated processor as the only host
   mnist-bench verify --command './engine {model}'              any program that speaks docs/protocol.md
+  mnist-bench verify --junit verify.xml --stamp verified.onnx     for a CI system, and a copy that carries the verdict
   mnist-bench verify --command 'ssh board mnist-bench serve --runtime onnxruntime'    another machine
 """
 )
@@ -88,6 +92,16 @@ Examples:
 @_options.time_limit(None, "600; 120 for a --model")
 @_options.memory_limit
 @_options.json_output
+@_options.junit
+@_options.annotate
+@click.option(
+    "--stamp",
+    "stamp_path",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="If all pass, copy the ONNX file that was verified, --model's or the run's of --precision, with the verdict "
+    "in its metadata; see docs/ci.md.",
+)
 @_options.quiet
 def command(**given: Any) -> None:
     """Show that every runtime gives the reference's answers, image by image, and prove it where that is possible.
@@ -96,14 +110,25 @@ def command(**given: Any) -> None:
     leaves the tolerance, or does not run at the precision that it claims; docs/certificate.md says what is proved.
     Exit code 3 where a worker could not be asked. Of what fails it is said what is wrong, where that is known.
     """
-    from mnist_bench import data, environment, hosts, parity, store
-    from mnist_bench.cli._output import check_json_path, newest_run
-    from mnist_bench.cli._progress import tell_remarks
+    from mnist_bench.cli import _ci
+    from mnist_bench.cli._output import check_json_path
 
     asked = _requests.Verify(**given)
     check_json_path(asked.json_path)
+    check_json_path(asked.junit_path)
+    with _ci.reporting("verify", asked, asked.model_file) as reporter:
+        _carry_out(asked, reporter)
+
+
+def _carry_out(asked: _requests.Verify, reporter: "Reporter") -> None:
+    from mnist_bench import data, environment, hosts, parity, store
+    from mnist_bench.analysis.parity import judge
+    from mnist_bench.cli._output import newest_run
+    from mnist_bench.cli._progress import tell_remarks
+
     folder = store.run_folder(asked.out, asked.name or newest_run(asked.out))
     record = store.load_record(folder)
+    stamping = _stamping(asked, folder)
     usable, absent = parity.usable() if asked.all_processors else ((), None)
     plan = parity.Plan(
         runtimes=asked.runtimes,
@@ -121,12 +146,22 @@ def command(**given: Any) -> None:
     if asked.dataset and not asked.quiet:
         tell_remarks(dataset)
     found = _verify(folder, dataset, plan, asked, absent)
-    _show(found, asked)
+    _show(found, asked, reporter)
     here = hosts.HERE in plan.on and all(hosts.is_of_this_machine(host) for host in plan.on)
     of_run = here or (asked.processors and not asked.commands)
     if of_run and not asked.model_file and dataset.name == record.config.dataset:
         _save(folder, found)  # only what tells of the run itself
-    _judge(found)
+    judge(found)
+    if stamping:
+        stamping.write(found)
+
+
+def _stamping(asked: _requests.Verify, folder: Path) -> "Stamping | None":
+    if not asked.stamp_path:
+        return None
+    from mnist_bench.cli._stamp import Stamping
+
+    return Stamping.of(asked, folder, asked.stamp_path)
 
 
 def _verify(
@@ -158,40 +193,21 @@ def _save(folder: Path, found: "ParityRecord") -> None:
         complain(f"{folder} was trained further meanwhile: this is of the weights before, and is not saved")
 
 
-def _show(found: "ParityRecord", asked: _requests.Verify) -> None:
+def _show(found: "ParityRecord", asked: _requests.Verify, reporter: "Reporter") -> None:
     from mnist_bench import report
+    from mnist_bench.analysis import cases
     from mnist_bench.cli._output import print_tables, write_json
     from mnist_bench.core.types import FleetRecord
 
     if asked.json_path:
         write_json([found], asked.json_path)
-    if asked.tables:
-        options = report.ViewOptions(out=asked.out)
+    options = report.ViewOptions(out=asked.out)
+
+    def tables() -> Iterator[report.Table]:
         if isinstance(found, FleetRecord):
-            print_tables("rich", report.fleet_tables(found, options))
-        else:
-            print_tables("rich", report.parity_tables(found, options))
+            return report.fleet_tables(found, options)
+        return report.parity_tables(found, options)
 
-
-def _judge(found: "ParityRecord") -> None:
-    """Raise ParityBroken where any configuration failed, and Unanswered where a target could not be asked."""
-    from mnist_bench.core.errors import ParityBroken, Unanswered
-    from mnist_bench.core.types import FleetRecord
-
-    failed = [result for result in found.results if result.failures]
-    if failed:
-        first = failed[0]
-        where = f"{first.configuration.threads} thread(s), batch {first.configuration.batch_size}"
-        raise ParityBroken(
-            f"{len(failed)} of {len(found.results)} configurations do not give the reference's answers; the first: "
-            f"{first.configuration.target} with {where}: {'; '.join(first.failures)}"
-        )
-    if found.unreachable:
-        lost = found.unreachable[0]
-        raise Unanswered(
-            f"{len(found.unreachable)} target(s) could not be asked, so nothing is known of them; the first: "
-            f"{lost.target}: {lost.reason}"
-        )
-    if isinstance(found, FleetRecord) and all(one.refusal for one in found.processors):
-        refused = found.processors[0]
-        raise Unanswered(f"no emulated processor counts; the first: {refused.name}: {refused.refusal}")
+    if asked.tables:
+        print_tables("rich", tables())
+    reporter.tell(cases.of_parity(found), found, tables)

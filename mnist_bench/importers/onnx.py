@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from mnist_bench.core import text
+from mnist_bench.core import onnx_stamp, text
 from mnist_bench.core.errors import ModelRefused
 from mnist_bench.importers import _graph, _network, _recognise, _signature
 from mnist_bench.importers._contract import Found, Given, Request
@@ -75,6 +75,7 @@ def examined(content: bytes, request: Request, *, checked: bool = True) -> Found
     proto = type(original)()
     proto.CopyFrom(original)
     image, signature, notes = _signature.image_signature(proto)
+    notes = (*notes, *onnx_stamp.told(content))
     if not graphs.image_of(original.graph).type.tensor_type.HasField("shape"):  # no runtime's checker takes that
         original, content = proto, proto.SerializeToString()
         notes = (*notes, "it tells no shape of its image, which was written into the graph")

@@ -13,6 +13,8 @@ from mnist_bench.core.types import FleetRecord, ParityRecord, Record
 from mnist_bench.report import renderers
 from mnist_bench.report._closing import closing, verdict
 from mnist_bench.report._figures import draw_figures
+from mnist_bench.report._github import annotation, annotations, job_summary
+from mnist_bench.report._junit import junit
 from mnist_bench.report._material import Material, gather, gather_studies, matching_images, with_studies_beside
 from mnist_bench.report._measured import comparison_table, environment_tables, load_table
 from mnist_bench.report._predictions import predictions_table
@@ -29,6 +31,8 @@ __all__ = [
     "Unit",
     "ViewOptions",
     "all_tables",
+    "annotation",
+    "annotations",
     "bench_tables",
     "closing",
     "comparison_table",
@@ -37,6 +41,8 @@ __all__ = [
     "fleet_tables",
     "gather",
     "gather_studies",
+    "job_summary",
+    "junit",
     "load_table",
     "matching_images",
     "parity_tables",

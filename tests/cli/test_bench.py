@@ -484,16 +484,18 @@ def test_a_gate_fails_only_where_a_second_measurement_confirms(
 ) -> None:
     monkeypatch.setattr(_bench, "GATE_BLOCKS", 8)
     monkeypatch.setattr(inference, "targets_under_test", only_float32(inference.targets_under_test))
-    options = ("--gate", "--baseline", "null", "--batch-size", "1", *ORT)
+    options = ("--gate", "--baseline", "null", "--batch-size", "1", *ORT, "--junit", "gate.xml")
     asked = pretending(monkeypatch, lambda runtime: 1e-3 if runtime == "onnxruntime" else 0.5e-3)
     assert run("bench", "--run", "digits-relu", *options) == 1
     out, err = capsys.readouterr()
     assert "measured again" in out
     assert "1 of 1 rows are slower than null, as a second measurement confirms" in err
     assert len(asked) == 32  # two sides, eight blocks, twice
+    assert Path("gate.xml").read_text(encoding="utf-8").count("<failure ") == 1
     slow_once = iter([1e-3] * 8 + [0.5e-3] * 8)
     pretending(monkeypatch, lambda runtime: next(slow_once) if runtime == "onnxruntime" else 0.5e-3)
     assert run("bench", "--run", "digits-relu", *options) == 0
+    assert "<failure " not in Path("gate.xml").read_text(encoding="utf-8")
     assert "Only what both measurements call SLOWER fails the gate" in " ".join(capsys.readouterr().out.split())
     assert run("report", "--table", "gate") == 0
     assert "SLOWER" in capsys.readouterr().out
