@@ -136,7 +136,7 @@ def _on_a_terminal() -> bool:
 
 
 @contextlib.contextmanager
-def training_display(quiet: bool) -> Iterator[OnEvent]:
+def training_display(quiet: int) -> Iterator[OnEvent]:
     """Choose the display that fits where stderr goes."""
     if quiet:
         yield ignore
@@ -163,7 +163,7 @@ def _accuracies(metrics: EpochMetrics) -> str:
 
 
 @contextlib.contextmanager
-def configurations_display(quiet: bool) -> Iterator[OnEvent]:
+def configurations_display(quiet: int) -> Iterator[OnEvent]:
     """Tell on stderr which configuration is being compared: on a terminal in one line that changes."""
     if quiet:
         yield lambda _: heed()
@@ -194,7 +194,7 @@ def _described(configuration: Configuration) -> str:
 
 
 @contextlib.contextmanager
-def processes_display(quiet: bool) -> Iterator[OnEvent]:
+def processes_display(quiet: int) -> Iterator[OnEvent]:
     """Tell on stderr how far a benchmark is, and the time left: a bar on a terminal, a line a block elsewhere.
 
     Neither does anything while a process is measured: a bar that moves by itself would take time from it.
@@ -274,7 +274,7 @@ def _rough(seconds: float) -> str:
 
 
 @contextlib.contextmanager
-def study_display(quiet: bool) -> Iterator[OnEvent]:
+def study_display(quiet: int) -> Iterator[OnEvent]:
     """Tell on stderr how many trainings of a study are done, and the time left."""
     if quiet:
         yield ignore

@@ -21,15 +21,10 @@ Works = Literal["inference", "training", "all"]
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """What to print: tables, unless `quiet`; the record as JSON to `json_path`, `-` being stdout."""
+    """What to print: the record as JSON to `json_path`, `-` being stdout; and `quiet`, how often -q was given."""
 
     json_path: Path | None = None
-    quiet: bool = False
-
-    @property
-    def tables(self) -> bool:
-        """Whether tables are printed: not into the midst of JSON."""
-        return not self.quiet and self.json_path != Path("-")
+    quiet: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +97,7 @@ class Export:
     opset: int | None
     device: str
     data_dir: Path | None
-    quiet: bool
+    quiet: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +114,7 @@ class Import:
     pixels: "Pixels | None"
     trust_code: bool
     overwrite: bool
-    quiet: bool
+    quiet: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,12 +234,7 @@ class Predict:
     ground: "Ground"
     as_is: bool
     csv_path: Path | None
-    quiet: bool
-
-    @property
-    def shown(self) -> bool:
-        """Whether pictures are drawn on the screen: not into the midst of CSV."""
-        return not self.quiet and self.csv_path != Path("-")
+    quiet: int
 
 
 @dataclass(frozen=True, kw_only=True)

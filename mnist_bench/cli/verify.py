@@ -160,17 +160,20 @@ def _save(folder: Path, found: "ParityRecord") -> None:
 
 def _show(found: "ParityRecord", asked: _requests.Verify) -> None:
     from mnist_bench import report
-    from mnist_bench.cli._output import print_tables, write_json
+    from mnist_bench.cli._output import print_tables, show_result, write_json
     from mnist_bench.core.types import FleetRecord
 
     if asked.json_path:
         write_json([found], asked.json_path)
-    if asked.tables:
-        options = report.ViewOptions(out=asked.out)
+    options = report.ViewOptions(out=asked.out)
+
+    def tables() -> None:
         if isinstance(found, FleetRecord):
             print_tables("rich", report.fleet_tables(found, options))
         else:
             print_tables("rich", report.parity_tables(found, options))
+
+    show_result(asked.quiet, tables=tables, line=lambda: report.parity_line(found), data_to=asked.json_path)
 
 
 def _judge(found: "ParityRecord") -> None:

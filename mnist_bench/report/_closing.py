@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from mnist_bench.analysis.classes import confused_pairs
 from mnist_bench.analysis.comparison import takes_part
 from mnist_bench.analysis.learning import first_epoch_at
-from mnist_bench.analysis.parity import by_target, failed, flipped
+from mnist_bench.analysis.parity import by_target, failed
 from mnist_bench.analysis.timing import summarise, timed_calls
 from mnist_bench.core.bench_types import InferenceBenchRecord, Row
 from mnist_bench.core.stats import share_interval
 from mnist_bench.core.types import FinalMeasurement, ParityRecord, Record
+from mnist_bench.report._lines import flips, outcome
 from mnist_bench.report._material import Material
 from mnist_bench.report._summary import SHOWN_BATCHES
 from mnist_bench.report._table import Column, Table, ViewOptions
@@ -24,14 +25,8 @@ def verdict(material: Material, record: Record) -> tuple[bool, str]:
     compared = _compared(material, record)
     if compared is None:
         return False, f"{record.name}: not verified, so nothing is known of its runtimes"
-    targets = by_target(compared)
-    wrong = [name for name, results in targets.items() if failed(results)]
-    lost = [one.target for one in compared.unreachable]
-    if wrong or lost:
-        words = [f"{', '.join(wrong)} gave other answers"] if wrong else []
-        words += [f"{', '.join(lost)} could not be asked"] if lost else []
-        return False, f"{record.name}: {'; '.join(words)}"
-    return True, f"{record.name}: all {len(targets)} targets give the reference's answers"
+    passed = not (compared.unreachable or any(result.failures for result in compared.results)) and compared.results
+    return bool(passed), f"{record.name}: {outcome(compared)}"
 
 
 def closing(material: Material, record: Record, options: ViewOptions) -> Table:
@@ -70,18 +65,8 @@ def _of_training(record: Record, final: FinalMeasurement, options: ViewOptions) 
 def _of_parity(compared: ParityRecord) -> Iterator[list[str]]:
     targets, covered = by_target(compared), compared.certificate
     passed = sum(not failed(results) for results in targets.values())
-    yield ["Targets that passed", f"{passed} of {len(targets)}; {_flips(compared)}"]
+    yield ["Targets that passed", f"{passed} of {len(targets)}; {flips(compared)}"]
     yield ["Certified", f"{covered.certified:,} of {covered.images:,} images, for any float32 runtime"]
-
-
-def _flips(compared: ParityRecord) -> str:
-    """Say how many predictions changed, of float32 targets and of others."""
-    groups = list(by_target(compared).values())
-    exact = [flipped(compared, results) for results in groups if results[0].configuration.precision == "fp32"]
-    lower = [flipped(compared, results) for results in groups if results[0].configuration.precision != "fp32"]
-    words = [f"{max(exact)} flips in fp32"] if exact else []
-    words += [f"at most {max(lower)} in others"] if lower else []
-    return ", ".join(words)
 
 
 def _of_speed(measured: InferenceBenchRecord, compared: ParityRecord) -> Iterator[list[str]]:
