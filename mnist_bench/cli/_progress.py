@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 # Ten times a second looks smooth; above a minute and a half nobody counts in seconds.
 REFRESH_S, SECONDS_BELOW = 0.1, 90
 
+# What fits beside a bar: on fewer columns the speed is left out, on more the loss is shown too.
+FOR_SPEED, FOR_LOSS = 80, 112
+
 
 def tell_passed_over(name: str, reasons: Sequence[str]) -> None:
     """Say why faster engines cannot be used."""
@@ -75,14 +78,17 @@ class Live:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+        console = Console(stderr=True)
+        speed = [TextColumn("{task.fields[speed]}")] if console.width >= FOR_SPEED else []
+        self._wide = console.width >= FOR_LOSS
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=24 if self._wide else 12),
             TextColumn("{task.percentage:3.0f}%"),
-            TextColumn("{task.fields[speed]}"),
+            *speed,
             TimeRemainingColumn(),
             TextColumn("{task.fields[numbers]}", style="dim"),
-            console=Console(stderr=True),
+            console=console,
         )
         self._task = self._progress.add_task("", total=None, speed="", numbers="")
         self._epochs, self._pending, self._shown_at = 0, 0, 0.0
@@ -102,8 +108,12 @@ class Live:
                 self._advance(epoch, images)
             case EpochDone(record):
                 done = record.dataset.train_images * len(record.epochs)
-                self._progress.update(self._task, completed=done, numbers=_accuracies(record.epochs[-1]))
+                numbers, at = self._numbers(record.epochs[-1]), f"epoch {len(record.epochs)}/{self._epochs}"
+                self._progress.update(self._task, completed=done, description=at, numbers=numbers)
                 self._pending = 0
+
+    def _numbers(self, metrics: EpochMetrics) -> str:
+        return _accuracies(metrics) if self._wide else f"validation {metrics.validation.accuracy:.2%}"
 
     def _start(self, record: Record) -> None:
         """Begin to draw, once there is something to train: what is finished already needs no bar."""
