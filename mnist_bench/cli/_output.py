@@ -1,20 +1,18 @@
 """Where a command's results go: stdout, or a file."""
 
 import os
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from mnist_bench import report, store
-from mnist_bench.cli._screen import say
+from mnist_bench.cli._screen import in_colour, say
 from mnist_bench.core import text
 from mnist_bench.core.errors import BadInput, OutputUnwritable, RunNotFound
 
 
 def print_tables(renderer: str, tables: Iterable[report.Table]) -> None:
     """Print tables to stdout, with colours on a terminal."""
-    color = sys.stdout is not None and sys.stdout.isatty()
-    say(report.render(renderer, list(tables), color=color), rendered=True)
+    say(report.render(renderer, list(tables), color=in_colour()), rendered=True)
 
 
 def show_result(

@@ -14,6 +14,7 @@ from mnist_bench.core.dataset_names import shown
 from mnist_bench.core.events import (
     EpochDone,
     Event,
+    Exporting,
     ImagesTrained,
     Measuring,
     OnEvent,
@@ -173,15 +174,15 @@ def _accuracies(metrics: EpochMetrics) -> str:
 
 
 @contextlib.contextmanager
-def configurations_display(quiet: int) -> Iterator[OnEvent]:
-    """Tell on stderr which configuration is being compared: on a terminal in one line that changes."""
+def configurations_display(quiet: int, beginning: str = "evaluating the float64 reference") -> Iterator[OnEvent]:
+    """Tell on stderr which configuration is being compared, or exported: on a terminal in one line that changes."""
     if quiet:
         yield lambda _: heed()
     elif _on_a_terminal():
         from rich.console import Console
         from rich.text import Text
 
-        with Console(stderr=True).status("evaluating the float64 reference") as status:
+        with Console(stderr=True).status(beginning) as status:
             yield _of_configurations(lambda line: status.update(Text(text.line(line))))
     else:
         yield _of_configurations(tell)
@@ -190,8 +191,11 @@ def configurations_display(quiet: int) -> Iterator[OnEvent]:
 def _of_configurations(show: Callable[[str], None]) -> OnEvent:
     def on_event(event: Event) -> None:
         heed()
-        if isinstance(event, Verifying):
-            show(_described(event.configuration))
+        match event:
+            case Verifying(configuration):
+                show(_described(configuration))
+            case Exporting(name, precision):
+                show(f"exporting {name} {precision} …")
 
     return on_event
 
@@ -223,20 +227,20 @@ class _Bar:
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
         self._bar = Bar(
-            TextColumn("block {task.fields[block]}"),
+            TextColumn("{task.fields[block]}"),
             BarColumn(bar_width=24),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[over]}"),
             TimeRemainingColumn(),
             TextColumn("{task.description}", style="dim", markup=False),
             console=Console(stderr=True),
             auto_refresh=False,
             speed_estimate_period=3600,
         )
-        self._task = self._bar.add_task("looking at the machine", total=None, block="–")
+        self._task = self._bar.add_task("looking at the machine", total=None, block="bench", over="")
         self._total: int | None = None
 
     def __enter__(self) -> "_Bar":
@@ -255,8 +259,8 @@ class _Bar:
         if at.total != self._total:
             self._bar.reset(self._task, total=at.total, completed=at.done)
             self._total = at.total
-        block = f"{at.block + 1}/{at.blocks}"
-        self._bar.update(self._task, completed=at.done, description=text.line(at.label), block=block, refresh=True)
+        shown = {"block": f"block {at.block + 1}/{at.blocks}", "over": f"{at.done}/{at.total}"}
+        self._bar.update(self._task, completed=at.done, description=text.line(at.label), refresh=True, **shown)  # type: ignore[arg-type]
 
 
 class _Blocks:
@@ -315,19 +319,22 @@ class _Seeds:
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bar
 
         self._bar = Bar(
             TextColumn("study"),
             BarColumn(bar_width=24),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[over]}"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
             TextColumn("{task.description}", style="dim", markup=False),
             console=Console(stderr=True),
         )
-        self._task, self._pace = self._bar.add_task("the first seeds are being trained", total=None, left=""), _Pace()
+        self._task, self._pace = (
+            self._bar.add_task("the first seeds are being trained", total=None, over="", left=""),
+            _Pace(),
+        )
 
     def __enter__(self) -> "_Seeds":
         self._bar.start()
@@ -341,7 +348,7 @@ class _Seeds:
         if not isinstance(at, SeedsDone):
             return
         left = self._pace.left_s(at)
-        shown = {"left": f"about {_rough(left)} left"} if left else {"left": ""}
+        shown = {"over": f"{at.done}/{at.total}", "left": f"about {_rough(left)} left" if left else ""}
         if isinstance(at.last, SeedFailure):
             self._bar.console.print(text.line(_of_seed(at.last)), highlight=False, markup=False)
         elif at.last:

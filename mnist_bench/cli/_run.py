@@ -1,8 +1,7 @@
 """What `mnist-bench run` does."""
 
 import contextlib
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -12,12 +11,18 @@ from mnist_bench.cli import _train
 from mnist_bench.cli._output import print_tables, show_result
 from mnist_bench.cli._progress import configurations_display, processes_display, tell
 from mnist_bench.cli._requests import Run
-from mnist_bench.cli._screen import say
+from mnist_bench.cli._screen import in_colour, say
 from mnist_bench.core import text, torchrun
 from mnist_bench.core.child import ChildFailed
 from mnist_bench.core.errors import SIGNALLED, BadInput, Interrupted, MnistBenchError
 from mnist_bench.core.events import Event, OnEvent, StageBegan, StageEnded, ignore
 from mnist_bench.core.types import Record
+
+DISPLAYS: dict[str, Callable[[int], contextlib.AbstractContextManager[OnEvent]]] = {
+    "export": lambda quiet: configurations_display(quiet, "looking at what is there"),
+    "verify": configurations_display,
+    "bench": processes_display,
+}
 
 
 class Stages:
@@ -33,7 +38,7 @@ class Stages:
         match event:
             case StageBegan(run, stage):
                 self._tell(f"{run}: {stage} …")
-                if display := {"verify": configurations_display, "bench": processes_display}.get(stage):
+                if display := DISPLAYS.get(stage):
                     self._shown = self._displays.enter_context(display(self._quiet))
             case StageEnded(run, stage, took_s, remark):
                 self._displays.pop_all().close()
@@ -76,12 +81,13 @@ def _close(material: report.Material, options: report.ViewOptions, page: Path, *
 
 
 def _show(material: report.Material, options: report.ViewOptions, page: Path) -> None:
-    color = sys.stdout is not None and sys.stdout.isatty()
+    """Print the verdicts, then a table for each network, then where the page is."""
     for record in material.records:
         passed, words = report.verdict(material, record)
         word = click.style(_word(passed), fg="green" if passed else "red", bold=True)
-        say(f"{word if color else click.unstyle(word)}  {text.line(words)}\n", rendered=True)
-        print_tables("rich", [report.closing(material, record, options)])
+        say(f"{word if in_colour() else click.unstyle(word)}  {text.line(words)}\n", rendered=True)
+    say("\n")
+    print_tables("rich", [report.closing(material, record, options) for record in material.records])
     say(f"Page: {page}\n")
 
 

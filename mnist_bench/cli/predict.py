@@ -168,14 +168,11 @@ def _write_csv(record: "Record", found: "Found", predictions: "Sequence[Predicti
 
 
 def _show(predictions: "Sequence[Prediction]", said: "Predictions") -> None:
-    import sys
-
     from mnist_bench import report
-    from mnist_bench.cli._screen import say
+    from mnist_bench.cli._screen import in_colour, say
 
-    color = sys.stdout is not None and sys.stdout.isatty()
     for one in predictions:
-        say(report.prediction_text(one, color=color), rendered=True)
+        say(report.prediction_text(one, color=in_colour()), rendered=True)
     if said.skipped:
         names = ", ".join(dict.fromkeys(one.target for one in said.skipped))
         say(f"Not asked: {names}; mnist-bench verify lists what each of them lacks.\n")

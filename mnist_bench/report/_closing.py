@@ -8,6 +8,7 @@ from mnist_bench.analysis.learning import first_epoch_at
 from mnist_bench.analysis.parity import by_target, failed
 from mnist_bench.analysis.timing import summarise, timed_calls
 from mnist_bench.core.bench_types import InferenceBenchRecord, Row
+from mnist_bench.core.kinds import PROGRAM
 from mnist_bench.core.stats import share_interval
 from mnist_bench.core.types import FinalMeasurement, ParityRecord, Record
 from mnist_bench.report._lines import flips, outcome
@@ -16,7 +17,7 @@ from mnist_bench.report._summary import SHOWN_BATCHES
 from mnist_bench.report._table import Column, Table, ViewOptions
 from mnist_bench.report.views.training.overfitting import true_gap
 
-PAIRS, SKIPPED = 5, 2
+PAIRS, NAMED = 5, 2
 """How many are named: all of it fits on 80 columns and 24 lines."""
 
 
@@ -32,13 +33,16 @@ def verdict(material: Material, record: Record) -> tuple[bool, str]:
 def closing(material: Material, record: Record, options: ViewOptions) -> Table:
     """Return what came out of one run: a row a fact, without a word of how it was found."""
     rows: list[list[str]] = []
+    compared = _compared(material, record)
+    if compared:
+        rows += _named("Failed", _of_failures(compared))
     if record.final:
         rows += _of_training(record, record.final, options)
-    if compared := _compared(material, record):
+    if compared:
         rows += _of_parity(compared)
         if measured := material.inference_of(record):
             rows += list(_of_speed(measured, compared))
-        rows += _of_skipped(compared)
+        rows += _named("Skipped", _of_skipped(compared), len(compared.skipped))
     return Table(record.name, [Column("What came out"), Column("")], rows)
 
 
@@ -59,7 +63,7 @@ def _of_training(record: Record, final: FinalMeasurement, options: ViewOptions) 
         yield [f"{100 * options.convergence_at:g}% reached", reached]
     names = record.dataset.classes
     pairs = [f"{names[i]} → {names[j]} ({count})" for i, j, count in confused_pairs(record)[:PAIRS]]
-    yield ["Taken for another", ", ".join(pairs) or "none"]
+    yield ["True → predicted", ", ".join(pairs) or "none"]
 
 
 def _of_parity(compared: ParityRecord) -> Iterator[list[str]]:
@@ -85,10 +89,30 @@ def _timed(measured: InferenceBenchRecord, row: Row) -> str:
     return f"{own.target}, {own.threads} thread{'s' if own.threads > 1 else ''}: {found.p50 * 1e6:,.1f} µs{ends}"
 
 
-def _of_skipped(compared: ParityRecord) -> Iterator[list[str]]:
-    """Name what was left out, and the command that brings it."""
-    skipped = compared.skipped
-    for place, one in enumerate(skipped[:SKIPPED]):
-        yield ["" if place else f"Skipped: {len(skipped)}", f"{one.target}: {one.remedy or one.reason}"]
-    if len(skipped) > SKIPPED:
-        yield ["", f"and {len(skipped) - SKIPPED} more, on the page"]
+def _of_failures(compared: ParityRecord) -> list[str]:
+    """Say what is wrong with each target that failed, and why others could not be asked."""
+    reasons = {
+        name: next(result.failures[0] for result in results if result.failures)
+        for name, results in by_target(compared).items()
+        if failed(results)
+    }
+    return [f"{name}: {reason}" for name, reason in reasons.items()] + [
+        f"{one.target}: {one.reason}" for one in compared.unreachable
+    ]
+
+
+def _of_skipped(compared: ParityRecord) -> list[str]:
+    """Name what was left out, and what brings it: first what is a command."""
+    ways_out: dict[str, list[str]] = {}
+    for one in compared.skipped:
+        ways_out.setdefault(one.remedy or one.reason, []).append(one.target)
+    ordered = sorted(ways_out, key=lambda way_out: PROGRAM not in way_out)
+    return [f"{', '.join(ways_out[way_out])}: {way_out}" for way_out in ordered]
+
+
+def _named(what: str, lines: list[str], count: int = 0) -> Iterator[list[str]]:
+    """Yield a row for each of the first lines, of `count` things in all, and one that says that there are more."""
+    for place, line in enumerate(lines[:NAMED]):
+        yield ["" if place else f"{what}: {count or len(lines)}", line]
+    if len(lines) > NAMED:
+        yield ["", "the others are on the page"]

@@ -50,8 +50,8 @@ def outcome(record: ParityRecord) -> str:
     targets = by_target(record)
     wrong = [name for name, results in targets.items() if failed(results)]
     lost = [one.target for one in record.unreachable]
-    words = [f"{len(wrong)} of {len(targets)} targets gave other answers ({_named(wrong)})"] if wrong else []
-    words += [f"{len(lost)} could not be asked ({_named(lost)})"] if lost else []
+    words = [f"{_named(wrong)} gave other answers ({len(wrong)} of {many(len(targets), 'target')})"] if wrong else []
+    words += [f"{_named(lost)} could not be asked"] if lost else []
     if words:
         return "; ".join(words)
     if len(targets) == 1:
@@ -60,7 +60,7 @@ def outcome(record: ParityRecord) -> str:
 
 
 def _named(names: Sequence[str]) -> str:
-    return ", ".join(names[:NAMED]) + (", …" if len(names) > NAMED else "")
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
 
 
 def flips(record: ParityRecord) -> str:

@@ -8,8 +8,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mnist_bench.cli import _progress, _signals
-from mnist_bench.core.events import EpochDone, ImagesTrained, Measuring, TrainingStarted, Verifying
+from mnist_bench.cli import _progress, _run, _screen, _signals
+from mnist_bench.core.events import (
+    EpochDone,
+    Exporting,
+    ImagesTrained,
+    Measuring,
+    StageBegan,
+    StageEnded,
+    TrainingStarted,
+    Verifying,
+)
 from mnist_bench.core.types import Record
 from tests.bench import made
 
@@ -87,3 +96,27 @@ def test_a_training_s_bar_fits_the_screen(
     assert f"validation {record.epochs[-1].validation.accuracy:.2%}" in last
     assert ("loss" in last) == (columns >= 112)
     assert len(last) <= columns
+
+
+def test_what_is_exported_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    stages = _run.Stages(quiet=0)
+    stages.on_event(StageBegan("mine", "export"))
+    stages.on_event(Exporting("onnx", "int8"))
+    stages.on_event(StageEnded("mine", "export", 1.0, "1 files"))
+    said = ["mine: export …", "exporting onnx int8 …", "mine: export took 1 s: 1 files"]
+    assert capsys.readouterr().err.splitlines() == said
+    quiet = _run.Stages(quiet=1)
+    quiet.on_event(StageBegan("mine", "export"))
+    quiet.on_event(Exporting("onnx", "int8"))
+    assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("terminal", "no_color", "colours"), [(True, "", True), (True, "1", False), (False, "", False)]
+)
+def test_colours_are_for_terminals_whose_users_want_them(
+    terminal: bool, no_color: str, colours: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    assert _screen.in_colour() is colours
