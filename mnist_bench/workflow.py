@@ -16,7 +16,7 @@ from mnist_bench import data, environment, formats, hosts, parity, report, runti
 from mnist_bench.bench import session
 from mnist_bench.core.bench_types import BenchPlan, InferenceBenchRecord
 from mnist_bench.core.errors import MnistBenchError, ParityBroken, RecordDamaged, Unanswered
-from mnist_bench.core.events import OnEvent, StageBegan, StageEnded
+from mnist_bench.core.events import Exporting, OnEvent, StageBegan, StageEnded
 from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.core.types import Absent, Artifact, Manifest, ParityRecord, Record
 
@@ -58,7 +58,7 @@ def finish(
     """
     errors: list[MnistBenchError] = []
     stages: tuple[tuple[str, Callable[[], str]], ...] = (
-        ("export", lambda: _export(folder, record, settings, errors)),
+        ("export", lambda: _export(folder, record, settings, errors, on_event)),
         ("verify", lambda: _verify(folder, record, dataset, settings, on_event)),
         ("bench", lambda: _bench(folder, record, dataset, settings, on_event)),
     )
@@ -82,7 +82,7 @@ def gathered(folders: Sequence[Path], data_dir: Path | None) -> report.Material:
     return report.with_studies_beside(replace(material, dataset=images), folders[0].parent)
 
 
-def _export(folder: Path, record: Record, settings: Settings, errors: list[MnistBenchError]) -> str:
+def _export(folder: Path, record: Record, settings: Settings, errors: list[MnistBenchError], on_event: OnEvent) -> str:
     """Write the files that are lacking, or are of older weights; note what fails."""
     made, remarks = 0, []
     there = _exported(folder, record)
@@ -90,6 +90,7 @@ def _export(folder: Path, record: Record, settings: Settings, errors: list[Mnist
         for name, precision in _wanted(record, settings):
             if (name, precision) in there:
                 continue
+            on_event(Exporting(name, precision))
             try:
                 done = _written(folder, record, name, precision, settings)
             except MnistBenchError as error:

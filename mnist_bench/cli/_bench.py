@@ -15,7 +15,7 @@ from mnist_bench.bench import inference, loadgen, session
 from mnist_bench.bench import self_test as self_tests
 from mnist_bench.bench.session import Subject
 from mnist_bench.cli._ci import Reporter, reporting
-from mnist_bench.cli._output import newest_run, print_tables, write_json, write_text
+from mnist_bench.cli._output import newest_run, print_tables, show_result, write_json, write_text
 from mnist_bench.cli._progress import processes_display, tell
 from mnist_bench.cli._requests import Bench, Works
 from mnist_bench.core import commands
@@ -275,8 +275,12 @@ def load(subject: Subject, asked: Bench) -> None:
 def _show_load(table: report.Table, found: list[Loaded], failed: list[str], asked: Bench) -> None:
     if asked.json_path:
         write_text(report.render("json", [table]), asked.json_path)
-    if asked.tables:
-        print_tables("rich", [table])
+    show_result(
+        asked.quiet,
+        tables=lambda: print_tables("rich", [table]),
+        line=lambda: report.load_line(asked.scenario or "", found, failed),
+        data_to=asked.data_to,
+    )
     if failed:
         raise MeasurementFailed(f"{len(failed)} session(s) could not be driven; the first: {failed[0]}")
     if refused := [one for one in found if not one.valid]:
@@ -286,6 +290,12 @@ def _show_load(table: report.Table, found: list[Loaded], failed: list[str], aske
 def _show(records: Sequence[BenchRecord], asked: Bench) -> None:
     if asked.json_path:
         write_json(records, asked.json_path)
-    if asked.tables:
-        options = report.ViewOptions(out=asked.out)
-        print_tables("rich", [table for record in records for table in report.bench_tables(record, options)])
+    options = report.ViewOptions(out=asked.out)
+    show_result(
+        asked.quiet,
+        tables=lambda: print_tables(
+            "rich", [table for record in records for table in report.bench_tables(record, options)]
+        ),
+        line=lambda: report.bench_line(records),
+        data_to=asked.data_to,
+    )

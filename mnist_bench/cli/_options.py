@@ -155,7 +155,14 @@ convergence_at = click.option(
     show_default=True,
     help="Validation accuracy that counts as converged.",
 )
-quiet = click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+quiet = click.option(
+    "--quiet",
+    "-q",
+    count=True,
+    type=click.IntRange(0),
+    metavar="",
+    help="Print the result alone, in one line; -qq prints nothing but errors.",
+)
 json_output = click.option(
     "--json",
     "json_path",

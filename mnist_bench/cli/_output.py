@@ -1,19 +1,37 @@
 """Where a command's results go: stdout, or a file."""
 
 import os
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from mnist_bench import report, store
-from mnist_bench.cli._screen import say
+from mnist_bench.cli._screen import in_colour, say
+from mnist_bench.core import text
 from mnist_bench.core.errors import BadInput, OutputUnwritable, RunNotFound
 
 
 def print_tables(renderer: str, tables: Iterable[report.Table]) -> None:
     """Print tables to stdout, with colours on a terminal."""
-    color = sys.stdout is not None and sys.stdout.isatty()
-    say(report.render(renderer, list(tables), color=color), rendered=True)
+    say(report.render(renderer, list(tables), color=in_colour()), rendered=True)
+
+
+def show_result(
+    quiet: int, *, tables: Callable[[], object], line: Callable[[], str], data_to: Path | None = None
+) -> None:
+    """Print what came out: with -q in one line, with -qq not at all; nor where stdout is for data, as of `--json -`.
+
+    Args:
+        quiet: how often -q was given.
+        tables: prints all of it.
+        line: makes the line.
+        data_to: where the data go that were asked for, `-` being stdout.
+    """
+    if data_to == Path("-"):
+        return
+    if not quiet:
+        tables()
+    elif quiet == 1:
+        say(f"{text.line(line())}\n", rendered=True)
 
 
 def newest_run(out: Path) -> str:

@@ -14,6 +14,7 @@ from mnist_bench.core.dataset_names import shown
 from mnist_bench.core.events import (
     EpochDone,
     Event,
+    Exporting,
     ImagesTrained,
     Measuring,
     OnEvent,
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 # Ten times a second looks smooth; above a minute and a half nobody counts in seconds.
 REFRESH_S, SECONDS_BELOW = 0.1, 90
+
+# What fits beside a bar: on fewer columns the speed is left out, on more the loss is shown too.
+FOR_SPEED, FOR_LOSS = 80, 112
 
 
 def tell_passed_over(name: str, reasons: Sequence[str]) -> None:
@@ -75,14 +79,17 @@ class Live:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+        console = Console(stderr=True)
+        speed = [TextColumn("{task.fields[speed]}")] if console.width >= FOR_SPEED else []
+        self._wide = console.width >= FOR_LOSS
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=24 if self._wide else 12),
             TextColumn("{task.percentage:3.0f}%"),
-            TextColumn("{task.fields[speed]}"),
+            *speed,
             TimeRemainingColumn(),
             TextColumn("{task.fields[numbers]}", style="dim"),
-            console=Console(stderr=True),
+            console=console,
         )
         self._task = self._progress.add_task("", total=None, speed="", numbers="")
         self._epochs, self._pending, self._shown_at = 0, 0, 0.0
@@ -102,8 +109,12 @@ class Live:
                 self._advance(epoch, images)
             case EpochDone(record):
                 done = record.dataset.train_images * len(record.epochs)
-                self._progress.update(self._task, completed=done, numbers=_accuracies(record.epochs[-1]))
+                numbers, at = self._numbers(record.epochs[-1]), f"epoch {len(record.epochs)}/{self._epochs}"
+                self._progress.update(self._task, completed=done, description=at, numbers=numbers)
                 self._pending = 0
+
+    def _numbers(self, metrics: EpochMetrics) -> str:
+        return _accuracies(metrics) if self._wide else f"validation {metrics.validation.accuracy:.2%}"
 
     def _start(self, record: Record) -> None:
         """Begin to draw, once there is something to train: what is finished already needs no bar."""
@@ -136,7 +147,7 @@ def _on_a_terminal() -> bool:
 
 
 @contextlib.contextmanager
-def training_display(quiet: bool) -> Iterator[OnEvent]:
+def training_display(quiet: int) -> Iterator[OnEvent]:
     """Choose the display that fits where stderr goes."""
     if quiet:
         yield ignore
@@ -163,15 +174,15 @@ def _accuracies(metrics: EpochMetrics) -> str:
 
 
 @contextlib.contextmanager
-def configurations_display(quiet: bool) -> Iterator[OnEvent]:
-    """Tell on stderr which configuration is being compared: on a terminal in one line that changes."""
+def configurations_display(quiet: int, beginning: str = "evaluating the float64 reference") -> Iterator[OnEvent]:
+    """Tell on stderr which configuration is being compared, or exported: on a terminal in one line that changes."""
     if quiet:
         yield lambda _: heed()
     elif _on_a_terminal():
         from rich.console import Console
         from rich.text import Text
 
-        with Console(stderr=True).status("evaluating the float64 reference") as status:
+        with Console(stderr=True).status(beginning) as status:
             yield _of_configurations(lambda line: status.update(Text(text.line(line))))
     else:
         yield _of_configurations(tell)
@@ -180,8 +191,11 @@ def configurations_display(quiet: bool) -> Iterator[OnEvent]:
 def _of_configurations(show: Callable[[str], None]) -> OnEvent:
     def on_event(event: Event) -> None:
         heed()
-        if isinstance(event, Verifying):
-            show(_described(event.configuration))
+        match event:
+            case Verifying(configuration):
+                show(_described(configuration))
+            case Exporting(name, precision):
+                show(f"exporting {name} {precision} …")
 
     return on_event
 
@@ -194,7 +208,7 @@ def _described(configuration: Configuration) -> str:
 
 
 @contextlib.contextmanager
-def processes_display(quiet: bool) -> Iterator[OnEvent]:
+def processes_display(quiet: int) -> Iterator[OnEvent]:
     """Tell on stderr how far a benchmark is, and the time left: a bar on a terminal, a line a block elsewhere.
 
     Neither does anything while a process is measured: a bar that moves by itself would take time from it.
@@ -213,20 +227,20 @@ class _Bar:
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
         self._bar = Bar(
-            TextColumn("block {task.fields[block]}"),
+            TextColumn("{task.fields[block]}"),
             BarColumn(bar_width=24),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[over]}"),
             TimeRemainingColumn(),
             TextColumn("{task.description}", style="dim", markup=False),
             console=Console(stderr=True),
             auto_refresh=False,
             speed_estimate_period=3600,
         )
-        self._task = self._bar.add_task("looking at the machine", total=None, block="–")
+        self._task = self._bar.add_task("looking at the machine", total=None, block="bench", over="")
         self._total: int | None = None
 
     def __enter__(self) -> "_Bar":
@@ -245,8 +259,8 @@ class _Bar:
         if at.total != self._total:
             self._bar.reset(self._task, total=at.total, completed=at.done)
             self._total = at.total
-        block = f"{at.block + 1}/{at.blocks}"
-        self._bar.update(self._task, completed=at.done, description=text.line(at.label), block=block, refresh=True)
+        shown = {"block": f"block {at.block + 1}/{at.blocks}", "over": f"{at.done}/{at.total}"}
+        self._bar.update(self._task, completed=at.done, description=text.line(at.label), refresh=True, **shown)  # type: ignore[arg-type]
 
 
 class _Blocks:
@@ -274,7 +288,7 @@ def _rough(seconds: float) -> str:
 
 
 @contextlib.contextmanager
-def study_display(quiet: bool) -> Iterator[OnEvent]:
+def study_display(quiet: int) -> Iterator[OnEvent]:
     """Tell on stderr how many trainings of a study are done, and the time left."""
     if quiet:
         yield ignore
@@ -305,19 +319,22 @@ class _Seeds:
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
         from rich.progress import Progress as Bar
 
         self._bar = Bar(
             TextColumn("study"),
             BarColumn(bar_width=24),
-            MofNCompleteColumn(),
+            TextColumn("{task.fields[over]}"),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}"),
             TextColumn("{task.description}", style="dim", markup=False),
             console=Console(stderr=True),
         )
-        self._task, self._pace = self._bar.add_task("the first seeds are being trained", total=None, left=""), _Pace()
+        self._task, self._pace = (
+            self._bar.add_task("the first seeds are being trained", total=None, over="", left=""),
+            _Pace(),
+        )
 
     def __enter__(self) -> "_Seeds":
         self._bar.start()
@@ -331,7 +348,7 @@ class _Seeds:
         if not isinstance(at, SeedsDone):
             return
         left = self._pace.left_s(at)
-        shown = {"left": f"about {_rough(left)} left"} if left else {"left": ""}
+        shown = {"over": f"{at.done}/{at.total}", "left": f"about {_rough(left)} left" if left else ""}
         if isinstance(at.last, SeedFailure):
             self._bar.console.print(text.line(_of_seed(at.last)), highlight=False, markup=False)
         elif at.last:

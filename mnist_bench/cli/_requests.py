@@ -22,15 +22,10 @@ Works = Literal["inference", "training", "all"]
 
 @dataclass(frozen=True, kw_only=True)
 class Output:
-    """What to print: tables, unless `quiet`; the record as JSON to `json_path`, `-` being stdout."""
+    """What to print: the record as JSON to `json_path`, `-` being stdout; and `quiet`, how often -q was given."""
 
     json_path: Path | None = None
-    quiet: bool = False
-
-    @property
-    def tables(self) -> bool:
-        """Whether tables are printed: not into the midst of JSON."""
-        return not self.quiet and self.json_path != Path("-")
+    quiet: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +98,7 @@ class Export:
     opset: int | None
     device: str
     data_dir: Path | None
-    quiet: bool
+    quiet: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +115,7 @@ class Import:
     pixels: "Pixels | None"
     trust_code: bool
     overwrite: bool
-    quiet: bool
+    quiet: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,9 +130,9 @@ class Reported(Output):
             raise click.UsageError("--json and --junit cannot both go to stdout: give one of them a file")
 
     @property
-    def tables(self) -> bool:
-        """Whether tables are printed: not into the midst of JSON or XML."""
-        return super().tables and self.junit_path != Path("-")
+    def data_to(self) -> Path | None:
+        """Where data go, `-` being stdout: nothing else is printed into their midst."""
+        return self.json_path if self.json_path == Path("-") else self.junit_path
 
     @property
     def on_github(self) -> bool:
@@ -264,12 +259,7 @@ class Predict:
     ground: "Ground"
     as_is: bool
     csv_path: Path | None
-    quiet: bool
-
-    @property
-    def shown(self) -> bool:
-        """Whether pictures are drawn on the screen: not into the midst of CSV."""
-        return not self.quiet and self.csv_path != Path("-")
+    quiet: int
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,29 +1,34 @@
 """What `mnist-bench run` does."""
 
 import contextlib
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
 
 from mnist_bench import data, report, store, training, workflow
 from mnist_bench.cli import _train
-from mnist_bench.cli._output import print_tables
+from mnist_bench.cli._output import print_tables, show_result
 from mnist_bench.cli._progress import configurations_display, processes_display, tell
 from mnist_bench.cli._requests import Run
-from mnist_bench.cli._screen import say
+from mnist_bench.cli._screen import in_colour, say
 from mnist_bench.core import text, torchrun
 from mnist_bench.core.child import ChildFailed
 from mnist_bench.core.errors import SIGNALLED, BadInput, Interrupted, MnistBenchError
 from mnist_bench.core.events import Event, OnEvent, StageBegan, StageEnded, ignore
 from mnist_bench.core.types import Record
 
+DISPLAYS: dict[str, Callable[[int], contextlib.AbstractContextManager[OnEvent]]] = {
+    "export": lambda quiet: configurations_display(quiet, "looking at what is there"),
+    "verify": configurations_display,
+    "bench": processes_display,
+}
+
 
 class Stages:
     """Tells on stderr which stage is at work, and shows within it what the command of that stage would show."""
 
-    def __init__(self, quiet: bool) -> None:
+    def __init__(self, quiet: int) -> None:
         self._quiet = quiet
         self._displays = contextlib.ExitStack()
         self._shown: OnEvent = ignore
@@ -33,7 +38,7 @@ class Stages:
         match event:
             case StageBegan(run, stage):
                 self._tell(f"{run}: {stage} …")
-                if display := {"verify": configurations_display, "bench": processes_display}.get(stage):
+                if display := DISPLAYS.get(stage):
                     self._shown = self._displays.enter_context(display(self._quiet))
             case StageEnded(run, stage, took_s, remark):
                 self._displays.pop_all().close()
@@ -68,16 +73,26 @@ def carry_out(asked: Run) -> None:
         raise ChildFailed(f"{len(errors)} of the stages failed, the page shows the rest: {reasons}", _worst(errors))
 
 
-def _close(material: report.Material, options: report.ViewOptions, page: Path, *, quiet: bool) -> None:
-    """Say what came out: the verdict first, and where the page is; of a quiet run that alone."""
-    color = sys.stdout is not None and sys.stdout.isatty()
+def _close(material: report.Material, options: report.ViewOptions, page: Path, *, quiet: int) -> None:
+    """Say what came out: the verdict first, and where the page is; of a quiet run that alone, in one line."""
+    verdicts = [report.verdict(material, record) for record in material.records]
+    line = "; ".join(f"{_word(passed)} {words}" for passed, words in verdicts)
+    show_result(quiet, tables=lambda: _show(material, options, page), line=lambda: f"{line}; page: {page}")
+
+
+def _show(material: report.Material, options: report.ViewOptions, page: Path) -> None:
+    """Print the verdicts, then a table for each network, then where the page is."""
     for record in material.records:
         passed, words = report.verdict(material, record)
-        word = click.style("PASSED" if passed else "FAILED", fg="green" if passed else "red", bold=True)
-        say(f"{word if color else click.unstyle(word)}  {text.line(words)}\n", rendered=True)
-        if not quiet:
-            print_tables("rich", [report.closing(material, record, options)])
+        word = click.style(_word(passed), fg="green" if passed else "red", bold=True)
+        say(f"{word if in_colour() else click.unstyle(word)}  {text.line(words)}\n", rendered=True)
+    say("\n")
+    print_tables("rich", [report.closing(material, record, options) for record in material.records])
     say(f"Page: {page}\n")
+
+
+def _word(passed: bool) -> str:
+    return "PASSED" if passed else "FAILED"
 
 
 def _imported(asked: Run) -> list[Record]:

@@ -29,6 +29,11 @@ def say(words: str, *, rendered: bool = False) -> None:
         raise OutputUnwritable(f"stdout cannot be written: {error.strerror}; send it elsewhere") from error
 
 
+def in_colour() -> bool:
+    """Whether stdout is a terminal whose user wants colours: see no-color.org."""
+    return sys.stdout is not None and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
 def ignore_stdout() -> None:
     """Let nothing that is still to be written to stdout fail."""
     with contextlib.suppress(OSError):

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from mnist_bench import data, environment, report, store, study, training
-from mnist_bench.cli._output import print_tables, write_json
+from mnist_bench.cli._output import print_tables, show_result, write_json
 from mnist_bench.cli._progress import study_display, tell, tell_passed_over, tell_remarks
 from mnist_bench.cli._requests import Study, changed
 from mnist_bench.cli._screen import say
@@ -116,11 +116,14 @@ def _show(record: StudyRecord, asked: Study) -> None:
     """Print the tables, or the record, or both, as asked for."""
     if asked.json_path:
         write_json([record], asked.json_path)
-    if asked.tables:
-        options = report.ViewOptions(asked.convergence_at, asked.out)
+    options = report.ViewOptions(asked.convergence_at, asked.out)
+
+    def tables() -> None:
         print_tables("rich", report.study_tables(record, options))
         again = on_study(asked.out / record.name, command="report")
         say(f"Saved in {asked.out}. These tables again: {again}\n")
+
+    show_result(asked.quiet, tables=tables, line=lambda: report.study_line(record, options), data_to=asked.json_path)
 
 
 def _judge(record: StudyRecord, folder: Path) -> None:

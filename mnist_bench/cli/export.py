@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     Outcome = tuple[str, str, Artifact | Skipped | MnistBenchError]
 
+NAMED = 4
+
 
 @click.command(
     epilog="""\b
@@ -57,7 +59,7 @@ TorchScript is deprecated in PyTorch; torch-export and aotinductor succeed it.
 def command(**given: Any) -> None:
     """Write a trained network for deployment, into its run folder, and enter the files into its manifest."""
     from mnist_bench import environment, store
-    from mnist_bench.cli._output import newest_run, print_tables
+    from mnist_bench.cli._output import newest_run, print_tables, show_result
 
     asked = _requests.Export(**given)
     folder = store.run_folder(asked.out, asked.name or newest_run(asked.out))
@@ -67,8 +69,11 @@ def command(**given: Any) -> None:
     with store.locked(folder):
         record = store.load_record(folder)
         outcomes = [(name, kind, _export(folder, record, name, kind, asked)) for name, kind in pairs]
-    if not asked.quiet:
-        print_tables("rich", [_table(record.name, outcomes)])
+    show_result(
+        asked.quiet,
+        tables=lambda: print_tables("rich", [_table(record.name, outcomes)]),
+        line=lambda: _line(record.name, outcomes),
+    )
     _fail(outcomes, skipping_is_failing="all" not in asked.names)
 
 
@@ -138,6 +143,20 @@ def _table(run: str, outcomes: "Sequence[Outcome]") -> "Table":
         else:
             rows.append([name, precision, str(done), None, None, None])
     return Table(f"Exported from {run}", columns, rows)
+
+
+def _line(run: str, outcomes: "Sequence[Outcome]") -> str:
+    """Say which files were written, where they are few, and how many were not."""
+    from mnist_bench.core.kinds import Skipped
+    from mnist_bench.core.types import Artifact
+    from mnist_bench.report import many
+
+    written = [done.name for *_, done in outcomes if isinstance(done, Artifact)]
+    skipped = sum(isinstance(done, Skipped) for *_, done in outcomes)
+    failed = len(outcomes) - len(written) - skipped
+    words = f"{run}: {many(len(written), 'file')} exported"
+    words += f" ({', '.join(written)})" if 0 < len(written) <= NAMED else ""
+    return words + (f", {skipped} skipped" if skipped else "") + (f", {failed} failed" if failed else "")
 
 
 def _fail(outcomes: "Sequence[Outcome]", skipping_is_failing: bool) -> None:

@@ -30,20 +30,20 @@ Examples:
 @click.option("--check", is_flag=True, help="Also let each emulated processor give the answers that are known.")
 @_options.renderer
 @_options.quiet
-def command(wanted: str | None, check: bool, renderer: str, quiet: bool) -> None:
+def command(wanted: str | None, check: bool, renderer: str, quiet: int) -> None:
     """List where a worker can run: this machine and emulated processors, with what each has, or what is missing.
 
     Instruction sets are asked of a worker that runs there.
     """
     from mnist_bench import hosts, report
-    from mnist_bench.cli._output import print_tables
+    from mnist_bench.cli._output import print_tables, show_result
     from mnist_bench.cli._progress import tell
     from mnist_bench.cli._screen import say
     from mnist_bench.core.errors import CheckFailed
 
     if wanted is not None:
         made = hosts.install(wanted, lambda line: None if quiet else tell(line))
-        say(f"{made}\n")
+        show_result(quiet, tables=lambda: say(f"{made}\n"), line=lambda: str(made))
         return
     names = ("Host", "Emulator", "Model", "Instruction sets", "Libraries", "Here")
     asked = {name: _row(name, check) for name in hosts.names() if not hosts.load(name).ARGUMENT}
@@ -52,7 +52,12 @@ def command(wanted: str | None, check: bool, renderer: str, quiet: bool) -> None
         "verify --cpu asks emulated processors: before one counts, it gives answers that are known. It is never timed.",
         "--host also takes a command that speaks docs/protocol.md: --command CMD.",
     ]
-    print_tables(renderer, [report.Table("Hosts", [report.Column(one) for one in names], rows, notes=notes)])
+    table = report.Table("Hosts", [report.Column(one) for one in names], rows, notes=notes)
+    show_result(
+        0 if renderer != "rich" else quiet,  # a format that programs read was asked for as such
+        tables=lambda: print_tables(renderer, [table]),
+        line=lambda: f"{sum(row[-1] == 'yes' for row in rows)} of {report.many(len(rows), 'host')} can be used here",
+    )
     if check and (failed := [f"{name}: {problem}" for name, (_, problem) in asked.items() if problem]):
         raise CheckFailed("; ".join(failed))
 

@@ -53,6 +53,7 @@ def command(**given: Any) -> None:
     weights are those of the specified network they are recognised; any other network is held as its graph.
     """
     from mnist_bench import data, importing, store
+    from mnist_bench.cli._output import show_result
     from mnist_bench.cli._progress import tell_remarks
     from mnist_bench.cli._screen import complain
 
@@ -68,8 +69,7 @@ def command(**given: Any) -> None:
     )
     with store.locked(folder):
         record = importing.bring(wanted, folder, (lambda _: None) if asked.quiet else complain)
-    if not asked.quiet:
-        _show(record, asked)
+    show_result(asked.quiet, tables=lambda: _show(record, asked), line=lambda: _line(record))
 
 
 def _name_of(file: Path) -> str:
@@ -85,6 +85,16 @@ def _show(record: "Record", asked: _requests.Import) -> None:
     print_tables("rich", [_table(record)])
     words = ("--run", record.name)
     say(f"Next: {line('verify', *words, out=asked.out)}, or all of it: {line('run', *words, out=asked.out)}\n")
+
+
+def _line(record: "Record") -> str:
+    found, final = record.imported, record.final
+    assert found
+    assert final
+    return (
+        f"{record.name}: {found.kind} imported, {record.parameters:,} parameters, {found.precision}, "
+        f"{final.test.accuracy:.2%} test accuracy"
+    )
 
 
 def _table(record: "Record") -> "Table":

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     Found = Sequence[tuple[str, Picture | Unreadable]]
     Pictures = Sequence[tuple[str, Picture]]
 
+NAMED = 4
+
 
 @click.command(
     epilog="""\b
@@ -60,7 +62,7 @@ def command(**given: Any) -> None:
     Exit code 2 where a picture could not be read: the others are answered all the same. 3 where a runtime said nothing.
     """
     from mnist_bench import data, store
-    from mnist_bench.cli._output import check_json_path, newest_run
+    from mnist_bench.cli._output import check_json_path, newest_run, show_result
     from mnist_bench.cli._pictures import sources
 
     asked = _requests.Predict(**given)
@@ -75,8 +77,13 @@ def command(**given: Any) -> None:
     said = _ask(folder, pictures, asked) if pictures else None
     predictions = list(_predictions(record, pictures, said, asked)) if said else []
     _write_csv(record, found, predictions, asked)
-    if said and asked.shown:
-        _show(predictions, said)
+    if said:
+        show_result(
+            asked.quiet,
+            tables=lambda: _show(predictions, said),
+            line=lambda: _line(predictions),
+            data_to=asked.csv_path,
+        )
     _judge(found, said)
 
 
@@ -161,17 +168,33 @@ def _write_csv(record: "Record", found: "Found", predictions: "Sequence[Predicti
 
 
 def _show(predictions: "Sequence[Prediction]", said: "Predictions") -> None:
-    import sys
-
     from mnist_bench import report
-    from mnist_bench.cli._screen import say
+    from mnist_bench.cli._screen import in_colour, say
 
-    color = sys.stdout is not None and sys.stdout.isatty()
     for one in predictions:
-        say(report.prediction_text(one, color=color), rendered=True)
+        say(report.prediction_text(one, color=in_colour()), rendered=True)
     if said.skipped:
         names = ", ".join(dict.fromkeys(one.target for one in said.skipped))
         say(f"Not asked: {names}; mnist-bench verify lists what each of them lacks.\n")
+
+
+def _line(predictions: "Sequence[Prediction]") -> str:
+    """Say what is on each picture, where they are few, and whether the targets agree."""
+    from mnist_bench.report import many
+
+    few = [f"{one.name}: {_answer(one)}" for one in predictions] if len(predictions) <= NAMED else []
+    disputed = [one.name for one in predictions if one.dissenters]
+    words = f"{many(len(predictions), 'picture')} answered"
+    agreed = f"the targets do not agree on {len(disputed)} of them" if disputed else "all targets agree"
+    return ", ".join([*few, agreed] if few else [words, agreed])
+
+
+def _answer(one: "Prediction") -> str:
+    """Say what the reference takes a picture for, and how sure it is."""
+    reference = one.answers[0]
+    assert reference.probabilities is not None
+    best = reference.order[0]
+    return f"{one.classes[best]} ({reference.probabilities[best]:.1%})"
 
 
 def _judge(found: "Found", said: "Predictions | None") -> None:

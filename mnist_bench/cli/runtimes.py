@@ -30,21 +30,27 @@ Examples:
     help="Install what it lacks first: by pip, or into the cache folder; can be repeated.",
 )
 @_options.renderer
-def command(device: str, install: tuple[str, ...], renderer: str) -> None:
+@_options.quiet
+def command(device: str, install: tuple[str, ...], renderer: str, quiet: int) -> None:
     """List all runtimes: version, devices, what they read; for those that are missing, why and what installs them."""
     from mnist_bench import hosts, report, runtimes
-    from mnist_bench.cli._output import print_tables
+    from mnist_bench.cli._output import print_tables, show_result
     from mnist_bench.cli._progress import tell
     from mnist_bench.core.errors import BadInput
 
     if device.partition(":")[0] not in ("cpu", "cuda"):
         raise BadInput(f"unknown device {device!r}: choose cpu, cuda or cuda:N")
     for name in install:
-        _install(name, tell)
+        _install(name, lambda line: None if quiet else tell(line))
     columns = [report.Column(name) for name in ("Runtime", "Version", "Reads", "Precisions", "Devices", "Here")]
     rows = [_row(name, device) for name in runtimes.names()]
     rows += [row for place in hosts.of_one_runtime() for row in _rows_of_host(place, device)]
-    print_tables(renderer, [report.Table(f"Runtimes for {device}", columns, rows)])
+    ready = sum(row[-1] == "yes" for row in rows)
+    show_result(
+        0 if renderer != "rich" else quiet,  # a format that programs read was asked for as such
+        tables=lambda: print_tables(renderer, [report.Table(f"Runtimes for {device}", columns, rows)]),
+        line=lambda: f"{ready} of {report.many(len(rows), 'runtime')} can be used on {device}",
+    )
 
 
 def _install(name: str, tell: "Callable[[str], object]") -> None:

@@ -81,14 +81,20 @@ def _conclude(records: "Sequence[Record]", asked: _requests.Train) -> None:
 def _show(records: "Sequence[Record]", asked: _requests.Train) -> None:
     """Print the tables, or the record, or both, as asked for."""
     from mnist_bench import report
-    from mnist_bench.cli._output import print_tables, write_json
+    from mnist_bench.cli._output import print_tables, show_result, write_json
     from mnist_bench.cli._screen import say
     from mnist_bench.core.commands import line
 
-    if asked.tables:
-        print_tables("rich", report.tables(records, report.ViewOptions(asked.convergence_at, asked.out)))
+    options = report.ViewOptions(asked.convergence_at, asked.out)
+
+    def tables() -> None:
+        print_tables("rich", report.tables(records, options))
         names = [word for record in records for word in ("--run", record.name)]
         say(f"Saved in {asked.out}. These tables again: {line('report', *names, out=asked.out)}\n")
+
+    show_result(
+        asked.quiet, tables=tables, line=lambda: report.training_line(records, options), data_to=asked.json_path
+    )
     if asked.json_path:
         write_json(records, asked.json_path)
 

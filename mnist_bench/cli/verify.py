@@ -196,7 +196,7 @@ def _save(folder: Path, found: "ParityRecord") -> None:
 def _show(found: "ParityRecord", asked: _requests.Verify, reporter: "Reporter") -> None:
     from mnist_bench import report
     from mnist_bench.analysis import cases
-    from mnist_bench.cli._output import print_tables, write_json
+    from mnist_bench.cli._output import print_tables, show_result, write_json
     from mnist_bench.core.types import FleetRecord
 
     if asked.json_path:
@@ -208,6 +208,10 @@ def _show(found: "ParityRecord", asked: _requests.Verify, reporter: "Reporter") 
             return report.fleet_tables(found, options)
         return report.parity_tables(found, options)
 
-    if asked.tables:
-        print_tables("rich", tables())
+    show_result(
+        asked.quiet,
+        tables=lambda: print_tables("rich", tables()),
+        line=lambda: report.parity_line(found),
+        data_to=asked.data_to,
+    )
     reporter.tell(cases.of_parity(found), found, tables)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mnist_bench.core.kinds import Precision
 from mnist_bench.core.study_types import SeedFailure, SeedResult
 from mnist_bench.core.types import Configuration, Record
 
@@ -44,6 +45,14 @@ class SeedsDone:
     total: int
     failed: int = 0
     last: SeedResult | SeedFailure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exporting:
+    """A file is about to be written."""
+
+    format: str
+    precision: Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +102,7 @@ class StageEnded:
 
 
 TrainingEvent = TrainingStarted | ImagesTrained | EpochDone | TrainingFinished
-Event = TrainingEvent | SeedsDone | Verifying | Measuring | StageBegan | StageEnded
+Event = TrainingEvent | SeedsDone | Exporting | Verifying | Measuring | StageBegan | StageEnded
 
 OnEvent = Callable[[Event], None]
 

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mnist_bench.core import remarks
 from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.core.toolchain import no_compiler
 from mnist_bench.formats import torch_export
@@ -32,11 +33,12 @@ def export(request: "Request", path: Path) -> Facts:
     request.network.to(request.device)
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder, "package.pt2")  # the compiler insists on this suffix
-        torch._inductor.aoti_compile_and_package(
-            torch_export.program(request),
-            package_path=str(package),
-            inductor_configs={"cpp.dynamic_threads": True},  # else the number of threads here is compiled in
-        )
+        with remarks.without(*remarks.NO_CUDA):
+            torch._inductor.aoti_compile_and_package(
+                torch_export.program(request),
+                package_path=str(package),
+                inductor_configs={"cpp.dynamic_threads": True},  # else the number of threads here is compiled in
+            )
         content = package.read_bytes()
     local = [sysconfig.get_path("purelib"), sysconfig.get_path("include"), cache_dir(), os.path.expanduser("~")]  # noqa: PTH111 pathlib's raises where there is no home
     path.write_bytes(

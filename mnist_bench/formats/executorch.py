@@ -4,6 +4,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mnist_bench.core import remarks
 from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.formats._messages import Facts
 
@@ -30,7 +31,7 @@ def export(request: "Request", path: Path) -> Facts:
     import torch
     from executorch import version
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), remarks.without(*remarks.ENUM):
         warnings.simplefilter("ignore")  # of libraries about each other
         from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
         from executorch.exir import to_edge_transform_and_lower

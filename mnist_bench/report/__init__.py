@@ -15,6 +15,7 @@ from mnist_bench.report._closing import closing, verdict
 from mnist_bench.report._figures import draw_figures
 from mnist_bench.report._github import annotation, annotations, job_summary
 from mnist_bench.report._junit import junit
+from mnist_bench.report._lines import bench_line, load_line, many, parity_line, study_line, training_line
 from mnist_bench.report._material import Material, gather, gather_studies, matching_images, with_studies_beside
 from mnist_bench.report._measured import comparison_table, environment_tables, load_table
 from mnist_bench.report._predictions import predictions_table
@@ -33,6 +34,7 @@ __all__ = [
     "all_tables",
     "annotation",
     "annotations",
+    "bench_line",
     "bench_tables",
     "closing",
     "comparison_table",
@@ -43,15 +45,20 @@ __all__ = [
     "gather_studies",
     "job_summary",
     "junit",
+    "load_line",
     "load_table",
+    "many",
     "matching_images",
+    "parity_line",
     "parity_tables",
     "prediction_text",
     "predictions_table",
     "render",
+    "study_line",
     "study_tables",
     "summary",
     "tables",
+    "training_line",
     "verdict",
     "with_studies_beside",
     "write_page",

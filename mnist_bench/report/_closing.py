@@ -1,21 +1,23 @@
 """What came out of a run, on one screen: what a newcomer knows after the first command."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mnist_bench.analysis.classes import confused_pairs
 from mnist_bench.analysis.learning import first_epoch_at
 from mnist_bench.analysis.parity import by_target, failed
 from mnist_bench.analysis.timing import Summary
 from mnist_bench.core.bench_types import InferenceBenchRecord, Row
+from mnist_bench.core.kinds import PROGRAM
 from mnist_bench.core.stats import share_interval
 from mnist_bench.core.types import FinalMeasurement, ParityRecord, Record
-from mnist_bench.report._deployment import compared_of, deployment, fastest_passed, flips_by_precision
+from mnist_bench.report._deployment import compared_of, deployment, fastest_passed
+from mnist_bench.report._lines import flips, many
 from mnist_bench.report._material import Material
 from mnist_bench.report._summary import SHOWN_BATCHES
 from mnist_bench.report._table import Column, Table, ViewOptions
 from mnist_bench.report.views.training.overfitting import true_gap
 
-PAIRS, SKIPPED = 5, 2
+PAIRS, NAMED = 5, 2
 """How many are named: all of it fits on 80 columns and 24 lines."""
 
 
@@ -28,13 +30,16 @@ def verdict(material: Material, record: Record) -> tuple[bool, str]:
 def closing(material: Material, record: Record, options: ViewOptions) -> Table:
     """Return what came out of one run: a row a fact, without a word of how it was found."""
     rows: list[list[str]] = []
+    compared = compared_of(material, record)
+    if compared:
+        rows += _named("Failed", deployment(material, record).causes)
     if record.final:
         rows += _of_training(record, record.final, options)
-    if compared := compared_of(material, record):
+    if compared:
         rows += _of_parity(compared)
         if measured := material.inference_of(record):
             rows += list(_of_speed(measured, compared))
-        rows += _of_skipped(compared)
+        rows += _named("Skipped", _of_skipped(compared), len(compared.skipped))
     return Table(record.name, [Column("What came out"), Column("")], rows)
 
 
@@ -51,13 +56,13 @@ def _of_training(record: Record, final: FinalMeasurement, options: ViewOptions) 
         yield [f"{100 * options.convergence_at:g}% reached", reached]
     names = record.dataset.classes
     pairs = [f"{names[i]} → {names[j]} ({count})" for i, j, count in confused_pairs(record)[:PAIRS]]
-    yield ["Taken for another", ", ".join(pairs) or "none"]
+    yield ["True → predicted", ", ".join(pairs) or "none"]
 
 
 def _of_parity(compared: ParityRecord) -> Iterator[list[str]]:
     targets, covered = by_target(compared), compared.certificate
     passed = sum(not failed(results) for results in targets.values())
-    yield ["Targets that passed", f"{passed} of {len(targets)}; {flips_by_precision(compared)}"]
+    yield ["Targets that passed", f"{passed} of {len(targets)}; {flips(compared)}"]
     yield ["Certified", f"{covered.certified:,} of {covered.images:,} images, for any float32 runtime"]
 
 
@@ -71,13 +76,21 @@ def _of_speed(measured: InferenceBenchRecord, compared: ParityRecord) -> Iterato
 def _timed(row: Row, found: Summary) -> str:
     own = row.configuration
     ends = f" ({found.interval.low * 1e6:,.1f} to {found.interval.high * 1e6:,.1f})" if found.interval else ""
-    return f"{own.target}, {own.threads} thread{'s' if own.threads > 1 else ''}: {found.p50 * 1e6:,.1f} µs{ends}"
+    return f"{own.target}, {many(own.threads, 'thread')}: {found.p50 * 1e6:,.1f} µs{ends}"
 
 
-def _of_skipped(compared: ParityRecord) -> Iterator[list[str]]:
-    """Name what was left out, and the command that brings it."""
-    skipped = compared.skipped
-    for place, one in enumerate(skipped[:SKIPPED]):
-        yield ["" if place else f"Skipped: {len(skipped)}", f"{one.target}: {one.remedy or one.reason}"]
-    if len(skipped) > SKIPPED:
-        yield ["", f"and {len(skipped) - SKIPPED} more, on the page"]
+def _of_skipped(compared: ParityRecord) -> list[str]:
+    """Name what was left out, and what brings it: first what is a command."""
+    ways_out: dict[str, list[str]] = {}
+    for one in compared.skipped:
+        ways_out.setdefault(one.remedy or one.reason, []).append(one.target)
+    ordered = sorted(ways_out, key=lambda way_out: PROGRAM not in way_out)
+    return [f"{', '.join(ways_out[way_out])}: {way_out}" for way_out in ordered]
+
+
+def _named(what: str, lines: Sequence[str], count: int = 0) -> Iterator[list[str]]:
+    """Yield a row for each of the first lines, of `count` things in all, and one that says that there are more."""
+    for place, line in enumerate(lines[:NAMED]):
+        yield ["" if place else f"{what}: {count or len(lines)}", line]
+    if len(lines) > NAMED:
+        yield ["", "the others are on the page"]

@@ -10,6 +10,7 @@ from mnist_bench.analysis.processors import on_processors
 from mnist_bench.analysis.timing import Summary, summarise, timed_calls
 from mnist_bench.core.bench_types import InferenceBenchRecord, Row
 from mnist_bench.core.types import ParityRecord, ParityResult, Record
+from mnist_bench.report._lines import outcome
 from mnist_bench.report._material import Material
 
 P = TypeVar("P", bound=ParityRecord)
@@ -51,18 +52,6 @@ def compared_of(material: Material, record: Record) -> ParityRecord | None:
     return _of(material.comparisons, record)
 
 
-def flips_by_precision(compared: ParityRecord) -> str:
-    """Say how many predictions changed at most, in float32 targets and in others."""
-    groups = list(by_target(compared).values())
-    exact = [flipped(compared, results) for results in groups if _exact(results)]
-    lower = [flipped(compared, results) for results in groups if not _exact(results)]
-    if not any([*exact, *lower]):
-        return "0 flips"
-    words = [f"{max(exact):,} flips in fp32"] if exact else []
-    words += [f"at most {max(lower):,} in others"] if lower else []
-    return ", ".join(words)
-
-
 def fastest_passed(
     measured: InferenceBenchRecord, compared: ParityRecord | None, batch_size: int
 ) -> tuple[Row, Summary] | None:
@@ -83,18 +72,13 @@ def _of(records: Sequence[P], record: Record) -> P | None:
     return next((one for one in records if one.name == record.name), None)
 
 
-def _exact(results: Sequence[ParityResult]) -> bool:
-    return results[0].configuration.precision == "fp32"
-
-
 def _alike(compared: ParityRecord) -> str:
     """Say what all targets do alike."""
     targets, images = by_target(compared), len(compared.labels)
     flips = max(flipped(compared, results) for results in targets.values()) if targets else 0
-    many = f"all {len(targets)} targets give" if len(targets) != 1 else "its one target gives"
     if not flips:
-        return f"{many} the reference's answers on {images:,} test images"
-    return f"{many} the reference's answers, but for at most {flips:,} of {images:,} in lower precision"
+        return f"{outcome(compared)} on {images:,} test images"
+    return f"{outcome(compared)}, but for at most {flips:,} of {images:,} in lower precision"
 
 
 def _causes(compared: ParityRecord, wrong: Mapping[str, Sequence[ParityResult]]) -> Iterator[str]:

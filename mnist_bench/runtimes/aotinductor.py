@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
+from mnist_bench.core import remarks
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.runtimes import _torch
 from mnist_bench.runtimes._contract import Model, Session, Spec, as_stored, not_installed
@@ -10,6 +11,9 @@ from mnist_bench.runtimes._contract import Model, Session, Spec, as_stored, not_
 FORMAT, DEVICES, PRECISIONS = "aotinductor", ("cpu", "cuda"), as_stored("fp32")
 COMPILED, LIBRARY = True, "torch"
 version = _torch.version
+
+OUTDATED = "torch._inductor.package.package", "Loading outdated pt2 file"
+"""Said of a package that an older torch wrote, before it is loaded all the same, or before an error says why not."""
 
 
 def why_unavailable() -> Skipped | None:
@@ -29,4 +33,6 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
 
     with _torch.configured(spec), model.on_disk() as folder:
         (name,) = model.files
-        yield _torch.session(torch._inductor.aoti_load_package(str(folder / name)), spec.device, model)
+        with remarks.without(*OUTDATED):
+            loaded = torch._inductor.aoti_load_package(str(folder / name))
+        yield _torch.session(loaded, spec.device, model)

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator
 from importlib.metadata import version as installed
 
+from mnist_bench.core import remarks
 from mnist_bench.core.architecture import PARAMETERS
 from mnist_bench.core.errors import RuntimeFailed
 from mnist_bench.core.kinds import Skipped
@@ -40,7 +41,7 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
     """Load a program."""
     import torch
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), remarks.without(*remarks.ENUM):
         warnings.simplefilter("ignore")  # that its interface may change, on every import
         from executorch.extension.pybindings import portable_lib
 

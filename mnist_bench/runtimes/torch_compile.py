@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 
+from mnist_bench.core import remarks
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.toolchain import no_compiler
 from mnist_bench.runtimes import _torch
@@ -28,6 +29,6 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
     """Open a checkpoint; the first call compiles."""
     import torch
 
-    with _torch.configured(spec):
+    with _torch.configured(spec), remarks.without(*remarks.NO_CUDA):
         torch.compiler.reset()  # code compiled for another number of threads would be used again
         yield _torch.session(torch.compile(_torch.network(model, spec.device), dynamic=True), spec.device, model)

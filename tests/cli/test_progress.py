@@ -5,10 +5,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from mnist_bench.cli import _progress, _signals
-from mnist_bench.core.events import Measuring, Verifying
+from mnist_bench.cli import _progress, _run, _screen, _signals
+from mnist_bench.core.events import (
+    EpochDone,
+    Exporting,
+    ImagesTrained,
+    Measuring,
+    StageBegan,
+    StageEnded,
+    TrainingStarted,
+    Verifying,
+)
+from mnist_bench.core.types import Record
 from tests.bench import made
 
 FOREIGN = "[/x] [link=https://example.org]\x1b[2J"
@@ -65,3 +76,47 @@ def test_a_ctrl_c_that_was_swallowed_is_heeded(quiet: bool, monkeypatch: pytest.
     for display in (_progress.configurations_display, _progress.processes_display):
         with display(quiet) as on_event, pytest.raises(KeyboardInterrupt):
             on_event(Measuring(0, 1, 0, 1, "onnxruntime"))
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_a_training_s_bar_fits_the_screen(
+    columns: int, trained: tuple[Path, Record], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = trained[1]
+    begun = msgspec.structs.replace(record, epochs=(), final=None, checkpoint=None)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("TERM", "dumb")
+    with _progress.Live() as live:
+        live.on_event(TrainingStarted(begun))
+        for epoch in range(1, len(record.epochs) + 1):
+            live.on_event(ImagesTrained(epoch, record.dataset.train_images))
+            live.on_event(EpochDone(msgspec.structs.replace(begun, epochs=record.epochs[:epoch])))
+    last = next(line for line in reversed(capsys.readouterr().err.splitlines()) if line.startswith("epoch "))
+    assert last.startswith("epoch 15/15 ━━━━━━━━━━━━")
+    assert f"validation {record.epochs[-1].validation.accuracy:.2%}" in last
+    assert ("loss" in last) == (columns >= 112)
+    assert len(last) <= columns
+
+
+def test_what_is_exported_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    stages = _run.Stages(quiet=0)
+    stages.on_event(StageBegan("mine", "export"))
+    stages.on_event(Exporting("onnx", "int8"))
+    stages.on_event(StageEnded("mine", "export", 1.0, "1 files"))
+    said = ["mine: export …", "exporting onnx int8 …", "mine: export took 1 s: 1 files"]
+    assert capsys.readouterr().err.splitlines() == said
+    quiet = _run.Stages(quiet=1)
+    quiet.on_event(StageBegan("mine", "export"))
+    quiet.on_event(Exporting("onnx", "int8"))
+    assert not capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("terminal", "no_color", "colours"), [(True, "", True), (True, "1", False), (False, "", False)]
+)
+def test_colours_are_for_terminals_whose_users_want_them(
+    terminal: bool, no_color: str, colours: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    assert _screen.in_colour() is colours

@@ -59,11 +59,6 @@ def test_json_to_a_file_leaves_the_tables(run: Run, capsys: pytest.CaptureFixtur
     assert store.read(Path("record.json"), Record) == record()
 
 
-def test_quiet_says_nothing(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(*DIGITS, "--quiet") == 0
-    assert capsys.readouterr() == ("", "")
-
-
 def test_an_existing_run_is_never_overwritten_without_being_told(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(*DIGITS, "-q") == 0
     before = record()

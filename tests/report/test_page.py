@@ -835,7 +835,7 @@ def test_a_run_ends_with_what_came_out_on_one_screen(
     said = "\n".join(found)
     assert record.final
     assert f"{record.final.test.accuracy:.2%} (95%: " in said
-    for words in ("Overfitting gap", "97% reached", "Taken for another", "Certified", "Fastest, batch 1 "):
+    for words in ("Overfitting gap", "97% reached", "True → predicted", "Certified", "Fastest, batch 1 "):
         assert words in said
 
 
@@ -849,6 +849,7 @@ def test_a_failure_is_its_first_line(material: report.Material) -> None:
     passed, words = report.verdict(failing, failing.records[0])
     assert passed is False
     assert f"{broken.configuration.target} gave other answers" in words
+    assert any(line.startswith(" Failed: 1 ") and "3 flips" in line for line in closing(failing))
     passed, words = report.verdict(dataclasses.replace(material, comparisons=[]), material.records[0])
     assert passed is False
     assert "not verified" in words

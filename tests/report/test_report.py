@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -153,6 +154,17 @@ def test_the_tables_of_a_known_record_look_as_they_should(renderer: str, known: 
     if os.environ.get("UPDATE_GOLDEN"):
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     assert lines == path.read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize("color", [True, False])
+def test_no_line_is_too_long_for_a_usual_terminal(color: bool, known: Record, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A blank in column 81 would show as an empty line below."""
+    monkeypatch.setenv("COLUMNS", "80")
+    text = report.render("rich", list(report.tables([known], report.ViewOptions())), color)
+    assert ("\x1b[" in text) == color
+    plain = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in text.splitlines()]
+    assert max(map(len, plain)) == 80
+    assert all(line == line.rstrip() for line in plain)
 
 
 HOSTILE = "=cmd|' /C calc'!A1 <script>[x](y) | `z` [bold]"

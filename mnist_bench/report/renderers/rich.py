@@ -1,6 +1,7 @@
 """Tables for a terminal."""
 
 import io
+import re
 import shutil
 from collections.abc import Sequence
 from typing import Literal
@@ -18,6 +19,9 @@ from mnist_bench.report.renderers._format import text
 
 MOST_ROWS, FEWEST_ROWS = 2_000, 20
 """Where all tables together have more rows, each shows a share of so many, and so many at least."""
+
+TRAILING = re.compile(r"(?: |\x1b\[[0-9;]*m)+$", re.MULTILINE)
+"""Blanks at the end of a line: a terminal that is one column too narrow for them would show an empty line below."""
 
 WIDE = 1_000  # what a table needs at least is measured without the width of the console
 
@@ -39,7 +43,7 @@ def render(contents: Sequence[Table], color: bool) -> str:
         for note in _notes(content, preview):
             console.print(Padding(Text(note, style="dim"), (0, 0, 0, 1)))
         console.print()
-    return buffer.getvalue()
+    return TRAILING.sub(lambda found: found[0].replace(" ", ""), buffer.getvalue())
 
 
 def _draw(content: Table, preview: int) -> RichTable:

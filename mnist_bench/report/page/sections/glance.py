@@ -9,8 +9,9 @@ from mnist_bench.core.bench_types import Row
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.stats import share_interval
 from mnist_bench.core.types import ParityRecord, Record
-from mnist_bench.report._deployment import compared_of, deployment, fastest_passed, flips_by_precision
+from mnist_bench.report._deployment import compared_of, deployment, fastest_passed
 from mnist_bench.report._figures import pictures
+from mnist_bench.report._lines import flips
 from mnist_bench.report._material import Material
 from mnist_bench.report._summary import SHOWN_BATCHES
 from mnist_bench.report._table import ViewOptions
@@ -72,7 +73,7 @@ def _parity(compared: ParityRecord | None) -> Tile:
         return Tile("Parity", None, ["not verified"])
     targets = by_target(compared)
     passed = sum(not failed(results) for results in targets.values())
-    notes = [f"targets passed; {flips_by_precision(compared)}"]
+    notes = [f"targets passed; {flips(compared)}"]
     notes += [f"{len(compared.unreachable):,} could not be asked"] if compared.unreachable else []
     notes += [f"{len(compared.skipped):,} skipped, named below"] if compared.skipped else []
     return Tile("Parity", f"{passed:,} of {len(targets):,}", notes)
