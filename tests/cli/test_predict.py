@@ -108,7 +108,7 @@ def test_a_folder_stands_for_its_pictures_by_name(run: Run, capsys: pytest.Captu
     for name, kind in {"b.PNG": "PNG", "a.jpeg": "JPEG", "c.webp": "WEBP", ".hidden.png": "PNG"}.items():
         (folder / name).write_bytes(encoded(drawing(), kind))
     (folder / "notes.txt").write_text("no picture")
-    assert run(*ORT, "-q", folder, "--csv", "all.csv") == 0
+    assert run(*ORT, "-qq", folder, "--csv", "all.csv") == 0
     out, err = capsys.readouterr()
     assert (out, err) == ("", "pictures: 3 others in there passed over\n")
     files = [row["file"] for row in rows(Path("all.csv").read_text())]
