@@ -4,9 +4,8 @@ import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from mnist_bench import data, environment, report, store
+from mnist_bench import environment, report, store
 from mnist_bench.analysis.gate import confirmed, judged, unpaired
 from mnist_bench.analysis.load import Loaded
 from mnist_bench.bench import gate as gates
@@ -15,7 +14,6 @@ from mnist_bench.bench import self_test as self_tests
 from mnist_bench.bench.session import Subject
 from mnist_bench.cli._output import newest_run, print_tables, write_json, write_text
 from mnist_bench.cli._progress import processes_display, tell
-from mnist_bench.cli._requests import Bench, Works
 from mnist_bench.core import commands
 from mnist_bench.core.bench_types import (
     QUICK_BLOCKS,
@@ -39,13 +37,10 @@ from mnist_bench.core.errors import (
     Unreachable,
 )
 from mnist_bench.core.events import OnEvent
+from mnist_bench.stages.benching import BLOCKS, FEW_BATCH_SIZES, plan_of, plan_with
+from mnist_bench.stages.requests import Bench, Works
 
-if TYPE_CHECKING:
-    from mnist_bench.hosts import Host
-
-# 12 blocks separate ten runtimes after Holm; a gate, at 1%, wants more.
-BLOCKS, GATE_BLOCKS = 12, 20
-FEW_BATCH_SIZES, BATCH_SIZES = (1, 128), (1, 32, 128, 1024)
+GATE_BLOCKS = 20  # a gate, at 1%, wants more
 KINDS: dict[Works, tuple[type[BenchRecord], ...]] = {
     "inference": (InferenceBenchRecord,),
     "training": (TrainingBenchRecord,),
@@ -60,18 +55,6 @@ def find_folder(asked: Bench) -> Path:
     return folder
 
 
-def subject_in(folder: Path, asked: Bench) -> Subject:
-    """Load the run in a folder, which is locked, with its images.
-
-    Raises:
-        BadInput: it has no weights yet.
-    """
-    record = store.load_record(folder)
-    if record.checkpoint is None:
-        raise BadInput(f"run {record.name!r} has no weights yet: train it first")
-    return Subject(folder, record, data.load(record.config.dataset, asked.data_dir), asked.data_dir)
-
-
 def measure(subject: Subject, asked: Bench) -> None:
     """Measure inference, training, or both; show the tables of what was measured, even where the rest was stopped."""
     records: list[BenchRecord] = []
@@ -83,43 +66,11 @@ def measure(subject: Subject, asked: Bench) -> None:
 
 
 def _measure(kind: type[BenchRecord], subject: Subject, asked: Bench) -> BenchRecord:
-    training = issubclass(kind, TrainingBenchRecord)
-    quick, cores = asked.quick, environment.default_threads()
-    batch_sizes = FEW_BATCH_SIZES if quick else BATCH_SIZES
-    plan = _plan(
-        asked,
-        blocks=QUICK_BLOCKS if quick else BLOCKS,
-        targets=tuple(dict.fromkeys(asked.engines if training else asked.runtimes)),
-        batch_sizes=(subject.record.config.batch_size,) if training else batch_sizes,
-        threads=(cores,) if training else tuple(dict.fromkeys((1, cores))),
-        hosts=asked.hosts if training else asked.all_hosts,
-    )
+    plan = plan_of(kind, subject, asked, QUICK_BLOCKS if asked.quick else BLOCKS)
     # What of --all had not begun when it was stopped begins with the resumption.
     resume = asked.resume and (asked.works != "all" or store.load_unfinished(subject.folder, kind) is not None)
     with _at_work(subject, kind, asked) as on_event:
         return session.bench(kind, subject, plan, on_event, resume=resume, allow_busy=asked.allow_busy)
-
-
-def _plan(
-    asked: Bench,
-    *,
-    batch_sizes: Sequence[int],
-    threads: Sequence[int],
-    hosts: "Sequence[Host] | None" = None,
-    **fields: Any,
-) -> BenchPlan:
-    """Make a plan of what was given, and of defaults for what was not; on the hosts that were named, unless told."""
-    return BenchPlan(
-        batch_sizes=asked.batch_sizes or tuple(batch_sizes),
-        threads=asked.threads or tuple(dict.fromkeys(threads)),
-        device=environment.resolve_device(asked.device),
-        seed=asked.seed,
-        time_limit_s=asked.time_limit,
-        command_format=asked.command_format,
-        command_precision=asked.command_precision,
-        hosts=tuple(map(str, asked.hosts if hosts is None else hosts)),
-        **fields,
-    )
 
 
 def _check_programs(subject: Subject, kind: type[BenchRecord], asked: Bench) -> None:
@@ -221,7 +172,7 @@ def _check_complete(record: GateRecord) -> None:
 def _gate_plan(asked: Bench, targets: tuple[str, ...]) -> BenchPlan:
     threads = tuple(dict.fromkeys((1, environment.default_threads())))
     own = tuple(dict.fromkeys(targets))
-    return _plan(asked, blocks=GATE_BLOCKS, targets=own, batch_sizes=FEW_BATCH_SIZES, threads=threads)
+    return plan_with(asked, blocks=GATE_BLOCKS, targets=own, batch_sizes=FEW_BATCH_SIZES, threads=threads)
 
 
 def self_test(subject: Subject, asked: Bench) -> None:

@@ -254,3 +254,9 @@ def of_training(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(added):
         command = option(command)
     return command
+
+
+def typed(context: click.Context) -> frozenset[str]:
+    """Return the names of the options that were given, in whatever way."""
+    default = click.core.ParameterSource.DEFAULT
+    return frozenset(name for name in context.params if context.get_parameter_source(name) is not default)

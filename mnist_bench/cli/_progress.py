@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -30,12 +30,6 @@ if TYPE_CHECKING:
 
 # Ten times a second looks smooth; above a minute and a half nobody counts in seconds.
 REFRESH_S, SECONDS_BELOW = 0.1, 90
-
-
-def tell_passed_over(name: str, reasons: Sequence[str]) -> None:
-    """Say why faster engines cannot be used."""
-    for reason in reasons:
-        tell(f"{name}: not trained by a faster engine, {reason}")
 
 
 def tell_remarks(dataset: "Dataset") -> None:

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mnist_bench.cli import _options, _requests
+from mnist_bench.cli import _options
+from mnist_bench.stages import requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,7 +64,7 @@ def command(**given: Any) -> None:
     from mnist_bench.cli._output import check_json_path, newest_run
     from mnist_bench.cli._pictures import sources
 
-    asked = _requests.Predict(**given)
+    asked = requests.Predict(**given)
     check_json_path(asked.csv_path)
     folder = store.run_folder(asked.out, asked.name or newest_run(asked.out))
     record = store.load_record(folder)
@@ -90,7 +91,7 @@ def _complain_of(found: "Found") -> None:
             complain(one.reason)
 
 
-def _ask(folder: Path, pictures: "Pictures", asked: _requests.Predict) -> "Predictions":
+def _ask(folder: Path, pictures: "Pictures", asked: requests.Predict) -> "Predictions":
     """Ask one image at a time: what quantises by range answers an image as its batch has it."""
     import numpy as np
 
@@ -104,7 +105,7 @@ def _ask(folder: Path, pictures: "Pictures", asked: _requests.Predict) -> "Predi
 
 
 def _predictions(
-    record: "Record", pictures: "Pictures", said: "Predictions", asked: _requests.Predict
+    record: "Record", pictures: "Pictures", said: "Predictions", asked: requests.Predict
 ) -> "Iterator[Prediction]":
     """Yield for each picture what all targets say to it."""
     from mnist_bench.analysis.prediction import REFERENCE, Answer, Prediction, softmax
@@ -148,7 +149,7 @@ def _likenesses(record: "Record", pictures: "Pictures", data_dir: Path | None) -
     ]
 
 
-def _write_csv(record: "Record", found: "Found", predictions: "Sequence[Prediction]", asked: _requests.Predict) -> None:
+def _write_csv(record: "Record", found: "Found", predictions: "Sequence[Prediction]", asked: requests.Predict) -> None:
     """Write a row for each picture and target, in the order of the pictures."""
     from mnist_bench import data, report
     from mnist_bench.cli._output import write_text

@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mnist_bench.cli import _options, _requests
+from mnist_bench.cli import _options
+from mnist_bench.stages import requests
 
 if TYPE_CHECKING:
-    from mnist_bench.core.types import Absent, ParityRecord
-    from mnist_bench.data import Dataset
-    from mnist_bench.parity import Plan
+    from mnist_bench.core.types import ParityRecord
 
 
 @click.command(
@@ -96,69 +95,29 @@ def command(**given: Any) -> None:
     leaves the tolerance, or does not run at the precision that it claims; docs/certificate.md says what is proved.
     Exit code 3 where a worker could not be asked. Of what fails it is said what is wrong, where that is known.
     """
-    from mnist_bench import data, environment, hosts, parity, store
+    from mnist_bench import data, store
     from mnist_bench.cli._output import check_json_path, newest_run
-    from mnist_bench.cli._progress import tell_remarks
+    from mnist_bench.cli._progress import configurations_display, tell_remarks
+    from mnist_bench.cli._screen import complain
+    from mnist_bench.stages import verifying
 
-    asked = _requests.Verify(**given)
+    asked = requests.Verify(**given)
     check_json_path(asked.json_path)
     folder = store.run_folder(asked.out, asked.name or newest_run(asked.out))
     record = store.load_record(folder)
-    usable, absent = parity.usable() if asked.all_processors else ((), None)
-    plan = parity.Plan(
-        runtimes=asked.runtimes,
-        device=environment.resolve_device(asked.device),
-        on=asked.fleet(usable) if asked.processors else asked.hosts if asked.model_file else asked.all_hosts,
-        format=asked.command_format,
-        precision=asked.precision,
-        output=asked.output,
-        layers=asked.layers,
-        assumption=parity.Assumption.of(asked.assumptions),
-        **asked.configurations,
-        **asked.limits,
-    )
+    plan, absent = verifying.plan_of(asked)
     dataset = data.load(asked.dataset or record.config.dataset, asked.data_dir).with_classes_of(record.dataset.classes)
     if asked.dataset and not asked.quiet:
         tell_remarks(dataset)
-    found = _verify(folder, dataset, plan, asked, absent)
-    _show(found, asked)
-    here = hosts.HERE in plan.on and all(hosts.is_of_this_machine(host) for host in plan.on)
-    of_run = here or (asked.processors and not asked.commands)
-    if of_run and not asked.model_file and dataset.name == record.config.dataset:
-        _save(folder, found)  # only what tells of the run itself
-    _judge(found)
-
-
-def _verify(
-    folder: Path, dataset: "Dataset", plan: "Plan", asked: _requests.Verify, absent: "list[Absent] | None"
-) -> "ParityRecord":
-    from mnist_bench import parity
-    from mnist_bench.cli._progress import configurations_display
-
-    trusted = asked.trust_code
     with configurations_display(asked.quiet) as on_event:
-        if asked.processors:
-            return parity.verify_fleet(
-                folder, dataset, plan, on_event, model=asked.model_file, trusted=trusted, absent=absent
-            )
-        if asked.model_file:
-            return parity.verify_file(asked.model_file, folder, dataset, plan, on_event, trusted=trusted)
-        return parity.verify(folder, dataset, plan, on_event)
+        found = verifying.compare(folder, dataset, plan, asked, absent, on_event)
+    _show(found, asked)
+    if verifying.is_of_the_run(record, dataset, plan, asked) and (complaint := verifying.save(folder, found)):
+        complain(complaint)
+    verifying.judge(found)
 
 
-def _save(folder: Path, found: "ParityRecord") -> None:
-    """Save a comparison, unless the run was trained further meanwhile: there may be a newer one already."""
-    from mnist_bench import store
-    from mnist_bench.cli._screen import complain
-
-    checkpoint = store.load_record(folder).checkpoint
-    if checkpoint and checkpoint.weights.sha256 == found.weights_sha256:
-        store.save(folder, found)
-    else:
-        complain(f"{folder} was trained further meanwhile: this is of the weights before, and is not saved")
-
-
-def _show(found: "ParityRecord", asked: _requests.Verify) -> None:
+def _show(found: "ParityRecord", asked: requests.Verify) -> None:
     from mnist_bench import report
     from mnist_bench.cli._output import print_tables, write_json
     from mnist_bench.core.types import FleetRecord
@@ -171,27 +130,3 @@ def _show(found: "ParityRecord", asked: _requests.Verify) -> None:
             print_tables("rich", report.fleet_tables(found, options))
         else:
             print_tables("rich", report.parity_tables(found, options))
-
-
-def _judge(found: "ParityRecord") -> None:
-    """Raise ParityBroken where any configuration failed, and Unanswered where a target could not be asked."""
-    from mnist_bench.core.errors import ParityBroken, Unanswered
-    from mnist_bench.core.types import FleetRecord
-
-    failed = [result for result in found.results if result.failures]
-    if failed:
-        first = failed[0]
-        where = f"{first.configuration.threads} thread(s), batch {first.configuration.batch_size}"
-        raise ParityBroken(
-            f"{len(failed)} of {len(found.results)} configurations do not give the reference's answers; the first: "
-            f"{first.configuration.target} with {where}: {'; '.join(first.failures)}"
-        )
-    if found.unreachable:
-        lost = found.unreachable[0]
-        raise Unanswered(
-            f"{len(found.unreachable)} target(s) could not be asked, so nothing is known of them; the first: "
-            f"{lost.target}: {lost.reason}"
-        )
-    if isinstance(found, FleetRecord) and all(one.refusal for one in found.processors):
-        refused = found.processors[0]
-        raise Unanswered(f"no emulated processor counts; the first: {refused.name}: {refused.refusal}")

@@ -12,6 +12,7 @@ from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import FleetRecord, ParityRecord, Record
 from mnist_bench.report import renderers
 from mnist_bench.report._closing import closing, verdict
+from mnist_bench.report._exports import exports_table
 from mnist_bench.report._figures import draw_figures
 from mnist_bench.report._material import Material, gather, gather_studies, matching_images, with_studies_beside
 from mnist_bench.report._measured import comparison_table, environment_tables, load_table
@@ -34,6 +35,7 @@ __all__ = [
     "comparison_table",
     "draw_figures",
     "environment_tables",
+    "exports_table",
     "fleet_tables",
     "gather",
     "gather_studies",
