@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from mnist_bench import environment, report, store
+import mnist_bench.report as report
+from mnist_bench import environment, store
 from mnist_bench.analysis.gate import confirmed, judged, unpaired
 from mnist_bench.analysis.load import Loaded
 from mnist_bench.bench import gate as gates
@@ -26,7 +27,6 @@ from mnist_bench.core.bench_types import (
 )
 from mnist_bench.core.errors import (
     SIGNALLED,
-    BadInput,
     CheckFailed,
     Interrupted,
     MeasurementFailed,
@@ -37,7 +37,7 @@ from mnist_bench.core.errors import (
     Unreachable,
 )
 from mnist_bench.core.events import OnEvent
-from mnist_bench.stages.benching import BLOCKS, FEW_BATCH_SIZES, plan_of, plan_with
+from mnist_bench.stages.benching import BLOCKS, FEW_BATCH_SIZES, check_programs, plan_of, plan_with
 from mnist_bench.stages.requests import Bench, Works
 
 GATE_BLOCKS = 20  # a gate, at 1%, wants more
@@ -73,30 +73,11 @@ def _measure(kind: type[BenchRecord], subject: Subject, asked: Bench) -> BenchRe
         return session.bench(kind, subject, plan, on_event, resume=resume, allow_busy=asked.allow_busy)
 
 
-def _check_programs(subject: Subject, kind: type[BenchRecord], asked: Bench) -> None:
-    """Raise where a saved plan starts programs that were not named again: it may be anybody's."""
-    saved = store.load_unfinished(subject.folder, kind)
-    if saved is None:
-        return
-    typed = set(map(str, asked.hosts))
-    programs = [host for host in saved.plan.hosts if ":" in host]
-    named = asked.places or asked.commands
-    if (programs or named) and typed != set(saved.plan.hosts):
-        words = " ".join(commands.host_options(saved.plan))
-        raise BadInput(f"the saved plan is of other hosts: to go on with it, name its own again: {words or 'none'}")
-    reference = saved.plan.baseline
-    program = reference is not None and gates.starts_program(reference, subject)
-    if (program or asked.baseline) and asked.baseline != reference:
-        raise BadInput(
-            f"the saved plan has the baseline {reference!r}: to go on with it, name it again with --baseline"
-        )
-
-
 @contextmanager
 def _at_work(subject: Subject, kind: type[BenchRecord], asked: Bench) -> Iterator[OnEvent]:
     """Check what is to be resumed, show how far it is, and say at Ctrl-C how it goes on."""
     if asked.resume:
-        _check_programs(subject, kind, asked)
+        check_programs(subject, kind, asked)
     with _interruptible(subject, kind, asked), processes_display(asked.quiet) as on_event:
         yield on_event
 

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from mnist_bench import report, store
+import mnist_bench.report as report
+from mnist_bench import store
 from mnist_bench.cli._screen import say
 from mnist_bench.core.errors import BadInput, OutputUnwritable, RunNotFound
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from mnist_bench import data, report, store, training, workflow
+import mnist_bench.report as report
+from mnist_bench import data, store, training, workflow
 from mnist_bench.cli._audience import audience
 from mnist_bench.cli._output import print_tables
 from mnist_bench.cli._progress import configurations_display, processes_display, tell

@@ -3,7 +3,8 @@
 import dataclasses
 from pathlib import Path
 
-from mnist_bench import data, environment, report, store, study, training
+import mnist_bench.report as report
+from mnist_bench import data, environment, store, study, training
 from mnist_bench.cli._output import print_tables, write_json
 from mnist_bench.cli._progress import study_display, tell, tell_remarks
 from mnist_bench.cli._screen import say

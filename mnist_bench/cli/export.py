@@ -45,7 +45,8 @@ TorchScript is deprecated in PyTorch; torch-export and aotinductor succeed it.
 @_options.quiet
 def command(**given: Any) -> None:
     """Write a trained network for deployment, into its run folder, and enter the files into its manifest."""
-    from mnist_bench import environment, report, store
+    import mnist_bench.report as report
+    from mnist_bench import environment, store
     from mnist_bench.cli._output import newest_run, print_tables
     from mnist_bench.stages import exporting
 

@@ -132,7 +132,8 @@ def _likenesses(record: "Record", pictures: "Pictures", data_dir: Path | None) -
     """Find the training image nearest to each picture, where they are on this machine: nothing is downloaded."""
     import numpy as np
 
-    from mnist_bench import data, report
+    import mnist_bench.report as report
+    from mnist_bench import data
     from mnist_bench.analysis.prediction import Likeness
     from mnist_bench.core.kinds import Skipped
 
@@ -151,7 +152,8 @@ def _likenesses(record: "Record", pictures: "Pictures", data_dir: Path | None) -
 
 def _write_csv(record: "Record", found: "Found", predictions: "Sequence[Prediction]", asked: requests.Predict) -> None:
     """Write a row for each picture and target, in the order of the pictures."""
-    from mnist_bench import data, report
+    import mnist_bench.report as report
+    from mnist_bench import data
     from mnist_bench.cli._output import write_text
 
     if asked.csv_path is None:
@@ -164,7 +166,7 @@ def _write_csv(record: "Record", found: "Found", predictions: "Sequence[Predicti
 def _show(predictions: "Sequence[Prediction]", said: "Predictions") -> None:
     import sys
 
-    from mnist_bench import report
+    import mnist_bench.report as report
     from mnist_bench.cli._screen import say
 
     color = sys.stdout is not None and sys.stdout.isatty()

@@ -32,7 +32,8 @@ Examples:
 @_options.renderer
 def command(device: str, install: tuple[str, ...], renderer: str) -> None:
     """List all runtimes: version, devices, what they read; for those that are missing, why and what installs them."""
-    from mnist_bench import hosts, report, runtimes
+    import mnist_bench.report as report
+    from mnist_bench import hosts, runtimes
     from mnist_bench.cli._output import print_tables
     from mnist_bench.cli._progress import tell
     from mnist_bench.core.errors import BadInput

@@ -83,7 +83,7 @@ def _conclude(records: "Sequence[Record]", asked: requests.Train) -> None:
 
 def _show(records: "Sequence[Record]", asked: requests.Train) -> None:
     """Print the tables, or the record, or both, as asked for."""
-    from mnist_bench import report
+    import mnist_bench.report as report
     from mnist_bench.cli._output import print_tables, write_json
     from mnist_bench.cli._screen import say
     from mnist_bench.core.commands import line

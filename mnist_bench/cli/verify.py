@@ -118,7 +118,7 @@ def command(**given: Any) -> None:
 
 
 def _show(found: "ParityRecord", asked: requests.Verify) -> None:
-    from mnist_bench import report
+    import mnist_bench.report as report
     from mnist_bench.cli._output import print_tables, write_json
     from mnist_bench.core.types import FleetRecord
 

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mnist_bench import data, environment, store
+from mnist_bench.bench import gate as gates
 from mnist_bench.bench.session import Subject
+from mnist_bench.core import commands
 from mnist_bench.core.bench_types import BenchPlan, BenchRecord, TrainingBenchRecord
 from mnist_bench.core.errors import BadInput
 from mnist_bench.stages.requests import Bench
@@ -65,3 +67,22 @@ def plan_with(
         hosts=tuple(map(str, asked.hosts if hosts is None else hosts)),
         **fields,
     )
+
+
+def check_programs(subject: Subject, kind: type[BenchRecord], asked: Bench) -> None:
+    """Raise where a saved plan starts programs that were not named again: it may be anybody's."""
+    saved = store.load_unfinished(subject.folder, kind)
+    if saved is None:
+        return
+    typed = set(map(str, asked.hosts))
+    programs = [host for host in saved.plan.hosts if ":" in host]
+    named = asked.places or asked.commands
+    if (programs or named) and typed != set(saved.plan.hosts):
+        words = " ".join(commands.host_options(saved.plan))
+        raise BadInput(f"the saved plan is of other hosts: to go on with it, name its own again: {words or 'none'}")
+    reference = saved.plan.baseline
+    program = reference is not None and gates.starts_program(reference, subject)
+    if (program or asked.baseline) and asked.baseline != reference:
+        raise BadInput(
+            f"the saved plan has the baseline {reference!r}: to go on with it, name it again with --baseline"
+        )

@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 import pytest
 from msgspec.structs import replace
 
-from mnist_bench import data, report
+import mnist_bench.report as report
+from mnist_bench import data
 from mnist_bench.core.errors import BadInput, DataUnavailable
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import EpochMetrics, FinalMeasurement, Predictions, Record, Tally

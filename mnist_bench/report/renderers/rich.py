@@ -2,12 +2,12 @@
 
 import io
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table as RichTable
@@ -40,6 +40,14 @@ def render(contents: Sequence[Table], color: bool) -> str:
             console.print(Padding(Text(note, style="dim"), (0, 0, 0, 1)))
         console.print()
     return buffer.getvalue()
+
+
+def drawn(content: Table) -> Iterator[RenderableType]:
+    """Yield a table, cut after its preview, and its notes, for a console of rich's own."""
+    preview = content.preview or len(content.rows)
+    yield _draw(content, preview)
+    yield from (Padding(Text(note, style="dim"), (0, 0, 0, 1)) for note in _notes(content, preview))
+    yield Text()
 
 
 def _draw(content: Table, preview: int) -> RichTable:
