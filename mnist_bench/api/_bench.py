@@ -20,7 +20,7 @@ from mnist_bench.core.kinds import DEFAULT_OUT
 from mnist_bench.stages import benching
 from mnist_bench.stages.requests import Bench
 
-SHOWN = ("latency", "throughput", "training-speed", "not-measured", "trust")
+SHOWN = ("latency", "throughput", "training-speed", "not-measured")
 MOST_BLOCKS, LARGEST_SEED = 10_000, 2**63 - 1
 
 

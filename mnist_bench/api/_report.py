@@ -62,12 +62,26 @@ class Report(Shown):
     def _blocks(self) -> Iterator[reporting.Block]:
         for record in self.material.records:
             yield reporting.Verdict(*reporting.verdict(self.material, record))
-        yield reporting.headline(self.material, self.options)
+        yield _turned(reporting.headline(self.material, self.options))
         yield from reporting.answers_to(self.material, self.options)
 
     def __repr__(self) -> str:
         page = f", page={str(self.page)!r}" if self.page else ""
         return f"Report({', '.join(repr(record.name) for record in self.records)}{page})"
+
+
+def _turned(table: reporting.Table) -> reporting.Table:
+    """Return a table with a column for every row: of few runs it is narrow."""
+    first, *facts = table.columns
+    columns = [reporting.Column(first.name), *(reporting.Column(str(row[0])) for row in table.rows)]
+    rows = [
+        [fact.name, *(_with_unit(row[place], fact.unit) for row in table.rows)] for place, fact in enumerate(facts, 1)
+    ]
+    return reporting.Table(table.title, columns, rows)
+
+
+def _with_unit(cell: reporting.Cell, unit: reporting.Unit) -> reporting.Cell:
+    return reporting.Quantity(cell, unit) if isinstance(cell, int | float) else cell
 
 
 def report(

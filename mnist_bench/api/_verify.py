@@ -18,7 +18,7 @@ from mnist_bench.core.types import ParityRecord
 from mnist_bench.stages import verifying
 from mnist_bench.stages.requests import Verify
 
-SHOWN = ("certificate", "runtimes", "flips", "diagnosis", "unreachable", "skipped")
+SHOWN = ("runtimes", "flips", "diagnosis", "unreachable", "skipped")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -51,7 +51,8 @@ class Parity(Shown):
         yield _verdict(self)
         for name in SHOWN:
             tables = reporting.parity_tables(self.record, _options(self.folder), [name])
-            yield from (table for table in tables if table.rows)
+            if name != "flips" or any(self.flips.values()):
+                yield from (table for table in tables if table.rows)
 
     def __repr__(self) -> str:
         word = "passed" if self.passed else "FAILED"

@@ -19,12 +19,12 @@ def data_tables(dataset: Dataset) -> Iterator[Table]:
         ["Images", *(Quantity(len(part), Unit.COUNT) for part in parts)],
         ["Shape", *(" × ".join(f"{size:,}" for size in part.pixels.shape) for part in parts)],
         ["Type, range", *(f"{part.pixels.dtype}, {part.pixels.min()} to {part.pixels.max()}" for part in parts)],
-        ["Mean ink (0 to 1)", *(Quantity(float(part.pixels.mean()) / BRIGHTEST, Unit.RATIO) for part in parts)],
-        ["Its deviation", *(Quantity(float(part.pixels.std()) / BRIGHTEST, Unit.RATIO) for part in parts)],
-        ["Pixels without ink", *(Quantity(float(np.mean(part.pixels == 0)), Unit.SHARE) for part in parts)],
+        ["Mean brightness (0 to 1)", *(Quantity(float(part.pixels.mean()) / BRIGHTEST, Unit.RATIO) for part in parts)],
+        ["Standard deviation", *(Quantity(float(part.pixels.std()) / BRIGHTEST, Unit.RATIO) for part in parts)],
+        ["Pixels that are 0", *(Quantity(float(np.mean(part.pixels == 0)), Unit.SHARE) for part in parts)],
     ]
     heads = [Column("Training"), Column("Test")]
-    notes = [f"From {dataset.origin}.", *dataset.remarks]
+    notes = [f"Source: {dataset.origin}.", *dataset.remarks]
     yield Table(f"{called}: {len(dataset.classes)} classes", [Column("Fact"), *heads], facts, notes=notes)
     yield _classes(called, dataset)
 

@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 
     from mnist_bench.report.figures._style import Picture
 
-FIGURES = "display: flex; flex-wrap: wrap; gap: 1em"
-FIGURE = "margin: 0.3em 0; max-width: 100%"
+GRID = "display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24em), 1fr)); max-width: 64em; gap: 1em"
+FIGURE, WHOLE_ROW = "margin: 0.3em 0", "margin: 0.3em 0; grid-column: 1 / -1"
 PAPER = "max-width: 100%; background: #fff"  # its ink is dark, whatever the notebook's ground
+WIDE_INCHES = 7
+"""A figure so wide has words that could not be read at half the width."""
+
 SAYS = "max-width: 60em; opacity: 0.75; font-size: 90%"
 GREEN, RED = "#1a7f37", "#cf222e"
 
@@ -45,13 +48,13 @@ def fragment(blocks: Sequence[Block]) -> str:
     What is said of a picture is below it, and is its text for whoever cannot see it.
     """
     parts: list[str] = []
-    pictures: list[str] = []
+    pictures: list[Picture] = []
     for block in blocks:
         if isinstance(block, Table | Skipped | Answer | Verdict):
             parts += [_side_by_side(pictures), _words(block)]
             pictures = []
         else:
-            pictures.append(_picture(block))
+            pictures.append(block)
     return "<div>\n" + "".join([*parts, _side_by_side(pictures)]) + "</div>\n"
 
 
@@ -69,8 +72,9 @@ def _words(block: Table | Skipped | Answer | Verdict) -> str:
             return f'<p><b style="{ground}">{block.word}</b> {html.escaped(words)}</p>\n'
 
 
-def _side_by_side(pictures: Sequence[str]) -> str:
-    return f'<div style="{FIGURES}">\n{"".join(pictures)}</div>\n' if pictures else ""
+def _side_by_side(pictures: "Sequence[Picture]") -> str:
+    drawn = "".join(map(_picture, pictures))
+    return f'<div style="{GRID}">\n{drawn}</div>\n' if drawn else ""
 
 
 def _picture(block: "Picture") -> str:
@@ -78,9 +82,10 @@ def _picture(block: "Picture") -> str:
 
     # As an image, not inline: its ids and styles are then its own, and nothing in it could run.
     content = base64.b64encode(saved(block.figure, "svg")).decode()
+    style = WHOLE_ROW if block.figure.get_figwidth() >= WIDE_INCHES else FIGURE
     says = html.escaped(block.says)
     return (
-        f'<figure style="{FIGURE}"><img style="{PAPER}" alt="{says}" src="data:image/svg+xml;base64,{content}">'
+        f'<figure style="{style}"><img style="{PAPER}" alt="{says}" src="data:image/svg+xml;base64,{content}">'
         f'<figcaption style="{SAYS}">{says}</figcaption></figure>\n'
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from mnist_bench.core import text as words
-from mnist_bench.report._table import Cell, Column, Table, Unit
+from mnist_bench.report._table import Cell, Column, Quantity, Table, Unit
 from mnist_bench.report.renderers._format import text
 
 TABLE = "border-collapse: collapse; margin: 0 0 0.3em 0; font-variant-numeric: tabular-nums"
@@ -30,23 +30,27 @@ def _section(content: Table) -> str:
 
 
 def _table(content: Table, rows: Sequence[Sequence[Cell]], title: str) -> str:
+    sides = [_side(content, place) for place in range(len(content.columns))]
     caption = f'<caption style="{CAPTION}">{escaped(title)}</caption>\n' if title else ""
     heads = "".join(
-        f'<th scope="col" style="{RULE}{CELL}{_side(column)}">{escaped(column.name)}</th>' for column in content.columns
+        f'<th scope="col" style="{RULE}{CELL}{side}">{escaped(column.name)}</th>'
+        for column, side in zip(content.columns, sides, strict=True)
     )
-    lines = "".join(f"<tr>{_cells(row, content.columns)}</tr>\n" for row in rows)
+    lines = "".join(f"<tr>{_cells(row, content.columns, sides)}</tr>\n" for row in rows)
     return f'<table style="{TABLE}">\n{caption}<thead><tr>{heads}</tr></thead>\n<tbody>\n{lines}</tbody>\n</table>\n'
 
 
-def _cells(row: Sequence[Cell], columns: Sequence[Column]) -> str:
+def _cells(row: Sequence[Cell], columns: Sequence[Column], sides: Sequence[str]) -> str:
     return "".join(
-        f'<td style="{CELL}{_side(column, cell)}">{escaped(text(cell, column))}</td>'
-        for cell, column in zip(row, columns, strict=True)
+        f'<td style="{CELL}{side}">{escaped(text(cell, column))}</td>'
+        for cell, column, side in zip(row, columns, sides, strict=True)
     )
 
 
-def _side(column: Column, cell: Cell = None) -> str:
-    return "left" if column.unit is Unit.TEXT and (cell is None or isinstance(cell, str)) else "right"
+def _side(content: Table, place: int) -> str:
+    """Set a column flush right that holds numbers, if only in some rows."""
+    numbers = any(isinstance(row[place], Quantity) for row in content.rows)
+    return "left" if content.columns[place].unit is Unit.TEXT and not numbers else "right"
 
 
 def escaped(value: str) -> str:

@@ -3,11 +3,12 @@
 import io
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table as RichTable
@@ -45,9 +46,29 @@ def render(contents: Sequence[Table], color: bool) -> str:
 def drawn(content: Table) -> Iterator[RenderableType]:
     """Yield a table, cut after its preview, and its notes, for a console of rich's own."""
     preview = content.preview or len(content.rows)
-    yield _draw(content, preview)
+    yield Text(content.title, style="bold")
+    yield _Fitting(content, preview)
     yield from (Padding(Text(note, style="dim"), (0, 0, 0, 1)) for note in _notes(content, preview))
     yield Text()
+
+
+@dataclass(frozen=True)
+class _Fitting:
+    """A table where it fits; else a line for every cell: rich would drop columns."""
+
+    content: Table
+    preview: int
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        table = _draw(self.content, self.preview)
+        table.title = None
+        if Measurement.get(console, options.update(width=WIDE), table).minimum <= options.max_width:
+            yield table
+            return
+        for row in self.content.rows[: self.preview]:
+            for cell, column in zip(row, self.content.columns, strict=True):
+                yield Text.assemble((f" {column.name}: ", "dim"), text(cell, column))
+            yield Text()
 
 
 def _draw(content: Table, preview: int) -> RichTable:
