@@ -140,12 +140,12 @@ def bench(
         resume=resume,
         allow_busy=allow_busy,
     )
+    _check_mixtures(asked, blocks)
     usual = QUICK_BLOCKS if quick else benching.BLOCKS
     return _measured(folder, asked, usual if blocks is None else whole("blocks", blocks, MOST_BLOCKS), progress)
 
 
 def _measured(folder: Path, asked: Bench, blocks: int, progress: bool) -> Benchmark:
-    _check_mixtures(asked)
     store.load_record(folder)
     kind: type[BenchRecord] = TrainingBenchRecord if asked.works == "training" else InferenceBenchRecord
     with (
@@ -161,11 +161,12 @@ def _measured(folder: Path, asked: Bench, blocks: int, progress: bool) -> Benchm
     return Benchmark(folder, record)
 
 
-def _check_mixtures(asked: Bench) -> None:
+def _check_mixtures(asked: Bench, blocks: int | None) -> None:
     """Refuse options that do not go together: none is ignored in silence."""
     if asked.engines and asked.works == "inference":
         raise BadInput("engines are of training: give training=True with them")
     if asked.runtimes and asked.works == "training":
         raise BadInput("runtimes are of inference: name training engines with engines")
-    if asked.resume and (asked.runtimes or asked.engines or asked.batch_sizes or asked.threads or asked.quick):
+    planned = (asked.runtimes, asked.engines, asked.batch_sizes, asked.threads, asked.quick, asked.seed, blocks)
+    if asked.resume and (any(planned) or asked.device != "cpu"):
         raise BadInput("resume goes on with the saved plan: leave out what it has")

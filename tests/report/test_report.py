@@ -146,7 +146,7 @@ def test_an_unfinished_run_says_so_and_shows_what_it_has(known: Record) -> None:
     assert list(report.tables([replace(known, epochs=(), checkpoint=None, final=None)], report.ViewOptions()))
 
 
-@pytest.mark.parametrize("renderer", ["rich", "markdown", "csv", "json"])
+@pytest.mark.parametrize("renderer", ["rich", "markdown", "html", "csv", "json"])
 def test_the_tables_of_a_known_record_look_as_they_should(renderer: str, known: Record) -> None:
     text = report.render(renderer, list(report.tables([known], report.ViewOptions())))
     lines = [line.rstrip() for line in text.splitlines()]
@@ -159,7 +159,7 @@ def test_the_tables_of_a_known_record_look_as_they_should(renderer: str, known: 
 HOSTILE = "=cmd|' /C calc'!A1 <script>[x](y) | `z` [bold]"
 
 
-@pytest.mark.parametrize("renderer", ["rich", "markdown", "csv", "json"])
+@pytest.mark.parametrize("renderer", ["rich", "markdown", "html", "csv", "json"])
 def test_hostile_text_stays_text(renderer: str) -> None:
     rows: list[list[Cell]] = [[HOSTILE, Quantity(None, Unit.SHARE)]]
     text = report.render(renderer, [Table(HOSTILE, [Column("a"), Column("b", Unit.SHARE)], rows)])
