@@ -170,7 +170,14 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     from mnist_bench.core import child
     from mnist_bench.formats import _request
 
-    monkeypatch.setattr(child, "call", lambda _function, request, _type, **_limits: _request.serve(request))
+    elsewhere = child.call
+
+    def call(function: str, request: Any, result_type: type[Any], **limits: Any) -> Any:
+        if function.startswith("mnist_bench.formats"):
+            return _request.serve(request)
+        return elsewhere(function, request, result_type, **limits)
+
+    monkeypatch.setattr(child, "call", call)
 
 
 @pytest.fixture
