@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from mnist_bench.core.types import Configuration, ParityRecord, ParityResult, QuantisedCertificate
+from mnist_bench.core.errors import ParityBroken, Unanswered
+from mnist_bench.core.types import Configuration, FleetRecord, ParityRecord, ParityResult, QuantisedCertificate
 
 REFERENCE = "reference"
 
@@ -97,3 +98,24 @@ def image_name(record: ParityRecord, image: int) -> str:
 def label_name(record: ParityRecord, image: int) -> str | None:
     """Name an image's label; None for an edge image."""
     return record.classes[record.labels[image]] if image < len(record.labels) else None
+
+
+def judge(record: ParityRecord) -> None:
+    """Raise ParityBroken where any configuration failed, and Unanswered where a target could not be asked."""
+    wrong = [result for result in record.results if result.failures]
+    if wrong:
+        first = wrong[0]
+        where = f"{first.configuration.threads} thread(s), batch {first.configuration.batch_size}"
+        raise ParityBroken(
+            f"{len(wrong)} of {len(record.results)} configurations do not give the reference's answers; the first: "
+            f"{first.configuration.target} with {where}: {'; '.join(first.failures)}"
+        )
+    if record.unreachable:
+        lost = record.unreachable[0]
+        raise Unanswered(
+            f"{len(record.unreachable)} target(s) could not be asked, so nothing is known of them; the first: "
+            f"{lost.target}: {lost.reason}"
+        )
+    if isinstance(record, FleetRecord) and all(one.refusal for one in record.processors):
+        refused = record.processors[0]
+        raise Unanswered(f"no emulated processor counts; the first: {refused.name}: {refused.refusal}")

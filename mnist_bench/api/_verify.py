@@ -6,7 +6,7 @@ from pathlib import Path
 
 import mnist_bench.report as reporting
 from mnist_bench import data, store
-from mnist_bench.analysis.parity import by_target, flipped
+from mnist_bench.analysis.parity import by_target, flipped, judge
 from mnist_bench.api._options import Numbers, Place, Words, dataset_name, numbers, path, words
 from mnist_bench.api._options import threads as counted
 from mnist_bench.api._progress import told, warn
@@ -144,7 +144,7 @@ def verify(
     )
     found = _found(folder, asked, progress)
     if check:
-        verifying.judge(found)
+        judge(found)
     return Parity(folder, found)
 
 

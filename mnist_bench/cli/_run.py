@@ -58,7 +58,7 @@ def carry_out(asked: Run) -> None:
     for activation in () if there else wanted.activations:
         prepare(activation, wanted)
     with _resumable():
-        shown = audience(quiet=wanted.quiet)
+        shown = audience(quiet=bool(wanted.quiet))
         records = there or [train_one(activation, wanted, training.ALONE, shown) for activation in wanted.activations]
         errors = [error for record in records for error in _finish(record, asked)]
         folders = [store.run_folder(wanted.out, record.name) for record in records]

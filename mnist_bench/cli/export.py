@@ -54,7 +54,7 @@ def command(**given: Any) -> None:
     folder = store.run_folder(asked.out, asked.name or newest_run(asked.out))
     store.load_record(folder)
     asked = replace(asked, device=environment.resolve_device(asked.device))
-    record, outcomes = exporting.export(folder, asked, lambda line: _say(line, quiet=asked.quiet))
+    record, outcomes = exporting.export(folder, asked, lambda line: _say(line, quiet=bool(asked.quiet)))
     if not asked.quiet:
         print_tables("rich", [report.exports_table(record.name, outcomes)])
     exporting.check(outcomes, skipping_is_failing="all" not in asked.names)

@@ -71,7 +71,7 @@ def command(context: click.Context, /, **given: Any) -> None:
         group.together(lambda: tracking.check_installed(asked.trackers))
         for activation in asked.activations:  # all that can be refused is refused before anything is trained
             group.together(partial(prepare, activation, asked))
-        shown = audience(quiet=asked.quiet or not group.leads)
+        shown = audience(quiet=bool(asked.quiet) or not group.leads)
         records = [train_one(activation, asked, group, shown) for activation in asked.activations]
         group.together(lambda: _conclude(records, asked) if group.leads else None)
 

@@ -96,6 +96,7 @@ def command(**given: Any) -> None:
     Exit code 3 where a worker could not be asked. Of what fails it is said what is wrong, where that is known.
     """
     from mnist_bench import data, store
+    from mnist_bench.analysis.parity import judge
     from mnist_bench.cli._output import check_json_path, newest_run
     from mnist_bench.cli._progress import configurations_display, tell_remarks
     from mnist_bench.cli._screen import complain
@@ -114,7 +115,7 @@ def command(**given: Any) -> None:
     _show(found, asked)
     if verifying.is_of_the_run(record, dataset, plan, asked) and (complaint := verifying.save(folder, found)):
         complain(complaint)
-    verifying.judge(found)
+    judge(found)
 
 
 def _show(found: "ParityRecord", asked: requests.Verify) -> None:

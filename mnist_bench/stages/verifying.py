@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from mnist_bench import environment, hosts, parity, store
-from mnist_bench.core.errors import ParityBroken, Unanswered
 from mnist_bench.core.events import OnEvent
-from mnist_bench.core.types import Absent, FleetRecord, ParityRecord, Record
+from mnist_bench.core.types import Absent, ParityRecord, Record
 from mnist_bench.data import Dataset
 from mnist_bench.stages.requests import Verify
 
@@ -70,24 +69,3 @@ def save(folder: Path, found: ParityRecord) -> str | None:
         store.save(folder, found)
         return None
     return f"{folder} was trained further meanwhile: this is of the weights before, and is not saved"
-
-
-def judge(found: ParityRecord) -> None:
-    """Raise ParityBroken where any configuration failed, and Unanswered where a target could not be asked."""
-    failed = [result for result in found.results if result.failures]
-    if failed:
-        first = failed[0]
-        where = f"{first.configuration.threads} thread(s), batch {first.configuration.batch_size}"
-        raise ParityBroken(
-            f"{len(failed)} of {len(found.results)} configurations do not give the reference's answers; the first: "
-            f"{first.configuration.target} with {where}: {'; '.join(first.failures)}"
-        )
-    if found.unreachable:
-        lost = found.unreachable[0]
-        raise Unanswered(
-            f"{len(found.unreachable)} target(s) could not be asked, so nothing is known of them; the first: "
-            f"{lost.target}: {lost.reason}"
-        )
-    if isinstance(found, FleetRecord) and all(one.refusal for one in found.processors):
-        refused = found.processors[0]
-        raise Unanswered(f"no emulated processor counts; the first: {refused.name}: {refused.refusal}")
