@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mnist_bench import data, parity, report, runtimes, training
+import mnist_bench.report as report
+from mnist_bench import data, parity, runtimes, training
 from mnist_bench.core.types import Record, TrainConfig
 
 Benchmark = Callable[..., Any]

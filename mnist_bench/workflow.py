@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from mnist_bench import data, environment, formats, hosts, parity, report, runtimes, store
+import mnist_bench.report as report
+from mnist_bench import data, environment, formats, hosts, parity, runtimes, store
 from mnist_bench.bench import session
 from mnist_bench.core.bench_types import BenchPlan, InferenceBenchRecord
 from mnist_bench.core.errors import MnistBenchError, ParityBroken, RecordDamaged, Unanswered

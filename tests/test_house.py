@@ -1,6 +1,7 @@
 """Rules of the house that no linter knows."""
 
 import ast
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,35 @@ LONGEST = 40
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_no_function_is_longer_than_a_screen(path: Path) -> None:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-    long = {node.name: node.end_lineno - node.lineno + 1 for node in functions if node.end_lineno}
-    assert {name: lines for name, lines in long.items() if lines > LONGEST} == {}
+    # What users call describes each of its options, which a command's decorators do: there the body counts.
+    count = _body if path.parent.name == "api" else _lines
+    functions = _functions(path.read_text(encoding="utf-8"))
+    assert {node.name: count(node) for node in functions if count(node) > LONGEST} == {}
+
+
+def test_a_long_function_is_seen() -> None:
+    def length(count: Callable[[ast.FunctionDef], int], lines: int) -> int:
+        (node,) = _functions('def f(\n    a,\n):\n    """One.\n\n    Two.\n    """\n' + "    a()\n" * lines)
+        return count(node)
+
+    assert [length(count, 30) for count in (_lines, _body)] == [37, 30]
+    assert length(_body, LONGEST + 1) > LONGEST
+
+
+def _functions(source: str) -> list[ast.FunctionDef]:
+    return [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.FunctionDef)]
+
+
+def _lines(node: ast.FunctionDef) -> int:
+    assert node.end_lineno
+    return node.end_lineno - node.lineno + 1
+
+
+def _body(node: ast.FunctionDef) -> int:
+    """Count the lines of a function without its signature and its docstring."""
+    statements = node.body[1:] if ast.get_docstring(node) else node.body
+    assert node.end_lineno
+    return node.end_lineno - statements[0].lineno + 1 if statements else 0
 
 
 RUN_CODE = ("pickle", "joblib", "cloudpickle", "dill", "shelve", "marshal")

@@ -4,9 +4,9 @@ import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from mnist_bench import data, environment, report, store
+import mnist_bench.report as report
+from mnist_bench import environment, store
 from mnist_bench.analysis import cases
 from mnist_bench.analysis.gate import confirmed, judged, unpaired
 from mnist_bench.analysis.load import Loaded
@@ -17,7 +17,6 @@ from mnist_bench.bench.session import Subject
 from mnist_bench.cli._ci import Reporter, reporting
 from mnist_bench.cli._output import newest_run, print_tables, show_result, write_json, write_text
 from mnist_bench.cli._progress import processes_display, tell
-from mnist_bench.cli._requests import Bench, Works
 from mnist_bench.core import commands
 from mnist_bench.core.bench_types import (
     QUICK_BLOCKS,
@@ -30,7 +29,6 @@ from mnist_bench.core.bench_types import (
 )
 from mnist_bench.core.errors import (
     SIGNALLED,
-    BadInput,
     CheckFailed,
     Interrupted,
     MeasurementFailed,
@@ -41,13 +39,10 @@ from mnist_bench.core.errors import (
     Unreachable,
 )
 from mnist_bench.core.events import OnEvent
+from mnist_bench.stages.benching import BLOCKS, FEW_BATCH_SIZES, check_programs, plan_of, plan_with, subject_in
+from mnist_bench.stages.requests import Bench, Works
 
-if TYPE_CHECKING:
-    from mnist_bench.hosts import Host
-
-# 12 blocks separate ten runtimes after Holm; a gate, at 1%, wants more.
-BLOCKS, GATE_BLOCKS = 12, 20
-FEW_BATCH_SIZES, BATCH_SIZES = (1, 128), (1, 32, 128, 1024)
+GATE_BLOCKS = 20  # a gate, at 1%, wants more
 KINDS: dict[Works, tuple[type[BenchRecord], ...]] = {
     "inference": (InferenceBenchRecord,),
     "training": (TrainingBenchRecord,),
@@ -62,18 +57,6 @@ def find_folder(asked: Bench) -> Path:
     return folder
 
 
-def subject_in(folder: Path, asked: Bench) -> Subject:
-    """Load the run in a folder, which is locked, with its images.
-
-    Raises:
-        BadInput: it has no weights yet.
-    """
-    record = store.load_record(folder)
-    if record.checkpoint is None:
-        raise BadInput(f"run {record.name!r} has no weights yet: train it first")
-    return Subject(folder, record, data.load(record.config.dataset, asked.data_dir), asked.data_dir)
-
-
 def measure(subject: Subject, asked: Bench) -> None:
     """Measure inference, training, or both; show the tables of what was measured, even where the rest was stopped."""
     records: list[BenchRecord] = []
@@ -85,69 +68,18 @@ def measure(subject: Subject, asked: Bench) -> None:
 
 
 def _measure(kind: type[BenchRecord], subject: Subject, asked: Bench) -> BenchRecord:
-    training = issubclass(kind, TrainingBenchRecord)
-    quick, cores = asked.quick, environment.default_threads()
-    batch_sizes = FEW_BATCH_SIZES if quick else BATCH_SIZES
-    plan = _plan(
-        asked,
-        blocks=QUICK_BLOCKS if quick else BLOCKS,
-        targets=tuple(dict.fromkeys(asked.engines if training else asked.runtimes)),
-        batch_sizes=(subject.record.config.batch_size,) if training else batch_sizes,
-        threads=(cores,) if training else tuple(dict.fromkeys((1, cores))),
-        hosts=asked.hosts if training else asked.all_hosts,
-    )
+    plan = plan_of(kind, subject, asked, QUICK_BLOCKS if asked.quick else BLOCKS)
     # What of --all had not begun when it was stopped begins with the resumption.
     resume = asked.resume and (asked.works != "all" or store.load_unfinished(subject.folder, kind) is not None)
     with _at_work(subject, kind, asked) as on_event:
         return session.bench(kind, subject, plan, on_event, resume=resume, allow_busy=asked.allow_busy)
 
 
-def _plan(
-    asked: Bench,
-    *,
-    batch_sizes: Sequence[int],
-    threads: Sequence[int],
-    hosts: "Sequence[Host] | None" = None,
-    **fields: Any,
-) -> BenchPlan:
-    """Make a plan of what was given, and of defaults for what was not; on the hosts that were named, unless told."""
-    return BenchPlan(
-        batch_sizes=asked.batch_sizes or tuple(batch_sizes),
-        threads=asked.threads or tuple(dict.fromkeys(threads)),
-        device=environment.resolve_device(asked.device),
-        seed=asked.seed,
-        time_limit_s=asked.time_limit,
-        command_format=asked.command_format,
-        command_precision=asked.command_precision,
-        hosts=tuple(map(str, asked.hosts if hosts is None else hosts)),
-        **fields,
-    )
-
-
-def _check_programs(subject: Subject, kind: type[BenchRecord], asked: Bench) -> None:
-    """Raise where a saved plan starts programs that were not named again: it may be anybody's."""
-    saved = store.load_unfinished(subject.folder, kind)
-    if saved is None:
-        return
-    typed = set(map(str, asked.hosts))
-    programs = [host for host in saved.plan.hosts if ":" in host]
-    named = asked.places or asked.commands
-    if (programs or named) and typed != set(saved.plan.hosts):
-        words = " ".join(commands.host_options(saved.plan))
-        raise BadInput(f"the saved plan is of other hosts: to go on with it, name its own again: {words or 'none'}")
-    reference = saved.plan.baseline
-    program = reference is not None and gates.starts_program(reference, subject)
-    if (program or asked.baseline) and asked.baseline != reference:
-        raise BadInput(
-            f"the saved plan has the baseline {reference!r}: to go on with it, name it again with --baseline"
-        )
-
-
 @contextmanager
 def _at_work(subject: Subject, kind: type[BenchRecord], asked: Bench) -> Iterator[OnEvent]:
     """Check what is to be resumed, show how far it is, and say at Ctrl-C how it goes on."""
     if asked.resume:
-        _check_programs(subject, kind, asked)
+        check_programs(subject, kind, asked)
     with _interruptible(subject, kind, asked), processes_display(asked.quiet) as on_event:
         yield on_event
 
@@ -232,7 +164,7 @@ def _check_complete(record: GateRecord) -> None:
 def _gate_plan(asked: Bench, targets: tuple[str, ...]) -> BenchPlan:
     threads = tuple(dict.fromkeys((1, environment.default_threads())))
     own = tuple(dict.fromkeys(targets))
-    return _plan(asked, blocks=GATE_BLOCKS, targets=own, batch_sizes=FEW_BATCH_SIZES, threads=threads)
+    return plan_with(asked, blocks=GATE_BLOCKS, targets=own, batch_sizes=FEW_BATCH_SIZES, threads=threads)
 
 
 def self_test(subject: Subject, asked: Bench) -> None:

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mnist_bench import report
+import mnist_bench.report as report
 from mnist_bench.analysis.cases import Case
 from mnist_bench.cli._output import write_text
-from mnist_bench.cli._requests import Reported
 from mnist_bench.cli._screen import complain
 from mnist_bench.core.bench_types import BenchRecord
 from mnist_bench.core.errors import MnistBenchError
 from mnist_bench.core.kinds import PROGRAM
 from mnist_bench.core.types import ParityRecord
+from mnist_bench.stages.requests import Reported
 
 Tables = Callable[[], Iterator[report.Table]]
 

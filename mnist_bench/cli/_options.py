@@ -9,8 +9,9 @@ import click
 
 import mnist_bench
 from mnist_bench.core import plugins
-from mnist_bench.core.dataset_names import is_folder
+from mnist_bench.core.errors import BadInput
 from mnist_bench.core.kinds import DEFAULT_CONVERGENCE_AT, DEFAULT_OUT, LARGEST_BATCH, Precision
+from mnist_bench.stages.datasets import resolved
 
 # torch takes seeds below 2^63; a day is longer than any worker that is not stuck.
 MOST_SEEDS, LARGEST_SEED, LONGEST_S = 10_000, 2**63, 86_400
@@ -104,14 +105,10 @@ run_name = click.option("--run", "name", metavar="NAME", callback=_not_empty, he
 
 def known_or_folder(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """Turn the path of a folder into an absolute one, which a record can name; other names stay as they are."""
-    if value is None or not (is_folder(value) or Path(value).is_dir()) or value in DATASETS:
-        return value
-    if not Path(value).is_dir():
-        raise click.BadParameter(f"folder {value!r} does not exist.", context, parameter)
-    found = str(Path(value).resolve())
-    if not found.isprintable():  # also where its bytes are not UTF-8, and no record can hold it
-        raise click.BadParameter(f"the path {found!r} cannot be written into a record: rename it", context, parameter)
-    return found
+    try:
+        return None if value is None else resolved(value, DATASETS)
+    except BadInput as error:
+        raise click.BadParameter(str(error), context, parameter) from error
 
 
 data_dir = click.option(
@@ -275,3 +272,9 @@ def of_training(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(added):
         command = option(command)
     return command
+
+
+def typed(context: click.Context) -> frozenset[str]:
+    """Return the names of the options that were given, in whatever way."""
+    default = click.core.ParameterSource.DEFAULT
+    return frozenset(name for name in context.params if context.get_parameter_source(name) is not default)

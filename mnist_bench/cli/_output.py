@@ -4,7 +4,8 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from mnist_bench import report, store
+import mnist_bench.report as report
+from mnist_bench import store
 from mnist_bench.cli._screen import in_colour, say
 from mnist_bench.core import text
 from mnist_bench.core.errors import BadInput, OutputUnwritable, RunNotFound

@@ -2,11 +2,11 @@
 
 from mnist_bench import data, environment, importing, store
 from mnist_bench.cli._progress import training_display
-from mnist_bench.cli._requests import Train
 from mnist_bench.cli._signals import stop_on_signal
 from mnist_bench.core import torchrun
 from mnist_bench.core.errors import BadInput
 from mnist_bench.core.types import Record, TrainConfig
+from mnist_bench.stages.requests import Train
 
 ENGINE = "eager"
 NOT_OF_OWN = {

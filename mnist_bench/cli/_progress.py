@@ -3,7 +3,7 @@
 import contextlib
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -34,12 +34,6 @@ REFRESH_S, SECONDS_BELOW = 0.1, 90
 
 # What fits beside a bar: on fewer columns the speed is left out, on more the loss is shown too.
 FOR_SPEED, FOR_LOSS = 80, 112
-
-
-def tell_passed_over(name: str, reasons: Sequence[str]) -> None:
-    """Say why faster engines cannot be used."""
-    for reason in reasons:
-        tell(f"{name}: not trained by a faster engine, {reason}")
 
 
 def tell_remarks(dataset: "Dataset") -> None:

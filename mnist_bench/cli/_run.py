@@ -6,17 +6,19 @@ from pathlib import Path
 
 import click
 
-from mnist_bench import data, report, store, training, workflow
-from mnist_bench.cli import _train
+import mnist_bench.report as report
+from mnist_bench import data, store, training, workflow
+from mnist_bench.cli._audience import audience
 from mnist_bench.cli._output import print_tables, show_result
 from mnist_bench.cli._progress import configurations_display, processes_display, tell
-from mnist_bench.cli._requests import Run
 from mnist_bench.cli._screen import in_colour, say
 from mnist_bench.core import text, torchrun
 from mnist_bench.core.child import ChildFailed
 from mnist_bench.core.errors import SIGNALLED, BadInput, Interrupted, MnistBenchError
 from mnist_bench.core.events import Event, OnEvent, StageBegan, StageEnded, ignore
 from mnist_bench.core.types import Record
+from mnist_bench.stages.requests import Run
+from mnist_bench.stages.training import prepare, train_one
 
 DISPLAYS: dict[str, Callable[[int], contextlib.AbstractContextManager[OnEvent]]] = {
     "export": lambda quiet: configurations_display(quiet, "looking at what is there"),
@@ -59,9 +61,10 @@ def carry_out(asked: Run) -> None:
     wanted = asked.training
     there = _imported(asked)
     for activation in () if there else wanted.activations:
-        _train.prepare(activation, wanted)
+        prepare(activation, wanted)
     with _resumable():
-        records = there or [_train.train_one(activation, wanted, training.ALONE) for activation in wanted.activations]
+        shown = audience(quiet=bool(wanted.quiet))
+        records = there or [train_one(activation, wanted, training.ALONE, shown) for activation in wanted.activations]
         errors = [error for record in records for error in _finish(record, asked)]
         folders = [store.run_folder(wanted.out, record.name) for record in records]
         options = report.ViewOptions(wanted.convergence_at, wanted.out)

@@ -6,11 +6,11 @@ from pathlib import Path
 from mnist_bench import importers, store
 from mnist_bench.analysis import stamp
 from mnist_bench.cli._output import check_json_path
-from mnist_bench.cli._requests import Verify
 from mnist_bench.core import onnx_stamp
 from mnist_bench.core.errors import BadInput, ModelRefused
 from mnist_bench.core.kinds import Precision
 from mnist_bench.core.types import Manifest, ParityRecord
+from mnist_bench.stages.requests import Verify
 
 
 @dataclass(frozen=True)

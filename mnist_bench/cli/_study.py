@@ -3,10 +3,10 @@
 import dataclasses
 from pathlib import Path
 
-from mnist_bench import data, environment, report, store, study, training
+import mnist_bench.report as report
+from mnist_bench import data, environment, store, study, training
 from mnist_bench.cli._output import print_tables, show_result, write_json
-from mnist_bench.cli._progress import study_display, tell, tell_passed_over, tell_remarks
-from mnist_bench.cli._requests import Study, changed
+from mnist_bench.cli._progress import study_display, tell, tell_remarks
 from mnist_bench.cli._screen import say
 from mnist_bench.cli._signals import stop_on_signal
 from mnist_bench.core.architecture import CLASSES
@@ -15,6 +15,8 @@ from mnist_bench.core.dataset_names import in_a_run
 from mnist_bench.core.errors import BadInput, StudyIncomplete
 from mnist_bench.core.study_types import BATCHED, SeedFailure, StudyRecord
 from mnist_bench.core.types import TrainConfig
+from mnist_bench.stages.requests import Study, changed
+from mnist_bench.stages.training import passed_over
 
 SEEDS = tuple(range(8))  # enough for an interval, and a minute or two on the digits
 PROTOCOL = "dataset", "validation", "epochs", "batch_size", "learning_rate"
@@ -49,7 +51,8 @@ def _trained(options: study.WorkerOptions, asked: Study, crew: study.Crew) -> tu
         _, saved, config = _prepare(asked, dataset)
         record = _planned(folder, saved, config, dataset, asked)
         if not asked.quiet:
-            tell_passed_over(record.name, record.passed_over)
+            for line in passed_over(record.name, record.passed_over):
+                tell(line)
         return folder, study.run(record, dataset, folder, options, on_event, stop, crew)
 
 

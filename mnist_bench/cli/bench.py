@@ -4,8 +4,9 @@ from typing import Any
 
 import click
 
-from mnist_bench.cli import _options, _requests
+from mnist_bench.cli import _options
 from mnist_bench.core.kinds import SCENARIOS
+from mnist_bench.stages import requests
 
 OF_PLACES = ("places", "commands", "command_format", "command_precision")
 PLANNED = (
@@ -116,9 +117,10 @@ def command(context: click.Context, /, **given: Any) -> None:
     from mnist_bench import store
     from mnist_bench.cli import _bench
     from mnist_bench.cli._output import check_json_path
+    from mnist_bench.stages import benching
 
-    asked = _requests.Bench(**given)
-    _check_mixtures(asked, _requests.typed(context))
+    asked = requests.Bench(**given)
+    _check_mixtures(asked, _options.typed(context))
     check_json_path(asked.json_path)
     if asked.gate:
         check_json_path(asked.junit_path)
@@ -126,7 +128,7 @@ def command(context: click.Context, /, **given: Any) -> None:
         return
     folder = _bench.find_folder(asked)
     with store.locked(folder):
-        subject = _bench.subject_in(folder, asked)
+        subject = benching.subject_in(folder, asked)
         if asked.scenario:
             _bench.load(subject, asked)
         elif asked.self_test:
@@ -135,7 +137,7 @@ def command(context: click.Context, /, **given: Any) -> None:
             _bench.measure(subject, asked)
 
 
-def _check_mixtures(asked: _requests.Bench, typed: frozenset[str]) -> None:
+def _check_mixtures(asked: requests.Bench, typed: frozenset[str]) -> None:
     """Refuse options that do not go together: none is ignored in silence."""
     if not asked.gate and (other := _first(OF_GATES, typed)):
         raise click.UsageError(f"--{other} is of a --gate: nothing else of bench passes or fails")
@@ -157,7 +159,7 @@ def _first(names: tuple[str, ...], typed: frozenset[str]) -> str | None:
     return next((SPELLED.get(name, name.replace("_", "-")) for name in names if name in typed), None)
 
 
-def _check_modes(asked: _requests.Bench) -> None:
+def _check_modes(asked: requests.Bench) -> None:
     if asked.gate and asked.self_test:
         raise click.UsageError("--gate and --self-test are two things: give one of them")
     if asked.gate != bool(asked.baseline) and not asked.resume:

@@ -27,7 +27,8 @@ def command(baseline: Path, candidate: Path, allow_unlike: bool, renderer: str) 
     The records were measured at two times: what the machine did in between counts as a difference too. For a decision,
     measure both sides in the same blocks with bench --gate.
     """
-    from mnist_bench import report, store
+    import mnist_bench.report as report
+    from mnist_bench import store
     from mnist_bench.analysis import comparison, machines
     from mnist_bench.analysis.self_test import half_widths
     from mnist_bench.analysis.timing import unsteady

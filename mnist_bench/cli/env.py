@@ -19,7 +19,8 @@ def command(device: str, threads: tuple[int, ...], renderer: str) -> None:
     """Show what this machine is, what may change its speed, and what it can do at best, as measured now."""
     from msgspec.structs import replace
 
-    from mnist_bench import environment, report
+    import mnist_bench.report as report
+    from mnist_bench import environment
     from mnist_bench.bench import session
     from mnist_bench.cli._output import print_tables
 

@@ -1,25 +1,12 @@
 """`mnist-bench export`."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from mnist_bench.cli import _options, _requests
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
-    from mnist_bench.core.errors import MnistBenchError
-    from mnist_bench.core.kinds import Precision, Skipped
-    from mnist_bench.core.types import Artifact, Record
-    from mnist_bench.formats import Reference
-    from mnist_bench.report import Cell, Table
-
-    Outcome = tuple[str, str, Artifact | Skipped | MnistBenchError]
-
-NAMED = 4
+from mnist_bench.cli import _options
+from mnist_bench.stages import requests
 
 
 @click.command(
@@ -58,117 +45,28 @@ TorchScript is deprecated in PyTorch; torch-export and aotinductor succeed it.
 @_options.quiet
 def command(**given: Any) -> None:
     """Write a trained network for deployment, into its run folder, and enter the files into its manifest."""
+    import mnist_bench.report as report
     from mnist_bench import environment, store
     from mnist_bench.cli._output import newest_run, print_tables, show_result
+    from mnist_bench.stages import exporting
 
-    asked = _requests.Export(**given)
+    asked = requests.Export(**given)
     folder = store.run_folder(asked.out, asked.name or newest_run(asked.out))
-    store.load_record(folder)  # refuses what is no run before a folder is made for its lock
+    store.load_record(folder)
     asked = replace(asked, device=environment.resolve_device(asked.device))
-    pairs = list(_pairs(asked))
-    with store.locked(folder):
-        record = store.load_record(folder)
-        outcomes = [(name, kind, _export(folder, record, name, kind, asked)) for name, kind in pairs]
+    record, outcomes = exporting.export(folder, asked, lambda line: _say(line, quiet=bool(asked.quiet)))
     show_result(
         asked.quiet,
-        tables=lambda: print_tables("rich", [_table(record.name, outcomes)]),
-        line=lambda: _line(record.name, outcomes),
+        tables=lambda: print_tables("rich", [report.exports_table(record.name, outcomes)]),
+        line=lambda: report.exports_line(record.name, outcomes),
     )
-    _fail(outcomes, skipping_is_failing="all" not in asked.names)
+    exporting.check(outcomes, skipping_is_failing="all" not in asked.names)
 
 
-def _pairs(asked: _requests.Export) -> "Iterator[tuple[str, Precision]]":
-    """Yield every format with every precision wanted; a format named on its own must be able to hold them."""
-    from mnist_bench import formats
-    from mnist_bench.core.errors import BadInput
-
-    precisions = asked.precisions
-    for name in formats.names() if "all" in asked.names else dict.fromkeys(asked.names):
-        held = formats.precisions(name)
-        wanted = held if "all" in precisions else [kind for kind in held if kind in precisions]
-        missing = set(precisions) - set(held) - {"all"}
-        if missing and "all" not in asked.names:
-            raise BadInput(f"{name} cannot hold {', '.join(sorted(missing))}: choose from {', '.join(held)}")
-        yield from ((name, kind) for kind in wanted)
-
-
-def _export(
-    folder: "Path", record: "Record", name: str, precision: "Precision", asked: _requests.Export
-) -> "Artifact | Skipped | MnistBenchError":
-    from mnist_bench import formats
+def _say(line: str, *, quiet: bool) -> None:
     from mnist_bench.cli._screen import complain
     from mnist_bench.cli._signals import heed
-    from mnist_bench.core.errors import MnistBenchError
 
     heed()
-    if not asked.quiet:
-        complain(f"exporting {name} {precision} …")
-    try:
-        return formats.export(
-            folder,
-            record,
-            name,
-            precision=precision,
-            opset=asked.opset,
-            device=asked.device,
-            data_dir=asked.data_dir,
-            reference=lambda: _reference(folder, record, asked),
-        )
-    except MnistBenchError as error:  # one that fails does not stop the others
-        return error
-
-
-def _reference(folder: "Path", record: "Record", asked: _requests.Export) -> "Reference":
-    from mnist_bench import parity
-
-    return parity.reference_answers(folder, record, asked.data_dir)
-
-
-def _table(run: str, outcomes: "Sequence[Outcome]") -> "Table":
-    from mnist_bench.core.types import Artifact
-    from mnist_bench.report import Column, Table, Unit
-
-    columns = [
-        Column("Format"),
-        Column("Precision"),
-        Column("File"),
-        Column("Bytes", Unit.BYTES),
-        Column("Version"),
-        Column("Took", Unit.SECONDS),
-    ]
-    rows: list[list[Cell]] = []
-    for name, precision, done in outcomes:
-        if isinstance(done, Artifact):
-            rows.append([name, precision, done.name, done.size_bytes, done.version, done.export_s])
-        else:
-            rows.append([name, precision, str(done), None, None, None])
-    return Table(f"Exported from {run}", columns, rows)
-
-
-def _line(run: str, outcomes: "Sequence[Outcome]") -> str:
-    """Say which files were written, where they are few, and how many were not."""
-    from mnist_bench.core.kinds import Skipped
-    from mnist_bench.core.types import Artifact
-    from mnist_bench.report import many
-
-    written = [done.name for *_, done in outcomes if isinstance(done, Artifact)]
-    skipped = sum(isinstance(done, Skipped) for *_, done in outcomes)
-    failed = len(outcomes) - len(written) - skipped
-    words = f"{run}: {many(len(written), 'file')} exported"
-    words += f" ({', '.join(written)})" if 0 < len(written) <= NAMED else ""
-    return words + (f", {skipped} skipped" if skipped else "") + (f", {failed} failed" if failed else "")
-
-
-def _fail(outcomes: "Sequence[Outcome]", skipping_is_failing: bool) -> None:
-    """Raise one error for all exports that failed, with the exit code of the first."""
-    from mnist_bench.core.child import ChildFailed
-    from mnist_bench.core.errors import MnistBenchError, TargetUnavailable
-    from mnist_bench.core.kinds import Skipped
-
-    skipped = [done for *_, done in outcomes if isinstance(done, Skipped)]
-    failed = [(name, kind, done) for name, kind, done in outcomes if isinstance(done, MnistBenchError)]
-    if failed:
-        reasons = "; ".join(f"{name} {kind}: {error}" for name, kind, error in failed)
-        raise ChildFailed(f"{len(failed)} of {len(outcomes)} exports failed: {reasons}", failed[0][2].exit_code)
-    if skipped and (skipping_is_failing or len(skipped) == len(outcomes)):
-        raise TargetUnavailable("; ".join(map(str, skipped)))
+    if not quiet:
+        complain(line)

@@ -35,7 +35,8 @@ def command(wanted: str | None, check: bool, renderer: str, quiet: int) -> None:
 
     Instruction sets are asked of a worker that runs there.
     """
-    from mnist_bench import hosts, report
+    import mnist_bench.report as report
+    from mnist_bench import hosts
     from mnist_bench.cli._output import print_tables, show_result
     from mnist_bench.cli._progress import tell
     from mnist_bench.cli._screen import say

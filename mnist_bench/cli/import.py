@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mnist_bench.cli import _options, _requests
+from mnist_bench.cli import _options
+from mnist_bench.stages import requests
 
 if TYPE_CHECKING:
     from mnist_bench.core.types import Record
@@ -57,7 +58,7 @@ def command(**given: Any) -> None:
     from mnist_bench.cli._progress import tell_remarks
     from mnist_bench.cli._screen import complain
 
-    asked = _requests.Import(**given)
+    asked = requests.Import(**given)
     folder = store.run_folder(asked.out, asked.name or _name_of(asked.file))
     if not asked.overwrite:
         store.check_new(folder, resumable=False)
@@ -77,7 +78,7 @@ def _name_of(file: Path) -> str:
     return NO_NAME.sub("-", file.stem).strip("-._")[:100] or "imported"
 
 
-def _show(record: "Record", asked: _requests.Import) -> None:
+def _show(record: "Record", asked: requests.Import) -> None:
     from mnist_bench.cli._output import print_tables
     from mnist_bench.cli._screen import say
     from mnist_bench.core.commands import line

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mnist_bench.cli import _options, _requests
+from mnist_bench.cli import _options
+from mnist_bench.stages import requests
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -65,7 +66,7 @@ def command(**given: Any) -> None:
     from mnist_bench.cli._output import check_json_path, newest_run, show_result
     from mnist_bench.cli._pictures import sources
 
-    asked = _requests.Predict(**given)
+    asked = requests.Predict(**given)
     check_json_path(asked.csv_path)
     folder = store.run_folder(asked.out, asked.name or newest_run(asked.out))
     record = store.load_record(folder)
@@ -97,7 +98,7 @@ def _complain_of(found: "Found") -> None:
             complain(one.reason)
 
 
-def _ask(folder: Path, pictures: "Pictures", asked: _requests.Predict) -> "Predictions":
+def _ask(folder: Path, pictures: "Pictures", asked: requests.Predict) -> "Predictions":
     """Ask one image at a time: what quantises by range answers an image as its batch has it."""
     import numpy as np
 
@@ -111,7 +112,7 @@ def _ask(folder: Path, pictures: "Pictures", asked: _requests.Predict) -> "Predi
 
 
 def _predictions(
-    record: "Record", pictures: "Pictures", said: "Predictions", asked: _requests.Predict
+    record: "Record", pictures: "Pictures", said: "Predictions", asked: requests.Predict
 ) -> "Iterator[Prediction]":
     """Yield for each picture what all targets say to it."""
     from mnist_bench.analysis.prediction import REFERENCE, Answer, Prediction, softmax
@@ -138,7 +139,8 @@ def _likenesses(record: "Record", pictures: "Pictures", data_dir: Path | None) -
     """Find the training image nearest to each picture, where they are on this machine: nothing is downloaded."""
     import numpy as np
 
-    from mnist_bench import data, report
+    import mnist_bench.report as report
+    from mnist_bench import data
     from mnist_bench.analysis.prediction import Likeness
     from mnist_bench.core.kinds import Skipped
 
@@ -155,9 +157,10 @@ def _likenesses(record: "Record", pictures: "Pictures", data_dir: Path | None) -
     ]
 
 
-def _write_csv(record: "Record", found: "Found", predictions: "Sequence[Prediction]", asked: _requests.Predict) -> None:
+def _write_csv(record: "Record", found: "Found", predictions: "Sequence[Prediction]", asked: requests.Predict) -> None:
     """Write a row for each picture and target, in the order of the pictures."""
-    from mnist_bench import data, report
+    import mnist_bench.report as report
+    from mnist_bench import data
     from mnist_bench.cli._output import write_text
 
     if asked.csv_path is None:
@@ -168,7 +171,7 @@ def _write_csv(record: "Record", found: "Found", predictions: "Sequence[Predicti
 
 
 def _show(predictions: "Sequence[Prediction]", said: "Predictions") -> None:
-    from mnist_bench import report
+    import mnist_bench.report as report
     from mnist_bench.cli._screen import in_colour, say
 
     for one in predictions:

@@ -51,7 +51,8 @@ def command(
     data_dir: Path | None,
 ) -> None:
     """Show saved runs and studies: nothing is trained and nothing is measured."""
-    from mnist_bench import report, store
+    import mnist_bench.report as report
+    from mnist_bench import store
     from mnist_bench.cli._output import newest_run, print_tables
     from mnist_bench.cli._screen import complain, say
 
@@ -81,7 +82,8 @@ def command(
 
 def _write_page(material: "Material", out: Path, options: "ViewOptions") -> Path:
     """Write the page into the first run's folder, with the studies that were named, or those of the same data."""
-    from mnist_bench import report, store
+    import mnist_bench.report as report
+    from mnist_bench import store
 
     if not material.records:
         raise click.UsageError("--html is a page of runs: give a --run with the --study")
@@ -92,7 +94,8 @@ def _write_page(material: "Material", out: Path, options: "ViewOptions") -> Path
 
 def _with_images(material: "Material", data_dir: Path | None) -> "Material":
     """Add the images that the runs were trained on, where they are on this machine."""
-    from mnist_bench import data, report
+    import mnist_bench.report as report
+    from mnist_bench import data
 
     records = material.records
     if not records:

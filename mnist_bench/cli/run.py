@@ -4,7 +4,8 @@ from typing import Any
 
 import click
 
-from mnist_bench.cli import _options, _requests
+from mnist_bench.cli import _options
+from mnist_bench.stages import requests
 
 
 @click.command(
@@ -29,5 +30,5 @@ def command(context: click.Context, /, quick: bool, allow_busy: bool, **given: A
     """
     from mnist_bench.cli import _run
 
-    training = _requests.Train(**given, resume=not given["overwrite"], typed=_requests.typed(context))
-    _run.carry_out(_requests.Run(training=training, quick=quick, allow_busy=allow_busy))
+    training = requests.Train(**given, resume=not given["overwrite"], typed=_options.typed(context))
+    _run.carry_out(requests.Run(training=training, quick=quick, allow_busy=allow_busy))

@@ -33,7 +33,8 @@ Examples:
 @_options.quiet
 def command(device: str, install: tuple[str, ...], renderer: str, quiet: int) -> None:
     """List all runtimes: version, devices, what they read; for those that are missing, why and what installs them."""
-    from mnist_bench import hosts, report, runtimes
+    import mnist_bench.report as report
+    from mnist_bench import hosts, runtimes
     from mnist_bench.cli._output import print_tables, show_result
     from mnist_bench.cli._progress import tell
     from mnist_bench.core.errors import BadInput

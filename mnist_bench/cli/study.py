@@ -4,7 +4,8 @@ from typing import Any
 
 import click
 
-from mnist_bench.cli import _options, _requests
+from mnist_bench.cli import _options
+from mnist_bench.stages import requests
 
 
 @click.command(
@@ -56,7 +57,7 @@ def command(context: click.Context, /, **given: Any) -> None:
     from mnist_bench.cli import _study
     from mnist_bench.cli._output import check_json_path
 
-    asked = _requests.Study(**given, typed=_requests.typed(context))
+    asked = requests.Study(**given, typed=_options.typed(context))
     if asked.resume and asked.overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other", context)
     check_json_path(asked.json_path)

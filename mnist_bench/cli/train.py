@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mnist_bench.cli import _options, _requests
+from mnist_bench.cli import _options
+from mnist_bench.stages import requests
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,10 +54,11 @@ def command(context: click.Context, /, **given: Any) -> None:
     the step, saves and exits 130, SIGTERM likewise with 143, and --resume goes on with the very next image.
     """
     from mnist_bench import tracking, training
-    from mnist_bench.cli import _train
+    from mnist_bench.cli._audience import audience
     from mnist_bench.cli._output import check_json_path
+    from mnist_bench.stages.training import prepare, train_one
 
-    asked = _requests.Train(**given, typed=_requests.typed(context))
+    asked = requests.Train(**given, typed=_options.typed(context))
     if asked.resume and asked.overwrite:
         raise click.UsageError("--resume and --overwrite exclude each other", context)
     check_json_path(asked.json_path)
@@ -68,19 +70,20 @@ def command(context: click.Context, /, **given: Any) -> None:
     with training.process_group() as group:
         group.together(lambda: tracking.check_installed(asked.trackers))
         for activation in asked.activations:  # all that can be refused is refused before anything is trained
-            group.together(partial(_train.prepare, activation, asked))
-        records = [_train.train_one(activation, asked, group) for activation in asked.activations]
+            group.together(partial(prepare, activation, asked))
+        shown = audience(quiet=bool(asked.quiet) or not group.leads)
+        records = [train_one(activation, asked, group, shown) for activation in asked.activations]
         group.together(lambda: _conclude(records, asked) if group.leads else None)
 
 
-def _conclude(records: "Sequence[Record]", asked: _requests.Train) -> None:
+def _conclude(records: "Sequence[Record]", asked: requests.Train) -> None:
     _show(records, asked)
     _require_accuracy(records, asked.require_accuracy)
 
 
-def _show(records: "Sequence[Record]", asked: _requests.Train) -> None:
+def _show(records: "Sequence[Record]", asked: requests.Train) -> None:
     """Print the tables, or the record, or both, as asked for."""
-    from mnist_bench import report
+    import mnist_bench.report as report
     from mnist_bench.cli._output import print_tables, show_result, write_json
     from mnist_bench.cli._screen import say
     from mnist_bench.core.commands import line

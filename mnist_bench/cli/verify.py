@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from mnist_bench.cli import _options, _requests
+from mnist_bench.cli import _options
+from mnist_bench.stages import requests
 
 if TYPE_CHECKING:
     from mnist_bench.cli._ci import Reporter
     from mnist_bench.cli._stamp import Stamping
-    from mnist_bench.core.types import Absent, ParityRecord
-    from mnist_bench.data import Dataset
-    from mnist_bench.parity import Plan
+    from mnist_bench.core.types import ParityRecord
 
 
 @click.command(
@@ -113,50 +112,39 @@ def command(**given: Any) -> None:
     from mnist_bench.cli import _ci
     from mnist_bench.cli._output import check_json_path
 
-    asked = _requests.Verify(**given)
+    asked = requests.Verify(**given)
     check_json_path(asked.json_path)
     check_json_path(asked.junit_path)
     with _ci.reporting("verify", asked, asked.model_file) as reporter:
         _carry_out(asked, reporter)
 
 
-def _carry_out(asked: _requests.Verify, reporter: "Reporter") -> None:
-    from mnist_bench import data, environment, hosts, parity, store
+def _carry_out(asked: requests.Verify, reporter: "Reporter") -> None:
+    from mnist_bench import data, store
     from mnist_bench.analysis.parity import judge
     from mnist_bench.cli._output import newest_run
-    from mnist_bench.cli._progress import tell_remarks
+    from mnist_bench.cli._progress import configurations_display, tell_remarks
+    from mnist_bench.cli._screen import complain
+    from mnist_bench.stages import verifying
 
     folder = store.run_folder(asked.out, asked.name or newest_run(asked.out))
     record = store.load_record(folder)
     stamping = _stamping(asked, folder)
-    usable, absent = parity.usable() if asked.all_processors else ((), None)
-    plan = parity.Plan(
-        runtimes=asked.runtimes,
-        device=environment.resolve_device(asked.device),
-        on=asked.fleet(usable) if asked.processors else asked.hosts if asked.model_file else asked.all_hosts,
-        format=asked.command_format,
-        precision=asked.precision,
-        output=asked.output,
-        layers=asked.layers,
-        assumption=parity.Assumption.of(asked.assumptions),
-        **asked.configurations,
-        **asked.limits,
-    )
+    plan, absent = verifying.plan_of(asked)
     dataset = data.load(asked.dataset or record.config.dataset, asked.data_dir).with_classes_of(record.dataset.classes)
     if asked.dataset and not asked.quiet:
         tell_remarks(dataset)
-    found = _verify(folder, dataset, plan, asked, absent)
+    with configurations_display(asked.quiet) as on_event:
+        found = verifying.compare(folder, dataset, plan, asked, absent, on_event)
     _show(found, asked, reporter)
-    here = hosts.HERE in plan.on and all(hosts.is_of_this_machine(host) for host in plan.on)
-    of_run = here or (asked.processors and not asked.commands)
-    if of_run and not asked.model_file and dataset.name == record.config.dataset:
-        _save(folder, found)  # only what tells of the run itself
+    if verifying.is_of_the_run(record, dataset, plan, asked) and (complaint := verifying.save(folder, found)):
+        complain(complaint)
     judge(found)
     if stamping:
         stamping.write(found)
 
 
-def _stamping(asked: _requests.Verify, folder: Path) -> "Stamping | None":
+def _stamping(asked: requests.Verify, folder: Path) -> "Stamping | None":
     if not asked.stamp_path:
         return None
     from mnist_bench.cli._stamp import Stamping
@@ -164,37 +152,8 @@ def _stamping(asked: _requests.Verify, folder: Path) -> "Stamping | None":
     return Stamping.of(asked, folder, asked.stamp_path)
 
 
-def _verify(
-    folder: Path, dataset: "Dataset", plan: "Plan", asked: _requests.Verify, absent: "list[Absent] | None"
-) -> "ParityRecord":
-    from mnist_bench import parity
-    from mnist_bench.cli._progress import configurations_display
-
-    trusted = asked.trust_code
-    with configurations_display(asked.quiet) as on_event:
-        if asked.processors:
-            return parity.verify_fleet(
-                folder, dataset, plan, on_event, model=asked.model_file, trusted=trusted, absent=absent
-            )
-        if asked.model_file:
-            return parity.verify_file(asked.model_file, folder, dataset, plan, on_event, trusted=trusted)
-        return parity.verify(folder, dataset, plan, on_event)
-
-
-def _save(folder: Path, found: "ParityRecord") -> None:
-    """Save a comparison, unless the run was trained further meanwhile: there may be a newer one already."""
-    from mnist_bench import store
-    from mnist_bench.cli._screen import complain
-
-    checkpoint = store.load_record(folder).checkpoint
-    if checkpoint and checkpoint.weights.sha256 == found.weights_sha256:
-        store.save(folder, found)
-    else:
-        complain(f"{folder} was trained further meanwhile: this is of the weights before, and is not saved")
-
-
-def _show(found: "ParityRecord", asked: _requests.Verify, reporter: "Reporter") -> None:
-    from mnist_bench import report
+def _show(found: "ParityRecord", asked: requests.Verify, reporter: "Reporter") -> None:
+    import mnist_bench.report as report
     from mnist_bench.analysis import cases
     from mnist_bench.cli._output import print_tables, show_result, write_json
     from mnist_bench.core.types import FleetRecord

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mnist_bench.analysis.prediction import Prediction
 from mnist_bench.core import plugins
@@ -10,50 +10,70 @@ from mnist_bench.core.bench_types import BenchRecord
 from mnist_bench.core.errors import BadInput
 from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import FleetRecord, ParityRecord, Record
-from mnist_bench.report import renderers
+from mnist_bench.report import answers, renderers
 from mnist_bench.report._closing import closing, verdict
-from mnist_bench.report._figures import draw_figures
+from mnist_bench.report._data import data_tables
+from mnist_bench.report._exports import exports_line, exports_table
+from mnist_bench.report._figures import draw_figures, pictures
+from mnist_bench.report._fragment import Block, Verdict, fragment, on_terminal
 from mnist_bench.report._github import annotation, annotations, job_summary
 from mnist_bench.report._junit import junit
 from mnist_bench.report._lines import bench_line, load_line, many, parity_line, study_line, training_line
 from mnist_bench.report._material import Material, gather, gather_studies, matching_images, with_studies_beside
 from mnist_bench.report._measured import comparison_table, environment_tables, load_table
 from mnist_bench.report._predictions import predictions_table
-from mnist_bench.report._summary import summary
+from mnist_bench.report._summary import headline, summary
 from mnist_bench.report._table import Cell, Column, Quantity, Table, Unit, ViewOptions, cleaned
+from mnist_bench.report.answers import Answer
 from mnist_bench.report.views import bench, fleet, parity, study, training
 
+if TYPE_CHECKING:
+    from mnist_bench.data import Dataset
+    from mnist_bench.report.figures._style import Picture
+
 __all__ = [
+    "Answer",
+    "Block",
     "Cell",
     "Column",
     "Material",
     "Quantity",
     "Table",
     "Unit",
+    "Verdict",
     "ViewOptions",
     "all_tables",
     "annotation",
     "annotations",
+    "answers_to",
     "bench_line",
     "bench_tables",
     "closing",
     "comparison_table",
+    "data_tables",
     "draw_figures",
     "environment_tables",
+    "exports_line",
+    "exports_table",
     "fleet_tables",
+    "fragment",
     "gather",
     "gather_studies",
+    "headline",
     "job_summary",
     "junit",
     "load_line",
     "load_table",
     "many",
     "matching_images",
+    "on_terminal",
     "parity_line",
     "parity_tables",
+    "pictures",
     "prediction_text",
     "predictions_table",
     "render",
+    "samples",
     "study_line",
     "study_tables",
     "summary",
@@ -116,6 +136,16 @@ def all_tables(material: Material, options: ViewOptions, only: Sequence[str] = (
             yield from _build(folder, of_folder, options, wanted)
 
 
+def answers_to(material: Material, options: ViewOptions, only: Sequence[str] = ()) -> Iterator[Answer]:
+    """Write the answers of some modules in `answers/`, or all that the material carries.
+
+    Raises:
+        BadInput: there is no such answer.
+    """
+    for module in [plugins.load(answers, name) for name in only] or plugins.load_all(answers):
+        yield from module.build(material, options)
+
+
 def _build(folder: Any, subjects: Sequence[Any], options: ViewOptions, only: Sequence[str]) -> Iterator[Table]:
     """Make the tables of one folder of views, subject by subject; a view that was named and shows nothing says so."""
     views = [plugins.load(folder, name) for name in only] or plugins.load_all(folder)
@@ -131,7 +161,7 @@ def render(renderer: str, contents: Sequence[Table], color: bool = False) -> str
     """Write tables out as text.
 
     Args:
-        renderer: `rich`, `markdown`, `csv` or `json`.
+        renderer: `rich`, `markdown`, `html`, `csv` or `json`.
         contents: the tables.
         color: with terminal colours, where the renderer has them.
 
@@ -147,6 +177,15 @@ def prediction_text(one: Prediction, *, color: bool) -> str:
     from mnist_bench.report import _picture  # with rich, which CSV need not wait for
 
     return _picture.prediction_text(one, color=color)
+
+
+def samples(dataset: "Dataset") -> "Picture":
+    """Draw some training images of every class."""
+    from mnist_bench.report.figures import samples as figure  # with matplotlib
+    from mnist_bench.report.figures._style import styled
+
+    with styled():
+        return figure.picture(dataset, dataset.name)
 
 
 def write_page(material: Material, folder: Path, options: ViewOptions | None = None) -> Path:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_bench import report
+import mnist_bench.report as report
 from mnist_bench.analysis.load import Loaded, parse_summary
 from tests.bench import made
 

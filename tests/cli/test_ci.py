@@ -10,7 +10,8 @@ import onnx
 import pytest
 from msgspec.structs import replace
 
-from mnist_bench import report, store
+import mnist_bench.report as report
+from mnist_bench import store
 from mnist_bench.analysis import cases
 from mnist_bench.analysis.cases import Case
 from mnist_bench.core.bench_types import Failure

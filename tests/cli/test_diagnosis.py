@@ -12,7 +12,8 @@ import pytest
 from onnx import numpy_helper
 from onnx.helper import make_node
 
-from mnist_bench import data, report, store
+import mnist_bench.report as report
+from mnist_bench import data, store
 from mnist_bench.core.types import ParityRecord
 from mnist_bench.report.page import render_page
 from tests.conftest import Run, train_digits

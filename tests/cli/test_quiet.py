@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from mnist_bench import formats, hosts, parity, report, store, workflow
+import mnist_bench.report as report
+from mnist_bench import formats, hosts, parity, store, workflow
 from mnist_bench.analysis.load import Loaded
 from mnist_bench.bench import session
 from mnist_bench.cli import _options

@@ -358,7 +358,7 @@ def test_what_a_worker_does_wrong_is_one_line_and_harms_nobody(
     assert bool(found["unreachable"]) is (code == 3)
     if code == 3:
         saved = store.read(Path("found.json"), ParityRecord)
-        from mnist_bench import report
+        import mnist_bench.report as report
 
         text = report.render("markdown", list(report.parity_tables(saved, report.ViewOptions())))
         assert "Could not be asked" in text

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from mnist_bench import data, hosts, parity, report, store
+import mnist_bench.report as report
+from mnist_bench import data, hosts, parity, store
 from mnist_bench.analysis import processors as by
 from mnist_bench.core.types import Beside, FleetRecord, Sample
 from mnist_bench.parity import _sample, _visit

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from safetensors.numpy import save
 
-from mnist_bench import data, parity, report, runtimes, store
+import mnist_bench.report as report
+from mnist_bench import data, parity, runtimes, store
 from mnist_bench.core import protocol
 from mnist_bench.core.errors import Unsupported
 from mnist_bench.core.kinds import Activation, Skipped

@@ -583,7 +583,7 @@ def test_the_tables_call_out_cancelling_flips(exported: Path, digits: data.Datas
     """Two runtimes with the same accuracy and different predictions."""
     from msgspec.structs import replace
 
-    from mnist_bench import report
+    import mnist_bench.report as report
     from mnist_bench.core.types import Deviation
 
     found = verify(exported, digits, "torch-eager", batch_sizes=(128,))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from mnist_bench import report
+import mnist_bench.report as report
 from mnist_bench.analysis.comparison import compare_records
 from mnist_bench.core.bench_types import (
     BenchPlan,

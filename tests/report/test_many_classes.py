@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from mnist_bench import data, report
+import mnist_bench.report as report
+from mnist_bench import data
 from mnist_bench.analysis.classes import confusions, names
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import Record

@@ -16,7 +16,8 @@ import pytest
 from matplotlib.text import Text
 from msgspec.structs import replace
 
-from mnist_bench import data, parity, report, store
+import mnist_bench.report as report
+from mnist_bench import data, parity, store
 from mnist_bench.cli import bench, export, study, train, verify
 from mnist_bench.cli import report as report_of_cli
 from mnist_bench.core import commands, plugins

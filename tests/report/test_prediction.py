@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from mnist_bench import report
+import mnist_bench.report as report
 from mnist_bench.analysis.prediction import REFERENCE, Answer, Likeness, Prediction
 from mnist_bench.core.kinds import Skipped
 

@@ -11,7 +11,8 @@ from xml.etree import ElementTree
 import pytest
 from msgspec.structs import replace
 
-from mnist_bench import data, report
+import mnist_bench.report as report
+from mnist_bench import data
 from mnist_bench.core.errors import BadInput, DataUnavailable
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import EpochMetrics, FinalMeasurement, Predictions, Record, Tally
@@ -146,7 +147,7 @@ def test_an_unfinished_run_says_so_and_shows_what_it_has(known: Record) -> None:
     assert list(report.tables([replace(known, epochs=(), checkpoint=None, final=None)], report.ViewOptions()))
 
 
-@pytest.mark.parametrize("renderer", ["rich", "markdown", "csv", "json"])
+@pytest.mark.parametrize("renderer", ["rich", "markdown", "html", "csv", "json"])
 def test_the_tables_of_a_known_record_look_as_they_should(renderer: str, known: Record) -> None:
     text = report.render(renderer, list(report.tables([known], report.ViewOptions())))
     lines = [line.rstrip() for line in text.splitlines()]
@@ -170,7 +171,7 @@ def test_no_line_is_too_long_for_a_usual_terminal(color: bool, known: Record, mo
 HOSTILE = "=cmd|' /C calc'!A1 <script>[x](y) | `z` [bold]"
 
 
-@pytest.mark.parametrize("renderer", ["rich", "markdown", "csv", "json"])
+@pytest.mark.parametrize("renderer", ["rich", "markdown", "html", "csv", "json"])
 def test_hostile_text_stays_text(renderer: str) -> None:
     rows: list[list[Cell]] = [[HOSTILE, Quantity(None, Unit.SHARE)]]
     text = report.render(renderer, [Table(HOSTILE, [Column("a"), Column("b", Unit.SHARE)], rows)])

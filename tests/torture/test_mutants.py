@@ -17,7 +17,8 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from mnist_bench import hosts, report, runtimes, store
+import mnist_bench.report as report
+from mnist_bench import hosts, runtimes, store
 from mnist_bench.core.architecture import SHAPES
 from mnist_bench.core.bench_types import InferenceBenchRecord
 from mnist_bench.core.digest import sha256

@@ -6,6 +6,7 @@ import numpy as np
 
 from mnist_bench.core.dataset_names import shown
 from mnist_bench.core.kinds import Skipped
+from mnist_bench.data import Dataset
 from mnist_bench.report._material import Material
 from mnist_bench.report.figures._style import Picture, image_grid, short
 
@@ -21,6 +22,11 @@ def build(material: Material) -> Iterator[Picture | Skipped]:
     if isinstance(dataset, Skipped):
         yield Skipped("samples", dataset.reason, dataset.remedy)
         return
+    yield picture(dataset, material.records[0].name)
+
+
+def picture(dataset: Dataset, run: str) -> Picture:
+    """Draw the first training images of each class, for a run's folder."""
     there = [(label, dataset.classes[label]) for label in np.unique(dataset.train.labels).tolist()][:MOST_CLASSES]
     called = shown(dataset.name)
     figure, axes = image_grid(len(there), PER_CLASS, f"{short(called)}: training images", cell_inches=0.8)
@@ -32,4 +38,4 @@ def build(material: Material) -> Iterator[Picture | Skipped]:
         row[0].text(-0.25, 0.5, short(name), transform=row[0].transAxes, ha="right", va="center")
     which = f"the first {len(there)} classes" if len(there) == MOST_CLASSES else "each class"
     says = f"The first {PER_CLASS} training images of {which} of {called}."
-    yield Picture(material.records[0].name, "samples", figure, says)
+    return Picture(run, "samples", figure, says)

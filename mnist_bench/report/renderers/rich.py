@@ -3,12 +3,13 @@
 import io
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table as RichTable
@@ -44,6 +45,34 @@ def render(contents: Sequence[Table], color: bool) -> str:
             console.print(Padding(Text(note, style="dim"), (0, 0, 0, 1)))
         console.print()
     return TRAILING.sub(lambda found: found[0].replace(" ", ""), buffer.getvalue())
+
+
+def drawn(content: Table) -> Iterator[RenderableType]:
+    """Yield a table, cut after its preview, and its notes, for a console of rich's own."""
+    preview = content.preview or len(content.rows)
+    yield Text(content.title, style="bold")
+    yield _Fitting(content, preview)
+    yield from (Padding(Text(note, style="dim"), (0, 0, 0, 1)) for note in _notes(content, preview))
+    yield Text()
+
+
+@dataclass(frozen=True)
+class _Fitting:
+    """A table where it fits; else a line for every cell: rich would drop columns."""
+
+    content: Table
+    preview: int
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        table = _draw(self.content, self.preview)
+        table.title = None
+        if Measurement.get(console, options.update(width=WIDE), table).minimum <= options.max_width:
+            yield table
+            return
+        for row in self.content.rows[: self.preview]:
+            for cell, column in zip(row, self.content.columns, strict=True):
+                yield Text.assemble((f" {column.name}: ", "dim"), text(cell, column))
+            yield Text()
 
 
 def _draw(content: Table, preview: int) -> RichTable:

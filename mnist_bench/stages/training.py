@@ -2,21 +2,22 @@
 
 import contextlib
 import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec.structs import replace
 
 from mnist_bench import data, environment, store, tracking, training
-from mnist_bench.cli._progress import tell, tell_passed_over, tell_remarks, training_display
-from mnist_bench.cli._requests import Train, changed
-from mnist_bench.cli._signals import stop_on_signal
 from mnist_bench.core import torchrun
 from mnist_bench.core.architecture import CLASSES
 from mnist_bench.core.dataset_names import in_a_run
 from mnist_bench.core.errors import BadInput
-from mnist_bench.core.events import Event
+from mnist_bench.core.events import Event, OnEvent, Stop
 from mnist_bench.core.kinds import Activation
 from mnist_bench.core.types import Record, TrainConfig
+from mnist_bench.stages.requests import Train, changed
 
 SEVERAL = "distributed"
 """The engine of several processes."""
@@ -32,6 +33,19 @@ FIXED_ON_RESUME = (
     "learning_rate",
     "seed",
 )
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Who hears of a training: `say` takes what is good to know, `warn` what went wrong beside it.
+
+    `display` opens what shows its events, and `stopping` what tells it when to stop.
+    """
+
+    say: Callable[[str], None]
+    warn: Callable[[str], None]
+    display: Callable[[], AbstractContextManager[OnEvent]]
+    stopping: Callable[[], AbstractContextManager[Stop]]
 
 
 def prepare(
@@ -50,22 +64,21 @@ def prepare(
     return folder, saved, _resumed(saved, activation, asked) if saved else _config(activation, asked, dataset)
 
 
-def train_one(activation: Activation, asked: Train, group: training.Group) -> Record:
+def train_one(activation: Activation, asked: Train, group: training.Group, audience: Audience) -> Record:
     """Train one network; of several processes the first alone reads and writes its folder."""
     folder, _, config = prepare(activation, asked)
     dataset = group.together(lambda: data.load(config.dataset, asked.data_dir, outputs=CLASSES))
-    quiet = asked.quiet or not group.leads
-    if not quiet:
-        tell_remarks(dataset)
+    for remark in dataset.remarks:
+        audience.say(remark)
     with contextlib.ExitStack() as stack:
         group.together(lambda: stack.enter_context(store.locked(folder)) if group.leads else None)
-        shown = stack.enter_context(training_display(quiet))
-        stop = stack.enter_context(stop_on_signal())
+        shown = stack.enter_context(audience.display())
+        stop = stack.enter_context(audience.stopping())
         record = group.first(lambda: _begun(activation, asked, dataset), Record)
-        if not quiet:
-            tell_passed_over(record.name, record.passed_over)
+        for line in passed_over(record.name, record.passed_over):
+            audience.say(line)
         names = asked.trackers if group.leads else ()
-        trackers = stack.enter_context(tracking.track(names, folder, tell))
+        trackers = stack.enter_context(tracking.track(names, folder, audience.warn))
 
         listeners = (shown, *(tracker.on_event for tracker in trackers))
 
@@ -74,6 +87,12 @@ def train_one(activation: Activation, asked: Train, group: training.Group) -> Re
                 listener(event)
 
         return training.train(record, dataset, folder, on_event, stop, group)
+
+
+def passed_over(name: str, reasons: Sequence[str]) -> Iterator[str]:
+    """Say why faster engines cannot be used."""
+    for reason in reasons:
+        yield f"{name}: not trained by a faster engine, {reason}"
 
 
 def _begun(activation: Activation, asked: Train, dataset: data.Dataset) -> Record:

@@ -1,4 +1,4 @@
-"""What the commands are asked for: their options, parsed and frozen, under the names that click gives them."""
+"""What the stages are asked for: the options of a command, or of a function, parsed and frozen."""
 
 import os
 from collections.abc import Iterable
@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import click
-
+from mnist_bench.core.errors import BadInput
 from mnist_bench.core.kinds import Activation, Precision, Validation
 from mnist_bench.core.limits import MIB
 
@@ -32,8 +31,7 @@ class Output:
 class Protocol:
     """How to train; None is what the command chooses for this machine. `activation` may be `both`.
 
-    `typed` are the names of the options that were given, on the command line or in the environment: the others may
-    give way to a saved run's.
+    `typed` are the names of the options that were given, in whatever way: the others may give way to a saved run's.
     """
 
     dataset: str
@@ -127,7 +125,7 @@ class Reported(Output):
 
     def __post_init__(self) -> None:
         if self.json_path == self.junit_path == Path("-"):
-            raise click.UsageError("--json and --junit cannot both go to stdout: give one of them a file")
+            raise BadInput("--json and --junit cannot both go to stdout: give one of them a file")
 
     @property
     def data_to(self) -> Path | None:
@@ -166,7 +164,7 @@ class Asking(Reported):
         named = dict.fromkeys([*here, *map(hosts.named, self.places), *of_commands])
         labels = [hosts.launch(host).label for host in named]
         if twice := [label for place, label in enumerate(labels) if label in labels[:place]]:
-            raise click.UsageError(f"two hosts would both be called {twice[0] or 'this machine'!r}: ask one at a time")
+            raise BadInput(f"two hosts would both be called {twice[0] or 'this machine'!r}: ask one at a time")
         return tuple(named) or (hosts.HERE,)
 
     @property
@@ -199,13 +197,13 @@ class Verify(Asking):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.processors and self.assumptions:
-            raise click.UsageError("--assume is of what this machine asks: leave out --cpu")
+            raise BadInput("--assume is of what this machine asks: leave out --cpu")
         if self.processors and self.layers:
-            raise click.UsageError("--layers are those of this machine's own answers: leave out --cpu")
+            raise BadInput("--layers are those of this machine's own answers: leave out --cpu")
         if self.processors and self.places:
-            raise click.UsageError("--cpu asks this machine and emulated ones about the same files: leave out --host")
+            raise BadInput("--cpu asks this machine and emulated ones about the same files: leave out --host")
         if self.processors and self.device != "cpu":
-            raise click.UsageError("--cpu is of processors: leave out --device")
+            raise BadInput("--cpu is of processors: leave out --device")
 
     @property
     def all_processors(self) -> bool:
@@ -289,9 +287,3 @@ def changed(saved: "TrainConfig", wanted: object, fixed: Iterable[str], asked: P
     """Say which settings were asked for and differ from the saved ones, of those that are fixed; nothing where none."""
     pairs = {name: (getattr(saved, name), getattr(wanted, name)) for name in fixed if name in asked.typed}
     return ", ".join(f"{name} was {before}, not {now}" for name, (before, now) in pairs.items() if before != now)
-
-
-def typed(context: click.Context) -> frozenset[str]:
-    """Return the names of the options that were given, in whatever way."""
-    default = click.core.ParameterSource.DEFAULT
-    return frozenset(name for name in context.params if context.get_parameter_source(name) is not default)

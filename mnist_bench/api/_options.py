@@ -1,0 +1,77 @@
+"""Options of functions, turned into what the stages ask for; whatever a command refuses is refused here too."""
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from mnist_bench import data, environment
+from mnist_bench.core.errors import BadInput
+from mnist_bench.core.kinds import LARGEST_BATCH
+from mnist_bench.stages.datasets import resolved
+
+Words = str | Sequence[str]
+"""A name, or several."""
+
+Numbers = int | Sequence[int]
+Place = str | os.PathLike[str]
+"""A path."""
+
+
+def path(place: Place | None) -> Path | None:
+    """Return a path, where there is one."""
+    return None if place is None else Path(place)
+
+
+def data_folder(place: Place | None) -> Path | None:
+    """Return the folder to look into first for a dataset: the one given, or MNIST_BENCH_DATA's.
+
+    Raises:
+        BadInput: it was given, and is not there.
+    """
+    if place is None:
+        named = os.environ.get("MNIST_BENCH_DATA")
+        return Path(named) if named else None
+    if not Path(place).is_dir():
+        raise BadInput(f"data_dir: folder {str(place)!r} does not exist")
+    return Path(place)
+
+
+def dataset_name(dataset: Place) -> str:
+    """Return a dataset's name; of a folder, its absolute path."""
+    return resolved(os.fspath(dataset), data.names())
+
+
+def words(given: Words) -> tuple[str, ...]:
+    """Return one name or several as a tuple."""
+    return (given,) if isinstance(given, str) else tuple(dict.fromkeys(given))
+
+
+def numbers(name: str, given: Numbers, most: int = LARGEST_BATCH) -> tuple[int, ...]:
+    """Return one number or several as a tuple.
+
+    Raises:
+        BadInput: one is no whole number from 1 to `most`.
+    """
+    found = (given,) if isinstance(given, int) else tuple(dict.fromkeys(given))
+    for number in found:
+        whole(name, number, most)
+    return found
+
+
+def threads(given: Numbers) -> tuple[int, ...]:
+    """Return numbers of threads, none above the cores that this process may use."""
+    return numbers("threads", given, environment.available_cores())
+
+
+def whole(name: str, number: int, most: int, least: int = 1) -> int:
+    """Return a number; raises BadInput where it is no whole one in its range."""
+    if type(number) is not int or not least <= number <= most:
+        raise BadInput(f"{name} must be a whole number from {least} to {most:,}, not {number!r}")
+    return number
+
+
+def one_of(name: str, value: str, choices: Iterable[str]) -> None:
+    """Raise BadInput where a value is none of the choices."""
+    choices = tuple(choices)
+    if value not in choices:
+        raise BadInput(f"{name} must be one of {', '.join(choices)}, not {value!r}")
