@@ -158,7 +158,7 @@ def _explain(error: BaseException) -> tuple[str, int]:
 def _unexpected(error: BaseException) -> tuple[str, int]:
     """Tell memory that is used up, and a library that cannot be loaded, from what is a bug."""
     if text.is_out_of_memory(error):
-        return "the memory does not suffice for it: close other programs, or give it less", ENVIRONMENT
+        return "out of memory: close other programs, or give it less to do", ENVIRONMENT
     if text.is_of_a_library(error):
         return f"a library cannot be loaded: {text.reason(str(error))}", ENVIRONMENT
     return f"bug: {text.of_error(error)} (MNIST_BENCH_DEBUG=1 shows where; please report it)", BUG

@@ -350,10 +350,8 @@ def test_the_answer_on_targets_names_the_smallest_installation(material: report.
     rows = [replace(made.row([1e-5], made.configuration(name)), installed_bytes=size) for name, size in sizes.items()]
     rows.append(replace(made.row([1e-5], made.configuration(host="browser")), installed_bytes=41_000_000))
     *_, second = recommended._smallest(rows)
-    assert (
-        second
-        == "Among those that need a library, the smallest installation is that of ncnn: 89 MB with all its dependencies."
-    )
+    named = "Among those that need a library, the smallest installation is that of ncnn"
+    assert second == f"{named}: 89 MB with all its dependencies."
 
 
 def emulated(name: str) -> Emulated:
