@@ -65,10 +65,7 @@ def command(
     figures: bool,
     data_dir: Path | None,
 ) -> None:
-    """Show saved runs and studies as tables, figures or a page.
-
-    Everything is read from saved records: nothing is trained or measured.
-    """
+    """Show saved runs and studies as tables, figures or a page. Nothing is trained or measured."""
     from mnist_bench import report, store
     from mnist_bench.cli._output import newest_run, print_tables
     from mnist_bench.cli._screen import complain, say
