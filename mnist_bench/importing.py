@@ -355,7 +355,7 @@ def _answers(network: Network, images: data.Images) -> NDArray[np.float64]:
     if not np.isfinite(found).all():
         raise ModelRefused(f"it answers {int((~np.isfinite(found)).any(1).sum()):,} images with what is no number")
     if not found.any():
-        raise ModelRefused("it answers every image with zeros: its weights are none")
+        raise ModelRefused("it answers every image with zeros: its weights are empty")
     return found
 
 

@@ -57,13 +57,13 @@ def compare_records(
     """
     for record in (baseline, candidate):
         if any(row.side for row in record.rows):
-            raise BadInput(f"a record of {record.name!r} is of a gate or a self-test: give two bench.json")
+            raise BadInput(f"a record of {record.name!r} is from a gate or a self-test: give two bench.json")
         if not any(row.samples for row in record.rows):
             raise BadInput(f"the benchmark of {record.name!r} holds no raw samples, so nothing can be compared")
     unlike = machine_differences(baseline.environment, candidate.environment)
     if unlike and not allow_unlike:
         raise DifferentMachines(
-            f"these records are of unlike machines ({'; '.join(unlike)}): --allow-unlike compares them all the same"
+            f"these records are from different machines ({'; '.join(unlike)}): --allow-unlike compares them anyway"
         )
     rows = {key(row.configuration): row for row in baseline.rows if row.samples}
     pairs = [
@@ -109,7 +109,7 @@ def _estimate(candidate: Row, baseline: Row, confidence: float) -> stats.Estimat
     ours, theirs = process_medians(candidate), process_medians(baseline)
     shared = sorted(ours.keys() & theirs.keys())
     if not shared:
-        raise BadInput(f"{candidate.configuration.target} was measured in no block on both sides")
+        raise BadInput(f"{candidate.configuration.target} was not measured on both sides in any block")
     return stats.paired_ratio([ours[block] for block in shared], [theirs[block] for block in shared], confidence)
 
 

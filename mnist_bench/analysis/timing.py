@@ -227,8 +227,8 @@ def alarms(record: BenchRecord) -> list[str]:
     """Say of each row that beat the machine's limit that it did: no number of it can be believed."""
     return [
         f"ALARM: {row_name(row)}, {place_name(row.configuration.batch_size, row.configuration.threads)}: "
-        f"{share:.0%} of the machine's limit, which cannot be. Either the limit was probed while the machine was "
-        f"slower, or what was timed is not this network: measure again when it is quiet."
+        f"{share:.0%} of the machine's peak, which is impossible. Either the peak was measured while the machine was "
+        f"slower, or what was timed is not this network: measure again when the machine is idle."
         for row in record.rows
         if row.samples and (share := summarise(record, row).beyond_peak)
     ]
@@ -240,8 +240,8 @@ def skipping(rows: Iterable[Row]) -> list[str]:
     if not names:
         return []
     return [
-        f"{', '.join(names)} skips products with zero, of which images are full: the floor is that of dense "
-        f"products, and more than 100% of the limit is no mistake."
+        f"{', '.join(names)} skips products with zero, and images are mostly zeros: the floor is that of dense "
+        f"products, so more than 100% of peak is no mistake."
     ]
 
 

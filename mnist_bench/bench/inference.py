@@ -90,7 +90,7 @@ def _timed(places: tuple[hosts.Host, ...]) -> tuple[hosts.Host, ...]:
     """Return hosts whose times say something; refuse others."""
     for host in places:
         if not hosts.load(host.kind).TIMED:
-            raise BadInput(f"host {host.kind} is emulated, so its times say nothing: verify on it, and bench elsewhere")
+            raise BadInput(f"host {host.kind} is emulated, so its times mean nothing: verify on it, bench elsewhere")
     return places
 
 

@@ -164,7 +164,7 @@ def _check_unchanged(record: BenchRecord, targets: Sequence[TargetUnderTest]) ->
     if record.blocks and {one.label for one in targets} != set(record.blocks[0].order):
         changed.append("the targets that are here")
     if changed:
-        raise BadInput(f"{changed[0]} changed since the first blocks were measured: begin anew without --resume")
+        raise BadInput(f"{changed[0]} changed since the first blocks were measured: start again without --resume")
 
 
 def name_of(configuration: Configuration) -> str:
@@ -181,9 +181,9 @@ def resumable(kind: type[R], subject: Subject) -> R:
     """
     saved = store.load_unfinished(subject.folder, kind)
     if saved is None:
-        raise BadInput(f"there is no unfinished benchmark in {subject.folder}: begin one without --resume")
+        raise BadInput(f"there is no unfinished benchmark in {subject.folder}: start one without --resume")
     if not subject.record.checkpoint or saved.weights_sha256 != subject.record.checkpoint.weights.sha256:
-        raise BadInput(f"run {subject.record.name!r} was trained further since: begin a new benchmark without --resume")
+        raise BadInput(f"run {subject.record.name!r} was trained further since: start a new benchmark without --resume")
     here = environment.collect(environment.resolve_device(saved.plan.device))
     if unlike := machine_differences(saved.environment, here) + software_differences(saved.environment, here):
         raise BadInput(f"this is not the machine that the benchmark began on ({'; '.join(unlike)}): begin a new one")

@@ -50,22 +50,30 @@ def _print_versions(context: click.Context, _parameter: click.Parameter, wanted:
     context.exit()
 
 
-@click.group(cls=PluginGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(cls=PluginGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.option(
-    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_versions, help="Show versions."
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_versions,
+    help="Show the versions of mnist-bench and its libraries, and exit.",
 )
 def group() -> None:
     """Does my exported model still give the same answers, and how fast is it really?
 
     \b
     Examples:
-      mnist-bench train --dataset digits               offline, in seconds
-      mnist-bench train --activation both              real MNIST, ReLU and Sigmoid
-      mnist-bench report --run mnist-relu --figures    the tables again, and pictures
+      mnist-bench run --dataset digits --quick   everything, offline, in minutes
+      mnist-bench train --activation both        real MNIST, ReLU and Sigmoid
+      mnist-bench verify                         do all runtimes agree?
+      mnist-bench bench --quick                  how fast is each?
+      mnist-bench report --html                  one page to look at
 
     \b
-    Exit codes: 0 done, 1 a check failed, 2 bad usage or input, 3 this machine lacks something,
-    70 a bug of ours, 130 Ctrl-C, 143 SIGTERM.
+    Exit codes: 0 done, 1 a check failed, 2 bad usage or input,
+    3 this machine lacks something (network, disk, device),
+    70 a bug in mnist-bench, 130 Ctrl-C, 143 SIGTERM.
     """
 
 
@@ -150,7 +158,7 @@ def _explain(error: BaseException) -> tuple[str, int]:
 def _unexpected(error: BaseException) -> tuple[str, int]:
     """Tell memory that is used up, and a library that cannot be loaded, from what is a bug."""
     if text.is_out_of_memory(error):
-        return "the memory does not suffice for it: close other programs, or give it less", ENVIRONMENT
+        return "out of memory: close other programs, or give it less to do", ENVIRONMENT
     if text.is_of_a_library(error):
         return f"a library cannot be loaded: {text.reason(str(error))}", ENVIRONMENT
     return f"bug: {text.of_error(error)} (MNIST_BENCH_DEBUG=1 shows where; please report it)", BUG

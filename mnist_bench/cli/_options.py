@@ -98,9 +98,9 @@ out = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     default=DEFAULT_OUT,
     show_default=True,
-    help="Folder of the run folders.",
+    help="Folder that holds the runs.",
 )
-run_name = click.option("--run", "name", metavar="NAME", callback=_not_empty, help="The run.  [default: the newest]")
+run_name = click.option("--run", "name", metavar="NAME", callback=_not_empty, help="Which run.  [default: the newest]")
 
 
 def known_or_folder(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
@@ -117,8 +117,7 @@ data_dir = click.option(
     envvar="MNIST_BENCH_DATA",
     show_envvar=True,
     callback=_existing_if_typed,
-    help="A folder to look into first: with the dataset's files in it, in raw, or as torchvision has them (MNIST/raw); "
-    "may be read-only.",
+    help="Look here first for the dataset's files: in DIR, DIR/raw or DIR/MNIST/raw. May be read-only.",
 )
 dataset = click.option(
     "--dataset",
@@ -126,31 +125,52 @@ dataset = click.option(
     show_default=True,
     metavar="NAME|DIR",
     callback=known_or_folder,
-    help=f"One of {', '.join(DATASETS)}; or a folder of your own: PNGs of 28 × 28 pixels or four IDX files, see "
-    "docs/data.md.",
+    help=f"{', '.join(DATASETS)}; or your own folder with PNGs of 28 × 28 pixels or four IDX files (docs/data.md).",
 )
 validation = click.option(
     "--validation",
     type=click.Choice(["test", "holdout"]),
     default="test",
     show_default=True,
-    help="What is watched each epoch: the test set, or 5,000 training images.",
+    help="What to evaluate on after each epoch: the test set, or 5,000 held-out training images.",
 )
 training_device = click.option(
     "--device", default="auto", show_default=True, metavar="NAME", help="auto, cpu, cuda or cuda:N."
 )
-engine = click.option("--engine", metavar="NAME", help="How steps are executed.  [default: the fastest on the device]")
-epochs = click.option("--epochs", type=click.IntRange(1, 100_000), default=15, show_default=True)
-batch_size = click.option("--batch-size", type=click.IntRange(1, LARGEST_BATCH), default=128, show_default=True)
+engine = click.option(
+    "--engine", metavar="NAME", help="How training steps are executed.  [default: the fastest on the device]"
+)
+epochs = click.option(
+    "--epochs",
+    type=click.IntRange(1, 100_000),
+    default=15,
+    show_default=True,
+    metavar="N",
+    help="Passes over the data.",
+)
+batch_size = click.option(
+    "--batch-size",
+    type=click.IntRange(1, LARGEST_BATCH),
+    default=128,
+    show_default=True,
+    metavar="N",
+    help="Images per step.",
+)
 learning_rate = click.option(
-    "--lr", "learning_rate", type=Finite(min=0, min_open=True), default=1e-3, show_default=True
+    "--lr",
+    "learning_rate",
+    type=Finite(min=0, min_open=True),
+    default=1e-3,
+    show_default=True,
+    metavar="RATE",
+    help="Learning rate of Adam.",
 )
 convergence_at = click.option(
     "--convergence-at",
     type=Finite(0, 1, min_open=True),
     default=DEFAULT_CONVERGENCE_AT,
     show_default=True,
-    help="Validation accuracy that counts as converged.",
+    help="Validation accuracy at which training counts as converged.",
 )
 quiet = click.option(
     "--quiet",
@@ -165,7 +185,7 @@ json_output = click.option(
     "json_path",
     metavar="FILE|-",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
-    help="Write the record as JSON; to stdout, and nothing else there, with '-'.",
+    help="Write the record as JSON to a file, or with '-' to stdout and nothing else there.",
 )
 junit = click.option(
     "--junit",
@@ -187,7 +207,7 @@ renderer = click.option(
     default="rich",
     show_default=True,
     metavar="NAME",
-    help=f"One of {listed('report/renderers')}.",
+    help=f"Output format: {listed('report/renderers')}.",
 )
 
 
@@ -198,7 +218,7 @@ def time_limit(default: float | None, shown: str = "") -> Callable[[Callable[...
         type=Finite(0, LONGEST_S, min_open=True),
         default=default,
         show_default=True if default else shown,
-        help="Seconds that a process may take.",
+        help="Seconds after which a process is stopped.",
     )
 
 
@@ -207,7 +227,7 @@ memory_limit = click.option(
     type=click.IntRange(1, MOST_MIB),
     metavar="MIB",
     show_default="what is free; 4096 for a --model",
-    help="Memory that a process may allocate.",
+    help="Most memory a process may allocate, in MiB.",
 )
 
 
@@ -228,22 +248,23 @@ def engine_command(command: Callable[..., Any]) -> Callable[..., Any]:
             default="onnx",
             show_default=True,
             metavar="NAME",
-            help="What a --command opens.",
+            help="Which of the run's files a --command opens.",
         ),
         click.option(
             "--host",
             "places",
             multiple=True,
             metavar="NAME",
-            help="Where: here, node, browser, cpp, or an emulated processor (haswell, …); can be repeated.  "
-            "[default: here; where no runtime is named either, also what is installed beside this Python]",
+            help="Where to run: here, node, browser, cpp, or an emulated processor such as haswell. Repeatable.  "
+            "[default: here; if no --runtime is given, also every other host that is installed]",
         ),
         click.option(
             "--command",
             "commands",
             multiple=True,
             metavar="CMD",
-            help="A program that speaks docs/protocol.md; {model} is the file. Alone, or beside --host or --runtime.",
+            help="A program that speaks the protocol (docs/protocol.md); {model} stands for the file. With --host or "
+            "--runtime, those take part too. Repeatable.",
         ),
     ):
         command = option(command)
@@ -256,15 +277,31 @@ def of_training(command: Callable[..., Any]) -> Callable[..., Any]:
         dataset,
         data_dir,
         validation,
-        click.option("--activation", type=click.Choice(["relu", "sigmoid", "both"]), default="relu", show_default=True),
+        click.option(
+            "--activation",
+            type=click.Choice(["relu", "sigmoid", "both"]),
+            default="relu",
+            show_default=True,
+            help="Activation of the hidden layers.",
+        ),
         training_device,
         engine,
         epochs,
         batch_size,
         learning_rate,
-        click.option("--seed", type=click.IntRange(0, LARGEST_SEED - 1), default=0, show_default=True),
         click.option(
-            "--threads", type=click.IntRange(min=1), help="CPU threads.  [default: OMP_NUM_THREADS, or all cores]"
+            "--seed",
+            type=click.IntRange(0, LARGEST_SEED - 1),
+            default=0,
+            show_default=True,
+            metavar="N",
+            help="Of weights, order of images and dropout.",
+        ),
+        click.option(
+            "--threads",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="CPU threads.  [default: OMP_NUM_THREADS, or all cores]",
         ),
         click.option("--run", "name", metavar="NAME", help="Name of the run.  [default: DATASET-ACTIVATION]"),
         out,

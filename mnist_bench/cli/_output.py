@@ -62,7 +62,7 @@ def check_json_path(path: Path | None) -> None:
         raise OutputUnwritable(f"{path} cannot be written: it is a folder; name a file in it")
     if place.exists() and not place.is_file():
         if not os.access(place, os.W_OK):
-            raise OutputUnwritable(f"{path} cannot be written: you may not; mend the permissions, or name another")
+            raise OutputUnwritable(f"{path} cannot be written: permission denied; change that, or name another file")
         return
     if store.is_of_a_run(place):
         raise BadInput(f"{path} is a file of a run: what is in there would be lost; name another place")

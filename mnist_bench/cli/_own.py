@@ -35,13 +35,13 @@ def _check(asked: Train) -> None:
     for name, reason in NOT_OF_OWN.items():
         if name in asked.typed and getattr(asked, name):
             option = {"trackers": "track"}.get(name, name)
-            raise BadInput(f"--{option} is not for a --network of one's own: {reason}")
+            raise BadInput(f"--{option} cannot be used with a --network of your own: {reason}")
     if asked.engine not in (None, ENGINE):
         raise BadInput(
             f"engine {asked.engine!r} trains the specified network alone: a --network is trained by {ENGINE}"
         )
     if torchrun.is_distributed():
-        raise BadInput("a --network of one's own is trained in one process: leave torchrun out")
+        raise BadInput("a --network of your own is trained in one process: run it without torchrun")
 
 
 def _config(asked: Train, dataset: str) -> TrainConfig:

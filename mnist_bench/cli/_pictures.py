@@ -20,7 +20,7 @@ def sources(files: Sequence[Path]) -> list[data.Source]:
         BadInput: a folder holds no picture or cannot be read, stdin is named twice or is too large.
     """
     if files.count(STDIN) > 1:
-        raise BadInput("stdin can be read once: name - once")
+        raise BadInput("stdin can be read only once: give - once")
     return [source for path in files for source in _of(path)]
 
 

@@ -57,7 +57,7 @@ class Stages:
 def carry_out(asked: Run) -> None:
     """Train what was asked for, let the workflow finish it, and say where the page is; then raise what failed."""
     if torchrun.is_distributed():
-        raise BadInput("run is for one process: use torchrun with train, and then run without it")
+        raise BadInput("run works in one process: train with torchrun, and then call run without it")
     wanted = asked.training
     there = _imported(asked)
     for activation in () if there else wanted.activations:
@@ -126,7 +126,7 @@ def _finish(record: Record, asked: Run) -> list[MnistBenchError]:
 @contextlib.contextmanager
 def _resumable() -> Iterator[None]:
     """Turn Ctrl-C and SIGTERM, wherever they come, into one error that says how to go on."""
-    words = "stopped; what is done is saved: the same command goes on"
+    words = "stopped; finished work is saved: run the same command to resume"
     try:
         yield
     except Interrupted as stopped:

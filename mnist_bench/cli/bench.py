@@ -32,67 +32,90 @@ HIGHEST_RATE = 1_000_000
 @click.command(
     epilog="""\b
 Examples:
-  mnist-bench bench --quick                                     all runtimes at batch 1 and 128, in minutes
-  mnist-bench bench --run mnist-relu --runtime onnxruntime      one runtime, 12 blocks
-  mnist-bench bench --training                                  the training engines
-  mnist-bench bench --resume                                    go on where Ctrl-C stopped
-  mnist-bench bench --gate --baseline ~/old/venv/bin/python     has the new installation become slower?
-  mnist-bench bench --gate --baseline main --junit gate.xml     against the run `main`, for a CI system
-  mnist-bench bench --host here --command './engine {model}'    a program of yours, beside the others
-  mnist-bench bench --scenario server --rate 2000               MLPerf LoadGen, 2,000 queries a second
+  # every runtime at batch 1 and 128, in minutes
+  mnist-bench bench --quick
+  # one runtime, 12 blocks
+  mnist-bench bench --run mnist-relu --runtime onnxruntime
+  # the training engines
+  mnist-bench bench --training
+  # continue after Ctrl-C
+  mnist-bench bench --resume
+  # has the new installation become slower?
+  mnist-bench bench --gate --baseline ~/old/venv/bin/python
+  # against the run `main`, for a CI system
+  mnist-bench bench --gate --baseline main --junit gate.xml
+  # your own program, in the same blocks
+  mnist-bench bench --host here --command './engine {model}'
+  # MLPerf LoadGen, 2,000 queries a second
+  mnist-bench bench --scenario server --rate 2000
 """
 )
 @_options.run_name
 @_options.out
-@click.option("--inference", "works", flag_value="inference", default="inference", help="Latency of the runtimes.")
-@click.option("--training", "works", flag_value="training", help="Samples a second of the training engines.")
-@click.option("--all", "works", flag_value="all", help="Both.")
-@click.option("--gate", is_flag=True, help="Against --baseline, in the same blocks: exit code 1 if slower.")
-@click.option("--self-test", is_flag=True, help="What can this machine tell apart? An A/A run.")
-@click.option("--scenario", type=click.Choice(list(SCENARIOS)), help="Load by MLPerf LoadGen.")
-@click.option("--baseline", metavar="REF", help="Another run, a runtime, or a command that starts another Python.")
-@click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Only this one; can be repeated.")
-@click.option("--engine", "engines", multiple=True, metavar="NAME", help="Only this training engine; can be repeated.")
+@click.option(
+    "--inference",
+    "works",
+    flag_value="inference",
+    default="inference",
+    help="Measure the latency of the runtimes (the default).",
+)
+@click.option("--training", "works", flag_value="training", help="Measure the training engines, in samples a second.")
+@click.option("--all", "works", flag_value="all", help="Measure both.")
+@click.option("--gate", is_flag=True, help="Compare with --baseline in the same blocks; exit code 1 if slower.")
+@click.option(
+    "--self-test", is_flag=True, help="Compare a target with itself (A/A): how small a slow-down can be detected here?"
+)
+@click.option("--scenario", type=click.Choice(list(SCENARIOS)), help="Generate the load with MLPerf LoadGen.")
+@click.option(
+    "--baseline", metavar="REF", help="What to compare with: a run, a runtime, or the Python of another installation."
+)
+@click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Only this runtime. Repeatable.")
+@click.option("--engine", "engines", multiple=True, metavar="NAME", help="Only this training engine. Repeatable.")
 @click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda or cuda:N.")
 @click.option(
     "--batch-size",
     "batch_sizes",
     callback=_options.numbers,
     metavar="N,…",
-    help="[default: 1,32,128,1024; quick, gate and self-test 1,128; training: the run's]",
+    help="Batch sizes.  [default: 1,32,128,1024; with --quick, --gate or --self-test 1,128; with --training the run's]",
 )
-@click.option("--threads", callback=_options.numbers, metavar="N,…", help="[default: 1,all; training: all]")
-@click.option("--quick", is_flag=True, help="6 blocks instead of 12; 20 for a gate and a self-test, always.")
+@click.option(
+    "--threads", callback=_options.numbers, metavar="N,…", help="CPU threads.  [default: 1,all; with --training all]"
+)
+@click.option("--quick", is_flag=True, help="6 blocks instead of 12 (--gate and --self-test always take 20).")
 @click.option(
     "--seed",
     type=click.IntRange(0, _options.LARGEST_SEED - 1),
     default=0,
     show_default=True,
-    help="Of the order within the blocks.",
+    metavar="N",
+    help="Of the random order within the blocks.",
 )
 @_options.time_limit(180)
 @click.option(
     "--rate",
     type=_options.Finite(0, HIGHEST_RATE, min_open=True),
     metavar="N",
-    help="Queries a second; for the server scenario.",
+    help="Queries a second, for the server scenario.",
 )
 @click.option(
     "--latency-bound",
     type=_options.Finite(0, min_open=True),
     default=10,
     show_default=True,
-    help="Milliseconds for 99% of the queries; for the server scenario.",
+    metavar="MS",
+    help="Milliseconds within which 99% of queries must be answered, for the server scenario.",
 )
 @click.option(
     "--duration",
     type=_options.Finite(0, _options.LONGEST_S, min_open=True),
     default=10,
     show_default=True,
-    help="Seconds of a scenario.",
+    metavar="S",
+    help="Seconds that a scenario lasts.",
 )
-@click.option("--resume", is_flag=True, help="Go on with the blocks that the saved benchmark lacks.")
-@click.option("--allow-busy", is_flag=True, help="Measure although others use this machine.")
+@click.option("--resume", is_flag=True, help="Continue a benchmark that was stopped.")
+@click.option("--allow-busy", is_flag=True, help="Measure even if the machine is busy with something else.")
 @_options.engine_command
 @click.option(
     "--precision",
@@ -100,7 +123,7 @@ Examples:
     type=click.Choice(_options.PRECISIONS),
     default="fp32",
     show_default=True,
-    help="Of the run's file that a --command opens.",
+    help="Precision of the file that a --command opens.",
 )
 @_options.data_dir
 @_options.json_output
@@ -109,10 +132,11 @@ Examples:
 @_options.quiet
 @click.pass_context
 def command(context: click.Context, /, **given: Any) -> None:
-    """Measure inference latency and training throughput, with statistics that hold.
+    """Measure latency and training speed, with exact intervals.
 
-    Every number is from fresh processes in interleaved blocks, with an exact interval, beside the machine's own limit.
-    Every configuration answers all test images first, and is timed only if the answers are right.
+    Every target runs in a fresh process in each of several blocks, in random order. Rows report the median, its 95% CI,
+    p90 and p99, and the share of hardware peak. A configuration is timed only if it first answers all test images
+    correctly.
     """
     from mnist_bench import store
     from mnist_bench.cli import _bench

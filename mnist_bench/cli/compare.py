@@ -12,20 +12,24 @@ RECORD = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.command(
     epilog="""\b
 Examples:
-  mnist-bench compare before.json after.json                     is anything faster or slower?
-  mnist-bench compare exports/a/bench.json exports/b/bench.json  two runs
-  mnist-bench compare before.json after.json --format markdown   for a pull request
+  # is anything faster or slower?
+  mnist-bench compare before.json after.json
+  # two runs
+  mnist-bench compare exports/a/bench.json exports/b/bench.json
+  # for a pull request
+  mnist-bench compare before.json after.json --format markdown
 """
 )
 @click.argument("baseline", type=RECORD)
 @click.argument("candidate", type=RECORD)
-@click.option("--allow-unlike", is_flag=True, help="Compare although the machines differ.")
+@click.option("--allow-unlike", is_flag=True, help="Compare even if the machines differ.")
 @_options.renderer
 def command(baseline: Path, candidate: Path, allow_unlike: bool, renderer: str) -> None:
-    """Compare two saved benchmarks, row by row: a ratio, its exact interval and a verdict.
+    """Compare two saved benchmarks row by row.
 
-    The records were measured at two times: what the machine did in between counts as a difference too. For a decision,
-    measure both sides in the same blocks with bench --gate.
+    Each row has a ratio, its exact confidence interval and a verdict. The two records were measured at different times,
+    so a change of the machine in between shows as a difference too. For a decision, measure both sides in the same
+    blocks with bench --gate.
     """
     import mnist_bench.report as report
     from mnist_bench import store

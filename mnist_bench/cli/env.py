@@ -8,15 +8,22 @@ from mnist_bench.cli import _options
 @click.command(
     epilog="""\b
 Examples:
-  mnist-bench env                  this machine, its libraries, and its limits
-  mnist-bench env --format json    for a bug report
+  mnist-bench env                 this machine, its libraries, its peaks
+  mnist-bench env --format json   for a bug report
 """
 )
 @click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda or cuda:N.")
-@click.option("--threads", callback=_options.numbers, metavar="N,…", default="1,all", show_default=True)
+@click.option(
+    "--threads",
+    callback=_options.numbers,
+    metavar="N,…",
+    default="1,all",
+    show_default=True,
+    help="Threads to measure.",
+)
 @_options.renderer
 def command(device: str, threads: tuple[int, ...], renderer: str) -> None:
-    """Show what this machine is, what may change its speed, and what it can do at best, as measured now."""
+    """Show this machine, what affects its speed, and its peak rates."""
     from msgspec.structs import replace
 
     import mnist_bench.report as report

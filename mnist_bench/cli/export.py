@@ -12,12 +12,16 @@ from mnist_bench.stages import requests
 @click.command(
     epilog="""\b
 Examples:
-  mnist-bench export --format onnx                     the newest run, to ONNX
-  mnist-bench export --run mnist-relu --format all     everything that this machine can write
-  mnist-bench export --format web                      a page that runs it in a browser: mnist-bench serve --web
-  mnist-bench export --format onnx --precision int8    quantised, calibrated on training images
+  # the newest run, to ONNX
+  mnist-bench export --format onnx
+  # everything this machine can write
+  mnist-bench export --run mnist-relu --format all
+  # a page for mnist-bench serve --web
+  mnist-bench export --format web
+  # quantised, calibrated on training images
+  mnist-bench export --format onnx --precision int8
 
-TorchScript is deprecated in PyTorch; torch-export and aotinductor succeed it.
+TorchScript is deprecated in PyTorch; torch-export and aotinductor are its successors.
 """
 )
 @click.option(
@@ -26,7 +30,7 @@ TorchScript is deprecated in PyTorch; torch-export and aotinductor succeed it.
     multiple=True,
     required=True,
     metavar="NAME",
-    help=f"One of {_options.listed('formats')}, or all; can be repeated.",
+    help=f"{_options.listed('formats')}, or all. Repeatable.",
 )
 @click.option(
     "--precision",
@@ -35,16 +39,21 @@ TorchScript is deprecated in PyTorch; torch-export and aotinductor succeed it.
     default=["fp32"],
     show_default=True,
     type=click.Choice([*_options.PRECISIONS, "all"]),
-    help="Can be repeated. ONNX holds all; others are refused what they cannot hold.",
+    help="Precision of the file. ONNX has fp32, fp16, int8 and int8-dynamic, other formats fewer. Repeatable.",
 )
 @_options.run_name
 @_options.out
-@click.option("--opset", type=click.IntRange(min=1), help="ONNX opset.  [default: the exporter's]")
-@click.option("--device", default="cpu", show_default=True, metavar="NAME", help="What aotinductor compiles for.")
+@click.option("--opset", type=click.IntRange(min=1), metavar="N", help="ONNX opset.  [default: the exporter's]")
+@click.option(
+    "--device", default="cpu", show_default=True, metavar="NAME", help="The device that aotinductor compiles for."
+)
 @_options.data_dir
 @_options.quiet
 def command(**given: Any) -> None:
-    """Write a trained network for deployment, into its run folder, and enter the files into its manifest."""
+    """Export a trained network to ONNX, TorchScript and others.
+
+    Files go into the run folder; its manifest.json lists them with their hashes.
+    """
     import mnist_bench.report as report
     from mnist_bench import environment, store
     from mnist_bench.cli._output import newest_run, print_tables, show_result

@@ -15,25 +15,31 @@ ASK_S = 60.0  # for a worker to start, with NumPy, under emulation
 @click.command(
     epilog="""\b
 Examples:
-  mnist-bench hosts                          the processors that can be emulated here, and what is missing
-  mnist-bench hosts --install cortex-a53     fetch ARM programs into the cache folder: for all ARM processors
-  mnist-bench hosts --install node           fetch onnxruntime-node into the cache folder, by npm
-  mnist-bench hosts --install cpp            build the C++ program into the cache folder, with CMake
-  mnist-bench hosts --install browser        fetch onnxruntime-web, for headless Chromium and for export --format web
-  mnist-bench hosts --check                  and whether their emulator computes what it should
-  mnist-bench hosts --format json            for a program
+  # which hosts there are, and what is missing
+  mnist-bench hosts
+  # fetch ARM programs, for all ARM processors
+  mnist-bench hosts --install cortex-a53
+  # fetch onnxruntime-node, by npm
+  mnist-bench hosts --install node
+  # build the C++ program, with CMake
+  mnist-bench hosts --install cpp
+  # fetch onnxruntime-web, by npm
+  mnist-bench hosts --install browser
+  # also test the emulators
+  mnist-bench hosts --check
+  # for a program
+  mnist-bench hosts --format json
 """
 )
-@click.option(
-    "--install", "wanted", metavar="NAME", help="Make what a processor needs; nothing is installed elsewhere."
-)
-@click.option("--check", is_flag=True, help="Also let each emulated processor give the answers that are known.")
+@click.option("--install", "wanted", metavar="NAME", help="Install what a host needs, into the cache folder only.")
+@click.option("--check", is_flag=True, help="Also check each emulator against answers that are known.")
 @_options.renderer
 @_options.quiet
 def command(wanted: str | None, check: bool, renderer: str, quiet: int) -> None:
-    """List where a worker can run: this machine and emulated processors, with what each has, or what is missing.
+    """List where a worker can run, and what is missing.
 
-    Instruction sets are asked of a worker that runs there.
+    Hosts are this machine, emulated processors, Node, a browser and a C++ program. The instruction sets shown are those
+    that a worker running there reports.
     """
     import mnist_bench.report as report
     from mnist_bench import hosts

@@ -19,39 +19,48 @@ NO_NAME = re.compile(r"[^A-Za-z0-9._-]+")
 @click.command(
     epilog="""\b
 Examples:
-  mnist-bench import model.onnx                              becomes the run `model`
-  mnist-bench import net.pt --run notebook                   a state_dict saved by torch.save
-  mnist-bench import model.onnx --dataset ./my-digits        another dataset: IDX files, or a folder of PNGs
-  mnist-bench run --run model                                export, verify, bench, and the page
+  # becomes the run `model`
+  mnist-bench import model.onnx
+  # a state_dict saved by torch.save
+  mnist-bench import net.pt --run notebook
+  # IDX files, or a folder of PNGs
+  mnist-bench import model.onnx --dataset ./my-digits
+  # export, verify, bench, and the page
+  mnist-bench run --run model
 
 Reads ONNX, safetensors, a state_dict, scikit-learn's MLPClassifier (skops) and Keras' .keras; TorchScript and .pt2,
 which are programs, with --trust-code.
 """
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--run", "name", metavar="NAME", help="Name of the run.  [default: that of the file]")
+@click.option("--run", "name", metavar="NAME", help="Name of the run.  [default: the name of the file]")
 @_options.out
-@click.option("--dataset", default="mnist", show_default=True, metavar="NAME", help="The images that it answers.")
+@click.option("--dataset", default="mnist", show_default=True, metavar="NAME", help="The dataset to verify it on.")
 @_options.data_dir
-@click.option("--output", default="", metavar="NAME", help="Which output is the answer, where there are several.")
+@click.option("--output", default="", metavar="NAME", help="The output to use, if there are several.")
 @click.option(
-    "--activation", type=click.Choice(["relu", "sigmoid"]), help="Of bare weights.  [default: what answers best]"
+    "--activation",
+    type=click.Choice(["relu", "sigmoid"]),
+    help="Activation, for a file of weights only.  [default: the more accurate]",
 )
 @click.option(
     "--pixels",
     type=click.Choice(["unit", "bytes", "normalised", "inverted"]),
-    help="What pixels it wants: 0 to 1, 0 to 255, mean 0.1307 and deviation 0.3081, or dark on light.  "
-    "[default: what answers best]",
+    help="Pixels that the model expects: 0 to 1, 0 to 255, mean 0.1307 and deviation 0.3081, or dark on light.  "
+    "[default: the most accurate]",
 )
-@click.option("--trust-code", is_flag=True, help="Load a file that is a program: TorchScript can do anything.")
+@click.option(
+    "--trust-code", is_flag=True, help="Allow a file that is a program: TorchScript and .pt2 can run any code."
+)
 @click.option("--overwrite", is_flag=True, help="Replace a run of the same name.")
 @_options.quiet
 def command(**given: Any) -> None:
-    """Make a run of a model file from elsewhere, for export, verify, bench, report and run.
+    """Make a run from a model file of your own.
 
-    What the model wants is read from the file, and found out by trying where the file does not tell: the shape and type
-    of an image, the range of its pixels, which output is the answer. All that is adapted is said, and saved. Where the
-    weights are those of the specified network they are recognised; any other network is held as its graph.
+    Export, verify, bench, report and run then work on it. The shape and type of an image, the range of its pixels and
+    the output to use are read from the file, or found by trial if the file does not say. Every adaptation is printed
+    and saved. Weights of the specified network (784-512-256-10) are recognised in any layout; any other network is kept
+    as its graph.
     """
     from mnist_bench import data, importing, store
     from mnist_bench.cli._output import show_result

@@ -26,41 +26,46 @@ NAMED = 4
 @click.command(
     epilog="""\b
 Examples:
-  mnist-bench predict seven.jpg                                what the newest run says to it, in every runtime here
-  mnist-bench predict a.png b.webp --run mnist-relu --runtime onnxruntime
-  mnist-bench predict letters/ --csv answers.csv               all pictures of a folder
+  # the newest run, in every runtime here
+  mnist-bench predict seven.jpg
+  # two pictures, a run of your choice
+  mnist-bench predict a.png b.webp --run mnist-relu
+  # all pictures in a folder
+  mnist-bench predict letters/ --csv answers.csv
+  # a picture from stdin
   curl -s https://example.org/4.png | mnist-bench predict - --csv -
 """
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE…", type=click.Path(path_type=Path, allow_dash=True))
 @_options.run_name
 @_options.out
-@click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Only this one; can be repeated.")
+@click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Only this runtime. Repeatable.")
 @click.option(
     "--ground",
     type=click.Choice(["auto", "light", "dark"]),
     default="auto",
     show_default=True,
-    help="What the pictures are drawn on; what is light is inverted.",
+    help="Background of the pictures; light ones are inverted.",
 )
-@click.option("--as-is", is_flag=True, help="They are 28 × 28 already, light on black: nothing is done to them.")
+@click.option("--as-is", is_flag=True, help="Do not prepare the pictures: they are 28 × 28, light on black.")
 @_options.data_dir
 @click.option(
     "--csv",
     "csv_path",
     metavar="FILE|-",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
-    help="Write a row for each picture and runtime; to stdout, and nothing else there, with '-'.",
+    help="Write a row for each picture and runtime to a file, or with '-' to stdout and nothing else there.",
 )
 @_options.quiet
 def command(**given: Any) -> None:
-    """Show what a network says to your own pictures: PNG, JPEG or WebP; a folder stands for those in it, - for stdin.
+    """Show what each runtime says to your own pictures.
 
-    They are prepared as MNIST's images were: turned as their EXIF says, inverted where their ground is light, cropped,
-    fitted into 20 × 20 and centred by mass in 28 × 28. It warns of a picture that is unlike any training image, of a
-    network that is torn, and of runtimes that do not agree; see docs/predict.md.
+    Takes PNG, JPEG or WebP files, folders of them, or - for stdin. Pictures are prepared as MNIST's images were:
+    rotated by their EXIF data, inverted if the background is light, cropped, fitted into 20 × 20 and centred by mass
+    in 28 × 28. A warning is shown for a picture unlike any training image, for a close call between two classes, and
+    where runtimes disagree; see docs/predict.md.
 
-    Exit code 2 where a picture could not be read: the others are answered all the same. 3 where a runtime said nothing.
+    Exit code 2: a picture could not be read (the others are still answered). 3: a runtime gave no answer.
     """
     from mnist_bench import data, store
     from mnist_bench.cli._output import check_json_path, newest_run, show_result

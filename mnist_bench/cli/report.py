@@ -15,17 +15,32 @@ if TYPE_CHECKING:
 @click.command(
     epilog="""\b
 Examples:
-  mnist-bench report                                         the newest run
-  mnist-bench report --run mnist-relu --run mnist-sigmoid    two runs compared
-  mnist-bench report --table misclassified --format csv      every mistake, raw
+  # the newest run
+  mnist-bench report
+  # compare two runs
+  mnist-bench report --run mnist-relu --run mnist-sigmoid
+  # every mistake, raw
+  mnist-bench report --table misclassified --format csv
+  # a summary of a job on GitHub
   mnist-bench report --format markdown >> "$GITHUB_STEP_SUMMARY"
-  mnist-bench report --html                                  one page, into the run folder
-  mnist-bench report --figures                               PNG and SVG into the run folder
-  mnist-bench report --study study-mnist                     a study
+  # one page, into the run folder
+  mnist-bench report --html
+  # PNG and SVG into the run folder
+  mnist-bench report --figures
+  # a study
+  mnist-bench report --study study-mnist
 """
 )
-@click.option("--run", "names", multiple=True, metavar="NAME", help="A run; several compare.  [default: the newest]")
-@click.option("--study", "studies", multiple=True, metavar="NAME", help="A study; can be repeated, also with --run.")
+@click.option(
+    "--run",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="Which run; several are compared. Repeatable.  [default: the newest]",
+)
+@click.option(
+    "--study", "studies", multiple=True, metavar="NAME", help="Which study; can be combined with --run. Repeatable."
+)
 @_options.out
 @_options.renderer
 @click.option(
@@ -33,11 +48,11 @@ Examples:
     "only",
     multiple=True,
     metavar="NAME",
-    help="Only this table, for example run, misclassified, flips or latency; can be repeated.",
+    help="Only this table, for example run, misclassified, flips or latency. Repeatable.",
 )
 @_options.convergence_at
-@click.option("--html", "page", is_flag=True, help="Write report.html, one self-contained page, into the run folder.")
-@click.option("--figures", is_flag=True, help="Draw the figures into the folders instead.")
+@click.option("--html", "page", is_flag=True, help="Write report.html, a self-contained page, into the run folder.")
+@click.option("--figures", is_flag=True, help="Write figures (PNG and SVG) into the folders of the runs and studies.")
 @_options.data_dir
 def command(
     names: tuple[str, ...],
@@ -50,7 +65,7 @@ def command(
     figures: bool,
     data_dir: Path | None,
 ) -> None:
-    """Show saved runs and studies: nothing is trained and nothing is measured."""
+    """Show saved runs and studies as tables, figures or a page. Nothing is trained or measured."""
     import mnist_bench.report as report
     from mnist_bench import store
     from mnist_bench.cli._output import newest_run, print_tables

@@ -11,22 +11,24 @@ from mnist_bench.stages import requests
 @click.command(
     epilog="""\b
 Examples:
-  mnist-bench run --dataset digits --quick    offline, in minutes
-  mnist-bench run --activation both           real MNIST, ReLU and Sigmoid, everything this machine can do
+  mnist-bench run --dataset digits --quick   offline, in minutes
+  mnist-bench run --activation both          real MNIST, all that runs here
 """
 )
 @_options.of_training
-@click.option("--quick", is_flag=True, help="Leave out what compiles; bench four runtimes, with all cores.")
-@click.option("--overwrite", is_flag=True, help="Begin anew.")
-@click.option("--allow-busy", is_flag=True, help="Measure although others use this machine.")
+@click.option(
+    "--quick", is_flag=True, help="Skip what has to be compiled; benchmark four runtimes only, with all cores."
+)
+@click.option("--overwrite", is_flag=True, help="Start again from scratch.")
+@click.option("--allow-busy", is_flag=True, help="Measure even if the machine is busy with something else.")
 @_options.convergence_at
 @_options.quiet
 @click.pass_context
 def command(context: click.Context, /, quick: bool, allow_busy: bool, **given: Any) -> None:
-    """Do all of it: train, export, verify, bench, and write one page to look at.
+    """Train, export, verify, benchmark and write one page.
 
-    What is done already is not done again: the same command goes on after Ctrl-C. What cannot be done here is named on
-    the page and does not stop the rest. Exit code 1 where a runtime does not give the reference's answers.
+    Rerun to resume; finished stages are skipped. What cannot be done on this machine is named on the page and does not
+    stop the rest. The exit code is 1 if a runtime does not give the reference's answers.
     """
     from mnist_bench.cli import _run
 

@@ -15,11 +15,16 @@ ASK_S = 120  # torch.compile and its friends take seconds to import on a slow di
 @click.command(
     epilog="""\b
 Examples:
-  mnist-bench runtimes                      what can run here, and what is missing
-  mnist-bench runtimes --device cuda        the same for the GPU
-  mnist-bench runtimes --install openvino   what an extra of that name wants, by pip
-  mnist-bench runtimes --install node       what runs beside Python, into the cache folder
-  mnist-bench runtimes --format json        for a program
+  # what can run here, and what is missing
+  mnist-bench runtimes
+  # the same for the GPU
+  mnist-bench runtimes --device cuda
+  # by pip, into this environment
+  mnist-bench runtimes --install openvino
+  # into the cache folder
+  mnist-bench runtimes --install node
+  # for a program
+  mnist-bench runtimes --format json
 """
 )
 @click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda or cuda:N.")
@@ -27,12 +32,12 @@ Examples:
     "--install",
     multiple=True,
     metavar="NAME",
-    help="Install what it lacks first: by pip, or into the cache folder; can be repeated.",
+    help="First install this runtime or host, by pip or into the cache folder. Repeatable.",
 )
 @_options.renderer
 @_options.quiet
 def command(device: str, install: tuple[str, ...], renderer: str, quiet: int) -> None:
-    """List all runtimes: version, devices, what they read; for those that are missing, why and what installs them."""
+    """List all runtimes, and how to install what is missing."""
     import mnist_bench.report as report
     from mnist_bench import hosts, runtimes
     from mnist_bench.cli._output import print_tables, show_result

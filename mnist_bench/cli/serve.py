@@ -17,25 +17,37 @@ PORT = 8528
 @click.command(
     epilog="""\b
 Examples:
-  mnist-bench serve --web                                                                  the newest run, in a browser
+  # the newest run, in a browser
+  mnist-bench serve --web
+  # another run and port
   mnist-bench serve --web --run mnist-relu --port 8000
-  mnist-bench serve --runtime onnxruntime                                                  on a board; then, here:
-  mnist-bench verify --command 'ssh board mnist-bench serve --runtime onnxruntime'         its answers
-  mnist-bench bench --command 'ssh board mnist-bench serve --runtime onnxruntime'          its times, by its clock
+  # on a board; see the next line
+  mnist-bench serve --runtime onnxruntime
+  # here: the board's answers
+  mnist-bench verify \\
+    --command 'ssh board mnist-bench serve --runtime onnxruntime'
+  # here: the board's times, by its own clock
+  mnist-bench bench \\
+    --command 'ssh board mnist-bench serve --runtime onnxruntime'
 """
 )
-@click.option("--runtime", metavar="NAME", help="What answers on stdin; mnist-bench runtimes lists them.")
-@click.option("--web", is_flag=True, help="Serve a run's page, made by export --format web, until Ctrl-C.")
+@click.option("--runtime", metavar="NAME", help="The runtime to answer with; mnist-bench runtimes lists them.")
+@click.option("--web", is_flag=True, help="Serve the page that export --format web made, until Ctrl-C.")
 @_options.run_name
 @_options.out
-@click.option("--port", type=click.IntRange(0, 65_535), help=f"Of 127.0.0.1; 0 is any that is free.  [default: {PORT}]")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    metavar="N",
+    help=f"Port on 127.0.0.1; 0 takes any free one.  [default: {PORT}]",
+)
 def command(runtime: str | None, web: bool, name: str | None, out: Path, port: int | None) -> int:
-    """Answer the messages of docs/protocol.md on stdin and stdout, so that this machine is another one's target.
+    """Serve a run's web page, or be a worker for another machine.
 
-    Whoever can write to stdin can have files opened, programs (TorchScript, .pt2) among them: over ssh that is whoever
-    can log in.
+    With --web: serve a page to draw on to browsers on this machine, with the headers that multithreading needs.
 
-    With --web: serve the page of a run to this machine's own browsers, with the headers that give it threads.
+    With --runtime: answer the messages of docs/protocol.md on stdin and stdout. Anyone who can write to stdin can have
+    files opened, including programs (TorchScript, .pt2): over ssh, that is anyone who can log in.
     """
     if web is (runtime is not None):
         raise click.UsageError("name either --web or --runtime NAME")

@@ -11,23 +11,34 @@ from mnist_bench.stages import requests
 @click.command(
     epilog="""\b
 Examples:
-  mnist-bench study --dataset digits --seeds 8                  offline, in a minute or two
-  mnist-bench study --seeds 32                                  ReLU and Sigmoid on MNIST, 32 times each
-  mnist-bench study --seeds 64 --resume                         go on after Ctrl-C, or with more seeds
-  torchrun --nnodes=4 --nproc-per-node=1 … -m mnist_bench study --seeds 64     on four machines
-  mnist-bench report --study study-mnist --figures              its pictures
+  # offline, in a minute or two
+  mnist-bench study --dataset digits --seeds 8
+  # MNIST, 32 times each
+  mnist-bench study --seeds 32
+  # continue, or add more seeds
+  mnist-bench study --seeds 64 --resume
+  # on four machines
+  torchrun --nnodes=4 --nproc-per-node=1 … -m mnist_bench study --seeds 64
+  # its figures
+  mnist-bench report --study study-mnist --figures
 """
 )
 @click.option(
     "--seeds",
     callback=_options.seeds,
     metavar="N|N,N,…",
-    help="How many, from 0 on, or which: 3,7,11.  [default: 8; resumed: the saved ones]",
+    help="Number of seeds, counted from 0, or a list such as 3,7,11.  [default: 8; with --resume the saved ones]",
 )
 @_options.dataset
 @_options.data_dir
 @_options.validation
-@click.option("--activation", type=click.Choice(["relu", "sigmoid", "both"]), default="both", show_default=True)
+@click.option(
+    "--activation",
+    type=click.Choice(["relu", "sigmoid", "both"]),
+    default="both",
+    show_default=True,
+    help="Activation of the hidden layers.",
+)
 @_options.training_device
 @_options.engine
 @_options.epochs
@@ -37,22 +48,23 @@ Examples:
     "--workers",
     type=click.IntRange(1, 1024),
     metavar="N",
-    help="Seeds trained at a time.  [default: one a core; 64 on CUDA, as one network]",
+    help="Seeds trained at the same time.  [default: one per core; on CUDA 64, as one network]",
 )
 @click.option("--study", "name", metavar="NAME", help="Name of the study.  [default: study-DATASET]")
 @_options.out
-@click.option("--resume", is_flag=True, help="Train what a study lacks; start it where there is none.")
+@click.option("--resume", is_flag=True, help="Train the seeds that the study lacks, or start it if there is none.")
 @click.option("--overwrite", is_flag=True, help="Replace a study of the same name.")
 @_options.convergence_at
 @_options.json_output
 @_options.quiet
 @click.pass_context
 def command(context: click.Context, /, **given: Any) -> None:
-    """Train the same network with many seeds, so that ReLU against Sigmoid is a result and not an anecdote.
+    """Train from many seeds and compare ReLU with Sigmoid.
 
-    Both activations see the same images in the same order with the same dropout masks, seed by seed. What is reported
-    is the accuracy after the last epoch, never the best one. Each seed is saved when it is done: Ctrl-C exits 130,
-    SIGTERM 143, and --resume goes on. A seed whose process dies is named, the others go on, and the exit code is 3.
+    For each seed, both activations see the same images in the same order with the same dropout masks. The accuracy
+    reported is that after the last epoch, never the best one. Each seed is saved when it is done: after Ctrl-C (exit
+    code 130) or SIGTERM (143), --resume continues. If a process dies, its seed is named, the others continue, and the
+    exit code is 3.
     """
     from mnist_bench.cli import _study
     from mnist_bench.cli._output import check_json_path

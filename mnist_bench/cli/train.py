@@ -17,41 +17,49 @@ if TYPE_CHECKING:
 @click.command(
     epilog="""\b
 Examples:
-  mnist-bench train --dataset digits                  offline, in seconds
-  mnist-bench train --activation both                 ReLU and Sigmoid, compared
-  mnist-bench train --run mine --epochs 30 --resume   go on, or for longer
-  mnist-bench train --network net.py:create           a network of your own
-  mnist-bench train --json - | python -m json.tool    the record, for a program
+  # offline, in seconds
+  mnist-bench train --dataset digits
+  # ReLU and Sigmoid, compared
+  mnist-bench train --activation both
+  # continue, or train for longer
+  mnist-bench train --run mine --epochs 30 --resume
+  # your own network
+  mnist-bench train --network net.py:create
+  # the record, for a program
+  mnist-bench train --json - | python -m json.tool
 """
 )
 @_options.of_training
 @click.option(
     "--network",
     metavar="SOURCE",
-    help="A network of your own in place of 784-512-256-10: package.module:factory or file.py:factory, which returns a "
-    "torch.nn.Module from images (n, 1, 28, 28) to logits.",
+    help="Train your own network instead: package.module:factory or file.py:factory. The factory returns a "
+    "torch.nn.Module that maps images (n, 1, 28, 28) to logits.",
 )
-@click.option("--resume", is_flag=True, help="Go on where a run stopped; start it where there is none.")
+@click.option("--resume", is_flag=True, help="Continue where the run stopped, or start it if there is none.")
 @click.option("--overwrite", is_flag=True, help="Replace a run of the same name.")
 @click.option(
-    "--require-accuracy", type=_options.Finite(0, 1), metavar="SHARE", help="Exit 1 below this test accuracy."
+    "--require-accuracy",
+    type=_options.Finite(0, 1),
+    metavar="SHARE",
+    help="Exit with 1 if the test accuracy is lower, for example 0.97.",
 )
 @click.option(
     "--track",
     "trackers",
     multiple=True,
     metavar="NAME",
-    help=f"Log to one of {_options.listed('tracking')} too; can be repeated.",
+    help=f"Also log to {_options.listed('tracking').replace(', ', ' or ')}. Repeatable.",
 )
 @_options.convergence_at
 @_options.json_output
 @_options.quiet
 @click.pass_context
 def command(context: click.Context, /, **given: Any) -> None:
-    """Train 784-512-256-10 and show accuracy, overfitting, convergence and errors.
+    """Train the network and show accuracy, overfitting and errors.
 
-    The protocol: Adam 1e-3, cross-entropy, dropout 0.2, batch 128, 15 epochs. Every epoch is saved; Ctrl-C finishes
-    the step, saves and exits 130, SIGTERM likewise with 143, and --resume goes on with the very next image.
+    The protocol: 784-512-256-10, Adam 1e-3, cross-entropy, dropout 0.2, batch 128, 15 epochs. Every epoch is saved.
+    Ctrl-C finishes the current step, saves and exits with 130 (SIGTERM: 143); --resume continues with the next image.
     """
     from mnist_bench import tracking, training
     from mnist_bench.cli._audience import audience

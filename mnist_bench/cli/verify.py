@@ -18,22 +18,34 @@ if TYPE_CHECKING:
 @click.command(
     epilog="""\b
 Examples:
-  mnist-bench verify                                           the newest run, in every runtime that is here
-  mnist-bench verify --run mnist-relu --runtime onnxruntime    one runtime
-  mnist-bench verify --run mnist-relu --model other.onnx       a file from elsewhere, against this run
-  mnist-bench verify --layers                                  and in which layer the answers drift
-  mnist-bench verify --model other.onnx --assume softmax       a file that ends in softmax, and is right but for that
-  mnist-bench verify --cpu all                                 the same files on emulated processors, and compared
-  mnist-bench verify --cpu haswell,cortex-a53 --model other.onnx --precision int8
-  mnist-bench verify --host haswell                            an emulated processor as the only host
-  mnist-bench verify --command './engine {model}'              any program that speaks docs/protocol.md
-  mnist-bench verify --junit verify.xml --stamp verified.onnx     for a CI system, and a copy that carries the verdict
-  mnist-bench verify --command 'ssh board mnist-bench serve --runtime onnxruntime'    another machine
+  # the newest run, in every runtime here
+  mnist-bench verify
+  # one runtime
+  mnist-bench verify --run mnist-relu --runtime onnxruntime
+  # a file from elsewhere
+  mnist-bench verify --run mnist-relu --model other.onnx
+  # also: in which layer answers drift
+  mnist-bench verify --layers
+  # a file that ends in softmax
+  mnist-bench verify --model other.onnx --assume softmax
+  # also on emulated processors
+  mnist-bench verify --cpu all
+  # such a file on two of them
+  mnist-bench verify --cpu haswell,cortex-a53 --model other.onnx
+  # only on an emulated processor
+  mnist-bench verify --host haswell
+  # for a CI system, and a copy that carries the verdict
+  mnist-bench verify --junit verify.xml --stamp verified.onnx
+  # any program that speaks the protocol
+  mnist-bench verify --command './engine {model}'
+  # another machine
+  mnist-bench verify \\
+    --command 'ssh board mnist-bench serve --runtime onnxruntime'
 """
 )
 @_options.run_name
 @_options.out
-@click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Only this one; can be repeated.")
+@click.option("--runtime", "runtimes", multiple=True, metavar="NAME", help="Only this runtime. Repeatable.")
 @click.option("--device", default="cpu", show_default=True, metavar="NAME", help="cpu, cuda or cuda:N.")
 @click.option(
     "--batch-size",
@@ -41,51 +53,57 @@ Examples:
     show_default="1,7,128,10000; 128 with --cpu",
     callback=_options.numbers,
     metavar="N,…",
+    help="Batch sizes to answer in.",
 )
-@click.option("--threads", show_default="1,all; 1 with --cpu", callback=_options.numbers, metavar="N,…")
+@click.option(
+    "--threads", show_default="1,all; 1 with --cpu", callback=_options.numbers, metavar="N,…", help="CPU threads."
+)
 @click.option(
     "--dataset",
     metavar="NAME|DIR",
     callback=_options.known_or_folder,
-    help="Other images than the run was trained on.",
+    help="Verify on other images than those of the run's dataset.",
 )
 @_options.data_dir
 @click.option(
     "--model",
     "model_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A foreign ONNX or TorchScript file instead of the run's own.",
+    metavar="FILE",
+    help="Verify this ONNX or TorchScript file instead of the run's own.",
 )
 @click.option(
     "--precision",
     type=click.Choice(_options.PRECISIONS),
-    help="What the foreign file claims to be, or the run's file that a --command opens.  [default: what the file says; "
-    "fp32]",
+    help="Precision of the --model file, or of the run's file that a --command opens.  [default: as the file says; "
+    "for a --command fp32]",
 )
 @click.option(
-    "--output", default="", metavar="NAME", help="Which output of a foreign ONNX file is the answer, of several."
+    "--output", default="", metavar="NAME", help="The output of the --model file to use, if there are several."
 )
-@click.option("--trust-code", is_flag=True, help="Load a foreign file that is a program: TorchScript can do anything.")
+@click.option(
+    "--trust-code", is_flag=True, help="Allow a --model file that is a program: TorchScript can run any code."
+)
 @click.option(
     "--cpu",
     "processors",
     multiple=True,
     callback=_options.processors,
     metavar="NAME,…",
-    help="On emulated processors, beside this one; all, or see mnist-bench hosts; can be repeated.",
+    help="Also on these emulated processors, or all; mnist-bench hosts lists them. Repeatable.",
 )
 @click.option(
     "--layers",
     is_flag=True,
-    help="Look at every layer too: how far it is off, and what its quantisation costs; see docs/layers.md.",
+    help="Also compare every layer, and what its quantisation costs (docs/layers.md).",
 )
 @click.option(
     "--assume",
     "assumptions",
     multiple=True,
     metavar="NAME",
-    help="Take this for granted: softmax or log-softmax (of answers), permuted:3,1,… (of classes), unit, bytes, "
-    "normalised, inverted or transposed (of images); can be repeated; see docs/diagnosis.md.",
+    help="Assume this about the model (docs/diagnosis.md): softmax or log-softmax answers, permuted:3,1,… classes, or "
+    "unit, bytes, normalised, inverted or transposed images. Repeatable.",
 )
 @_options.engine_command
 @_options.time_limit(None, "600; 120 for a --model")
@@ -103,11 +121,13 @@ Examples:
 )
 @_options.quiet
 def command(**given: Any) -> None:
-    """Show that every runtime gives the reference's answers, image by image, and prove it where that is possible.
+    """Check that every runtime gives the reference's answers.
 
-    The reference is the network in float64. Exit code 1 where a runtime that claims fp32 flips a certified image,
-    leaves the tolerance, or does not run at the precision that it claims; docs/certificate.md says what is proved.
-    Exit code 3 where a worker could not be asked. Of what fails it is said what is wrong, where that is known.
+    Compares every runtime with one float64 reference, image by image. Each is graded by the strictest check it passes.
+    docs/certificate.md says on which images agreement is proved.
+
+    Exit code 1: a runtime flips a certified image, leaves the tolerance, or does not run at the precision it claims;
+    the likely cause is named if it is known. Exit code 3: a runtime could not be asked.
     """
     from mnist_bench.cli import _ci
     from mnist_bench.cli._output import check_json_path

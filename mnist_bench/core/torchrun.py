@@ -40,7 +40,9 @@ def place() -> Place:
     try:
         rank, size, local_rank, local_size = (int(os.environ[name]) for name in (RANK, SIZE, LOCAL_RANK, LOCAL_SIZE))
     except (KeyError, ValueError) as error:
-        raise BadInput(f"{SIZE} is set, but this is no torchrun ({error}): unset it, or use torchrun") from error
+        raise BadInput(
+            f"{SIZE} is set, but torchrun did not start this process ({error}): unset it, or use torchrun"
+        ) from error
     if not (0 <= rank < size and 0 <= local_rank < local_size <= size):
         raise BadInput(f"process {rank} of {size}, {local_rank} of {local_size} here, cannot be: use torchrun")
     return Place(rank, size, local_rank, local_size)

@@ -422,7 +422,7 @@ RUNGS = (
     "within tolerance",
     "bitwise",
 )
-"""The ladder from the bottom up; a runtime stands on the highest rung below which every rung holds."""
+"""The checks from the weakest to the strictest; a runtime is graded by the last one up to which it passes all."""
 
 
 class Sample(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -78,11 +78,11 @@ def _explained() -> Iterator[None]:
     except (MemoryError, BadInput):
         raise
     except UnidentifiedImageError as error:
-        raise BadInput("is no PNG, JPEG or WebP: save the picture as one of these") from error
+        raise BadInput("is not a PNG, JPEG or WebP picture: save it as one of these") from error
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise BadInput(f"has more than {MOST_PIXELS:,} pixels: make it smaller") from error
     except Exception as error:
-        raise BadInput(f"is damaged and cannot be decoded ({text.reason(str(error))}): save it anew") from error
+        raise BadInput(f"is damaged and cannot be decoded ({text.reason(str(error))}): save it again") from error
 
 
 def _of_bytes(image: "Image") -> "Image":

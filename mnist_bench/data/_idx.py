@@ -90,7 +90,7 @@ class IdxSource:
         try:
             files = {name: self._part(folder, name) for name in self.shapes}
         except OSError as error:
-            remedy = "mend its permissions" if isinstance(error, PermissionError) else "replace it"
+            remedy = "change its permissions" if isinstance(error, PermissionError) else "replace it"
             raise DataUnavailable(
                 f"{error.filename or folder} cannot be read: {error.strerror or error}; {remedy}"
             ) from error

@@ -98,7 +98,7 @@ def _by_class(folder: Path, part: Part | None) -> Iterator[Entry]:
 def _images(place: Path) -> Iterator[Path]:
     for path in visible(place):
         if path.suffix.lower() in OTHER_IMAGES:
-            raise DataDamaged(f"{_named(path)} is no PNG, and no other kind of image is read: convert it")
+            raise DataDamaged(f"{_named(path)} is not a PNG, and no other kind of image is read: convert it")
         if path.suffix.lower() == ".png":
             yield path
         elif path.is_dir():
@@ -121,7 +121,7 @@ def _listed(folder: Path) -> Iterator[Entry]:
     except UnicodeDecodeError as error:
         raise DataDamaged(f"{_named(place)} is not UTF-8: save it as that") from error
     except csv.Error as error:
-        raise DataDamaged(f"{_named(place)} is no list of comma-separated values ({error}): correct it") from error
+        raise DataDamaged(f"{_named(place)} is not a list of comma-separated values ({error}): correct it") from error
 
 
 def _of_row(folder: Path, row: list[str], number: int, columns: list[str], seen: dict[str, int]) -> Entry:

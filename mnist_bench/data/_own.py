@@ -48,7 +48,7 @@ def _place(name: str, data_dir: Path | None) -> Path:
         if found := next((place for place in places if place.is_dir()), None):
             return found
     except OSError as error:
-        raise DataUnavailable(f"{line(name)} cannot be read: {error.strerror}; mend its permissions") from error
+        raise DataUnavailable(f"{line(name)} cannot be read: {error.strerror}; change its permissions") from error
     raise DataUnavailable(
         f"the folder of images {line(name)} is not there: put it back, or give --data-dir with the folder that holds "
         f"{line(folder.name)} now"

@@ -80,7 +80,7 @@ def _prepared(content: bytes, ground: Ground, *, as_is: bool) -> Picture:
     ink = ink_of(close_up(light, ground), ground)
     pixels = fitted(ink.pixels)
     if pixels is None:
-        raise BadInput("is of one colour, or nearly so: nothing is drawn on it")
+        raise BadInput("has only one colour, or nearly so: there is nothing drawn on it")
     steps = ["drawn in what is not transparent"] if in_alpha else []
     steps += ["inverted, since its ground is light"] if ink.inverted and not in_alpha else []
     steps += [f"contrast raised from {ink.contrast / 255:.0%}"] if ink.contrast < WEAK else []

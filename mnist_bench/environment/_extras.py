@@ -48,4 +48,4 @@ def _installer() -> list[str]:
         return [sys.executable, "-m", "pip", "install"]
     if uv := shutil.which("uv"):
         return [uv, "pip", "install", "--python", sys.executable]
-    raise EnvironmentProblem("there is neither pip nor uv to install with: python -m ensurepip")
+    raise EnvironmentProblem("neither pip nor uv is installed: run python -m ensurepip")

@@ -115,7 +115,7 @@ def resolve_device(name: str) -> str:
         return "cuda:0" if count else "cpu"
     if int(index or 0) >= count:
         found = f"{count} CUDA device{'s' if count > 1 else ''}" if count else "no CUDA device"
-        raise DeviceUnavailable(f"device {name!r} is not here: torch sees {found}; use --device cpu or auto")
+        raise DeviceUnavailable(f"device {name!r} is not available: torch sees {found}; use --device cpu or auto")
     return f"cuda:{int(index or 0)}"
 
 

@@ -23,7 +23,7 @@ def launch(argument: str) -> Launch:
     try:
         command = tuple(shlex.split(argument))
     except ValueError as error:
-        raise BadInput(f"command {argument!r} cannot be read ({error}): mend its quotation marks") from error
+        raise BadInput(f"command {argument!r} cannot be read ({error}): check its quotation marks") from error
     if not command:
         raise BadInput("an empty command starts no engine: name a program")
     reads_path = any(MODEL in word for word in command)

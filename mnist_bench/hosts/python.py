@@ -25,5 +25,5 @@ def launch(argument: str) -> Launch:
     try:
         command = shlex.split(argument)
     except ValueError as error:
-        raise BadInput(f"python {argument!r} cannot be read ({error}): mend its quotation marks") from error
+        raise BadInput(f"python {argument!r} cannot be read ({error}): check its quotation marks") from error
     return Launch("", (*command, *WORKER), inherited(own_path=False))

@@ -30,7 +30,7 @@ MARKS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\xd8\xff", "is a JPEG image, and no model: give the model's file"),
     (0, b"GIF8", "is a GIF image, and no model: give the model's file"),
     (0, b"%PDF", "is a PDF document, and no model: give the model's file"),
-    (0, b"\x89HDF\r\n\x1a\n", "is an HDF5 file, as Keras once wrote: save it anew, model.save('model.keras')"),
+    (0, b"\x89HDF\r\n\x1a\n", "is an HDF5 file, as Keras once wrote: save it again, model.save('model.keras')"),
     (0, b"\x93NUMPY", "is a NumPy array, and no model: save all weights of the network as safetensors"),
     (4, b"TFL3", f"is a TFLite (LiteRT) model, which is not read: {GIVE_ONNX} (python -m tf2onnx.convert --tflite …)"),
     (4, b"ET12", f"is an ExecuTorch program, which is not read: {GIVE_ONNX}"),

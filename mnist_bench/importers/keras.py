@@ -85,7 +85,7 @@ def _json(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
     try:
         found = json.loads(_entry(archive, name, MOST_JSON))
     except (ValueError, RecursionError) as error:
-        raise ModelRefused(f"its {name} is no JSON: download it, or save it, again") from error
+        raise ModelRefused(f"its {name} is not JSON: download it, or save it, again") from error
     if not isinstance(found, dict):
         raise ModelRefused(f"its {name} describes no model: save it again")
     return found

@@ -76,7 +76,7 @@ def _layers(classifier: Any) -> list[Dense]:
             f"or of several labels an image: a classifier of three classes or more is needed"
         )
     if classifier.activation not in FUNCTIONS:
-        raise ModelRefused(f"its activation is {text.line(str(classifier.activation))}, which is not known here")
+        raise ModelRefused(f"its activation {text.line(str(classifier.activation))} is not supported")
     arrays = list(zip(classifier.coefs_, classifier.intercepts_, strict=True))
     if not all(isinstance(array, np.ndarray) for pair in arrays for array in pair):
         raise ModelRefused("its weights are no arrays")

@@ -73,7 +73,7 @@ class Assumption:
             return replace(self, transposed=not self.transposed)
         if kind == PERMUTED:
             return replace(self, order=_order(numbers))
-        raise BadInput(f"--assume {name!r} is none of {', '.join(NAMES)}")
+        raise BadInput(f"--assume {name!r} is not one of {', '.join(NAMES)}")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -113,7 +113,7 @@ def _order(numbers: str) -> tuple[int, ...]:
     words = numbers.split(",")
     found = tuple(int(word) for word in words if word in map(str, range(CLASSES)))
     if sorted(found) != list(range(CLASSES)) or len(found) != len(words):
-        raise BadInput(f"{PERMUTED}:{numbers} is no order of classes: name each of 0 to {CLASSES - 1} once")
+        raise BadInput(f"{PERMUTED}:{numbers} is not an order of classes: name each of 0 to {CLASSES - 1} once")
     return found
 
 

@@ -94,7 +94,7 @@ class Graph:
     def _chunks(self, images: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
         """Yield images in parts that fit into memory; a black one where there are none."""
         if self.random:
-            raise ModelRefused(f"it answers by chance ({', '.join(self.random)}): export it in evaluation mode")
+            raise ModelRefused(f"its answers are random ({', '.join(self.random)}): export it in evaluation mode")
         for start in range(0, max(len(images), 1), self.images_at_once):
             part = images[start : start + self.images_at_once]
             yield part if len(part) else np.zeros((1, *OUR_SHAPE), np.float32)

@@ -50,7 +50,7 @@ def verdict(found: study.Paired) -> str:
     )
     if not found.beyond_seeds:
         return (
-            f"No difference is shown, which is not the same as none: the accuracy of {found.second} minus that of "
+            f"No significant difference, which is not the same as none: the accuracy of {found.second} minus that of "
             f"{found.first} may be anything from {ends} ({errors})."
         )
     if not found.beyond_images:

@@ -28,12 +28,12 @@ MEASURED = [
 ]
 NOTES = [
     "Verdict, flips and |Δ|: the worst of all configurations. Certified: of the test images whose prediction is "
-    "proved, for float32 or for that very quantised file, those that are predicted so.",
-    "Latency: the lowest median of a call, whatever the threads; start: importing, loading and the first call, "
-    "medians in a fresh process; memory: the most that a process had resident until its smallest batches were done, "
-    "with Python and the test images; "
-    "installed: its libraries with all that they require, as they are here (PyTorch with what it brings for GPUs); "
-    "without Python, Node, the browser or a compiler. To start the C source is to compile it.",
+    "proved, for float32 or for that very quantised file, those predicted accordingly.",
+    "Latency: the lowest median of a call, at any number of threads. Start: importing, loading and the first call, "
+    "medians in a fresh process. Memory: the peak of a process until its smallest batches were done, including Python "
+    "and the test images. "
+    "Installed: its libraries with all their dependencies, as installed here (PyTorch with its GPU libraries), "
+    "without Python, Node, the browser or a compiler. For the C source, start includes compiling it.",
 ]
 
 

@@ -74,7 +74,7 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
     session = onnxruntime.InferenceSession(model.content, options, providers=_providers(spec.device))
     provider = session.get_providers()[0]
     if provider != (CPU if spec.device == "cpu" else CUDA):
-        raise DeviceUnavailable(f"onnxruntime runs on {provider} instead of {spec.device}: mend its CUDA libraries")
+        raise DeviceUnavailable(f"onnxruntime runs on {provider} instead of {spec.device}: repair its CUDA libraries")
     name, outputs = session.get_inputs()[0].name, model.output and [model.output]  # weights are no inputs of a session
 
     def run(images: Images) -> Logits:

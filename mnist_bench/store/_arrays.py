@@ -34,7 +34,7 @@ def load_weights(folder: Path, saved: SavedFile) -> dict[str, NDArray[Any]]:
     arrays = load_arrays(folder, saved)
     check_arrays(arrays, SHAPES, folder / saved.name)
     if not all(np.isfinite(array).all() for array in arrays.values()):
-        raise RecordDamaged(f"{folder / saved.name} holds weights that are no numbers: train anew with --overwrite")
+        raise RecordDamaged(f"{folder / saved.name} holds weights that are no numbers: train again with --overwrite")
     return arrays
 
 
@@ -46,7 +46,7 @@ def check_arrays(arrays: Arrays, shapes: Mapping[str, tuple[int, ...]], path: Pa
         if found.get(name) != wanted.get(name):
             raise RecordDamaged(
                 f"{path} is of another network: {name} is {_described(found.get(name))}, not "
-                f"{_described(wanted.get(name))}: restore it, or train anew with --overwrite"
+                f"{_described(wanted.get(name))}: restore it, or train again with --overwrite"
             )
 
 
@@ -66,7 +66,7 @@ def to_arrays(content: bytes, path: Path) -> dict[str, NDArray[Any]]:
     try:
         return safetensors.numpy.load(content)
     except (safetensors.SafetensorError, KeyError, ValueError, TypeError) as error:  # a dtype that NumPy lacks
-        raise RecordDamaged(f"{path} cannot be read ({error}): restore it, or make it anew") from error
+        raise RecordDamaged(f"{path} cannot be read ({error}): restore it, or create it again") from error
 
 
 def to_safetensors(arrays: Arrays) -> bytes:

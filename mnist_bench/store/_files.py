@@ -144,9 +144,9 @@ def content(folder: Path, saved: SavedFile, limit_bytes: int = limits.CHECKPOINT
     try:
         found = read_regular(path, limit_bytes, links=False)
     except OSError as error:
-        raise RecordDamaged(f"{path} cannot be read ({error.strerror}): restore it, or make it anew") from error
+        raise RecordDamaged(f"{path} cannot be read ({error.strerror}): restore it, or create it again") from error
     if sha256(found) != saved.sha256:
-        raise RecordDamaged(f"{path} differs from what was saved (SHA-256): restore it, or make it anew")
+        raise RecordDamaged(f"{path} differs from what was saved (SHA-256): restore it, or create it again")
     return found
 
 
@@ -160,9 +160,9 @@ def contents_at(path: Path, artifact: Artifact) -> dict[str, bytes]:
         whole = SavedFile(name=path.name, sha256=artifact.sha256, size_bytes=artifact.size_bytes)
         return {artifact.name: content(path.parent, whole, limits.MODEL_BYTES)}
     if digest_of_list(artifact.files) != artifact.sha256:
-        raise RecordDamaged(f"the manifest contradicts itself on {artifact.name} (SHA-256): export it anew")
+        raise RecordDamaged(f"the manifest contradicts itself on {artifact.name} (SHA-256): export it again")
     if path.is_symlink():
-        raise RecordDamaged(f"{path} cannot be read (it is a link): restore it, or export it anew")
+        raise RecordDamaged(f"{path} cannot be read (it is a link): restore it, or export it again")
     found: dict[str, bytes] = {}
     for one in artifact.files:
         found[one.name] = content(path, one, limits.MODEL_BYTES - sum(map(len, found.values())))
@@ -192,5 +192,5 @@ def explained(path: Path) -> Iterator[None]:
     except OSError as error:
         raise OutputUnwritable(
             f"{path} cannot be written ({error.strerror or error}): "
-            f"free some room, mend its permissions, or choose another place"
+            f"free some room, change its permissions, or choose another place"
         ) from error

@@ -176,7 +176,7 @@ def _read(path: Path, kind: type[T], *, links: bool) -> T:
             return msgspec.json.decode(content, type=kind)
         return msgspec.convert(_of_now(msgspec.json.decode(content)), kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise RecordDamaged(f"{path} is not a readable record ({error}): restore it, or make it anew") from error
+        raise RecordDamaged(f"{path} is not a readable record ({error}): restore it, or create it again") from error
     except OSError as error:
         raise RecordDamaged(f"{path} cannot be read: {error.strerror or error}") from error
 
@@ -187,7 +187,7 @@ def _checked(path: Path, content: bytes, version: int) -> bytes:
     if found is None and version < CHECKED_SINCE:
         return content
     if found is None or sha256(content[: found.start()]) != found[1].decode():
-        raise RecordDamaged(f"{path} is not as it was saved (its checksum): restore it, or make it anew")
+        raise RecordDamaged(f"{path} is not as it was saved (its checksum): restore it, or create it again")
     return content[: found.start()] + b"\n}\n"
 
 
@@ -198,7 +198,7 @@ def _schema(path: Path, content: bytes) -> int:
         here = " or ".join(map(str, READABLE_VERSIONS))
         raise RecordDamaged(
             f"{path} has schema version {bytes(version).decode()}, not {here}: "
-            f"read it with the mnist-bench that wrote it, or make it anew"
+            f"read it with the mnist-bench that wrote it, or create it again"
         )
     return int(bytes(version))
 

@@ -199,7 +199,9 @@ def joined() -> Iterator[Crew]:
         with _reaching():
             found, rank, size = next(iter(rendezvous("env://", timeout=timedelta(seconds=JOIN_S))))
     except ValueError as error:
-        raise BadInput(f"WORLD_SIZE is set, but this is no torchrun ({error}): unset it, or use torchrun") from error
+        raise BadInput(
+            f"WORLD_SIZE is set, but torchrun did not start this process ({error}): unset it, or use torchrun"
+        ) from error
     crew = Crew(PrefixStore("mnist-bench", found), rank, size)
     with _beating(crew):
         yield crew

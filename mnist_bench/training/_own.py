@@ -146,7 +146,9 @@ def train_own(network: nn.Module, record: Record, dataset: data.Dataset, on_even
         advanced = partial(_advanced, on_event, len(record.epochs) + 1)
         reached = _session.steps(engine, record, _session.masks_of(record, parts), advanced, stop)
         if (signal_number := stop()) and reached.train.images < record.dataset.train_images:
-            raise Interrupted("stopped; a network of one's own is trained in one go: nothing is saved", signal_number)
+            raise Interrupted(
+                "stopped; training a network of your own cannot be resumed: nothing is saved", signal_number
+            )
         record = _session.evaluated(engine, record, parts, reached)
         on_event(EpochDone(record))
     final = _session.measured(engine, parts)

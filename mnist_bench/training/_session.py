@@ -149,7 +149,7 @@ def _check_consistent(record: Record, dataset: data.Dataset) -> None:
             f"{how_to_find(dataset.name)}"
         )
     if record.epochs and record.checkpoint is None:
-        raise RecordDamaged(f"run {record.name!r} has epochs but no checkpoint: restore its run.json, or train anew")
+        raise RecordDamaged(f"run {record.name!r} has epochs but no checkpoint: restore its run.json, or train again")
     if record.dataset != dataset_info(dataset, record.config.validation):
         raise RecordDamaged(
             f"run {record.name!r} counts the images or the classes of {shown(dataset.name)} otherwise: "
@@ -187,7 +187,7 @@ def masks_of(record: Record, parts: DeviceTensors, state: Tensor | None = None) 
         except (RuntimeError, TypeError) as error:
             raise RecordDamaged(
                 f"run {record.name!r} was stopped within an epoch, and where its masks stood is no state of a "
-                f"generator: train anew with --overwrite"
+                f"generator: train again with --overwrite"
             ) from error
     return masks
 

@@ -240,7 +240,7 @@ def never(block: int, position: int) -> Outcome:
 
 
 def test_records_of_sides_are_not_compared_as_if_they_were_benchmarks() -> None:
-    with pytest.raises(BadInput, match="of a gate or a self-test"):
+    with pytest.raises(BadInput, match="from a gate or a self-test"):
         compare_records(copies(0.01), copies(0.01))
 
 

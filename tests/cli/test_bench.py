@@ -363,7 +363,7 @@ def test_even_kill_9_leaves_no_process(tmp_path: Path) -> None:
         (["--runtime", "abacus"], 2, "no 'abacus' among the runtimes"),
         (["--training", "--engine", "abacus"], 2, "no 'abacus' among the engines"),
         (["--device", "gpu"], 2, "unknown device"),
-        (["--device", "cuda:99"], 3, "is not here"),
+        (["--device", "cuda:99"], 3, "is not available"),
         (["--gate"], 2, "--gate and --baseline belong together"),
         (["--baseline", "null"], 2, "--gate and --baseline belong together"),
         (["--gate", "--baseline", "no such thing"], 2, "is no runtime"),

@@ -172,9 +172,9 @@ def test_what_is_assumed_must_be_so(light: Path, run: Run, capsys: pytest.Captur
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--assume", "sigmoid"), "--assume 'sigmoid' is none of softmax, log-softmax, unit, bytes"),
+        (("--assume", "sigmoid"), "--assume 'sigmoid' is not one of softmax, log-softmax, unit, bytes"),
         (("--assume", "softmax", "--assume", "log-softmax"), "contradicts, or repeats, one before (softmax)"),
-        (("--assume", "permuted:1,2"), "permuted:1,2 is no order of classes"),
+        (("--assume", "permuted:1,2"), "permuted:1,2 is not an order of classes"),
         (("--assume", "softmax", "--cpu", "haswell"), "leave out --cpu"),
     ],
 )

@@ -2,8 +2,10 @@ import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
 from mnist_bench import cli
+from mnist_bench.cli._main import group
 from mnist_bench.core import plugins
 from tests.conftest import Run
 
@@ -60,3 +62,16 @@ def test_the_module_runs_like_the_command() -> None:
         [sys.executable, "-m", "mnist_bench", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout.startswith("mnist-bench ")
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize("name", ["", *plugins.names(cli)])
+def test_help_fits_the_terminal(name: str, columns: int) -> None:
+    done = CliRunner().invoke(group, [*filter(None, [name]), "--help"], terminal_width=columns)
+    assert [line for line in done.output.splitlines() if len(line) > columns] == []
+    assert "..." not in done.output.partition("Commands:")[2]  # what click cuts off
+
+
+def test_a_wide_terminal_is_used() -> None:
+    lines = CliRunner().invoke(group, ["verify", "--help"], terminal_width=120).output.splitlines()
+    assert max(map(len, lines)) > 110

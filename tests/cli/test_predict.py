@@ -87,7 +87,7 @@ def test_what_cannot_be_read_does_not_stop_the_others(run: Run, capsys: pytest.C
     assert [row["file"] for row in found] == ["bad.jpg", *["good.png"] * 5, "gone.png"]
     assert [bool(row["error"]) for row in found] == [True, *[False] * 5, True]
     assert found[-1]["error"] == "gone.png cannot be read: No such file or directory"
-    bad = "bad.jpg is no PNG, JPEG or WebP: save the picture as one of these"
+    bad = "bad.jpg is not a PNG, JPEG or WebP picture: save it as one of these"
     assert err.splitlines() == [
         bad,
         "gone.png cannot be read: No such file or directory",
@@ -98,7 +98,7 @@ def test_what_cannot_be_read_does_not_stop_the_others(run: Run, capsys: pytest.C
 def test_a_single_one_that_cannot_be_read_is_one_line(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     Path("blank.png").write_bytes(encoded(Image.new("L", (9, 9), "white")))
     assert run(*ORT, "blank.png") == 2
-    said = "mnist-bench: blank.png is of one colour, or nearly so: nothing is drawn on it\n"
+    said = "mnist-bench: blank.png has only one colour, or nearly so: there is nothing drawn on it\n"
     assert capsys.readouterr() == ("", said)
 
 
@@ -129,10 +129,10 @@ def test_a_picture_from_stdin(run: Run, piped: Callable[[bytes], None], capsys: 
     assert out.startswith("stdin: the network says ")
     assert out.splitlines()[1].startswith(" 200 × 200 WebP; inverted, since its ground is light; fitted into 20 × 20,")
     assert run(*ORT, "-", "-") == 2
-    assert "stdin can be read once" in capsys.readouterr().err
+    assert "stdin can be read only once" in capsys.readouterr().err
     piped(b"")
     assert run(*ORT, "-") == 2
-    assert capsys.readouterr().err.startswith("mnist-bench: stdin is no PNG, JPEG or WebP")
+    assert capsys.readouterr().err.startswith("mnist-bench: stdin is not a PNG, JPEG or WebP")
 
 
 def test_a_ground_that_is_named(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,7 +140,7 @@ def test_a_ground_that_is_named(run: Run, capsys: pytest.CaptureFixture[str]) ->
     assert run(*ORT, "l.png", "--ground", "light") == 0
     assert "inverted" in capsys.readouterr().out
     assert run(*ORT, "l.png", "--ground", "dark") == 2  # nothing is lighter than white
-    assert "nothing is drawn on it" in capsys.readouterr().err
+    assert "nothing drawn on it" in capsys.readouterr().err
 
 
 def test_a_picture_of_nothing_known_is_said_to_be_unlike(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

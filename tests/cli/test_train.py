@@ -97,7 +97,7 @@ def test_a_required_accuracy_decides_the_exit_code(run: Run, capsys: pytest.Capt
     ("arguments", "code", "words"),
     [
         (["--device", "tpu"], 2, "unknown device 'tpu': choose auto, cpu, cuda or cuda:N"),
-        (["--device", "cuda:99"], 3, "device 'cuda:99' is not here"),
+        (["--device", "cuda:99"], 3, "device 'cuda:99' is not available"),
         (["--epochs", "0"], 2, "--epochs"),
         (["--epochs", "-3"], 2, "--epochs"),
         (["--batch-size", "0"], 2, "--batch-size"),

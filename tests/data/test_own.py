@@ -283,7 +283,10 @@ PNG_MISTAKES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda folder: (folder / "train" / "1" / "x.png").write_bytes(b"version https://git-lfs.github.com/spec/v1\n"),
         r"x\.png is a Git LFS pointer",
     ),
-    "a JPEG": (lambda folder: (folder / "train" / "1" / "x.jpg").write_bytes(b""), r"x\.jpg is no PNG, and no other"),
+    "a JPEG": (
+        lambda folder: (folder / "train" / "1" / "x.jpg").write_bytes(b""),
+        r"x\.jpg is not a PNG, and no other",
+    ),
     "a folder too deep": (
         lambda folder: (folder / "train" / "1" / "more").mkdir(),
         "more is a folder in that of a class",
@@ -308,7 +311,10 @@ PNG_MISTAKES: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "no list": (lambda folder: replaced(folder, "name;class\n"), "labels.csv begins with 'name;class', not file,label"),
     "not UTF-8": (lambda folder: replaced(folder, "file,label\n0.png,\xe9\n"), "labels.csv is not UTF-8"),
-    "a bad list": (lambda folder: replaced(folder, 'file,label\n"0.png"x,1\n'), "is no list of comma-separated values"),
+    "a bad list": (
+        lambda folder: replaced(folder, 'file,label\n"0.png"x,1\n'),
+        "is not a list of comma-separated values",
+    ),
     "a missing file": (
         lambda folder: labels(folder, "\nx.png,1,train"),
         "line 20 names 'x.png', which is not there: add",

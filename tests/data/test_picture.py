@@ -222,7 +222,7 @@ def test_a_ground_that_is_named_decides_what_ink_is() -> None:
 
 @pytest.mark.parametrize("picture", [Image.new("RGB", (50, 50), "white"), Image.new("RGBA", (50, 50), CLEAR)])
 def test_where_nothing_is_drawn(picture: Image.Image) -> None:
-    with pytest.raises(BadInput, match=r"^it is of one colour, or nearly so: nothing is drawn on it$"):
+    with pytest.raises(BadInput, match=r"^it has only one colour, or nearly so: there is nothing drawn on it$"):
         prepared(picture)
 
 
@@ -230,7 +230,7 @@ def test_where_nothing_is_drawn(picture: Image.Image) -> None:
 def test_faint_noise_and_a_shadow_are_nothing_drawn(side: int) -> None:
     noise = np.random.default_rng(0).integers(120, 132, (side, side))
     pixels = (noise + np.linspace(0, 25, side)).astype(np.uint8)
-    with pytest.raises(BadInput, match="nothing is drawn on it"):
+    with pytest.raises(BadInput, match="nothing drawn on it"):
         data.picture(of_pixels(pixels), "it")
 
 
@@ -258,7 +258,7 @@ def test_what_breaks_off_is_damaged(kind: str) -> None:
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8))
     content = encoded(noise, kind)
     for kept in (40, len(content) // 2, len(content) - 200):
-        with pytest.raises(BadInput, match=r"^it is damaged and cannot be decoded \(|^it is no PNG, JPEG or WebP"):
+        with pytest.raises(BadInput, match=r"^it is damaged and cannot be decoded \(|^it is not a PNG, JPEG or WebP"):
             data.picture(content[:kept], "it")
     with pytest.raises(BadInput, match=r"^it is damaged"):
         data.picture(content[: len(content) // 2], "it")
@@ -282,12 +282,12 @@ def test_whatever_is_changed_in_a_file_it_is_a_picture_or_bad_input(kind: str) -
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\0\0\0\0WEBPVP8 "])
 def test_what_is_no_picture(content: bytes) -> None:
-    with pytest.raises(BadInput, match=r"^it is (no PNG, JPEG or WebP|damaged)"):
+    with pytest.raises(BadInput, match=r"^it is (not a PNG, JPEG or WebP|damaged)"):
         data.picture(content, "it")
 
 
 def test_other_formats_are_refused() -> None:
-    with pytest.raises(BadInput, match=r"^it is no PNG, JPEG or WebP: save the picture as one of these$"):
+    with pytest.raises(BadInput, match=r"^it is not a PNG, JPEG or WebP picture: save it as one of these$"):
         data.picture(encoded(drawing(), "GIF"), "it")
 
 
@@ -461,7 +461,7 @@ def test_files_are_read_in_a_process_of_their_own(tmp_path: Path, expected: Pixe
         np.testing.assert_array_equal(one.pixels, expected)
     reasons = [one.reason for one in found if isinstance(one, data.Unreadable)]
     assert reasons == [
-        "bad.png is no PNG, JPEG or WebP: save the picture as one of these",
+        "bad.png is not a PNG, JPEG or WebP picture: save it as one of these",
         "large.png cannot be read: it is larger than 64 MiB",
         "folder.png cannot be read: Is a directory",
         "\ufffd[31mgone.png cannot be read: No such file or directory",

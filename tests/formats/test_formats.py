@@ -205,7 +205,7 @@ def test_the_command_exports_the_newest_run(own_copy: Path, run: Run, capsys: py
             "1 of 1 exports failed: onnx fp32: the exporter cannot write opset 9999",
         ),
         (["--format", "onnx", "--run", "ghost"], 2, "no run 'ghost'"),
-        (["--format", "onnx", "--device", "cuda:99"], 3, "device 'cuda:99' is not here"),
+        (["--format", "onnx", "--device", "cuda:99"], 3, "device 'cuda:99' is not available"),
         ([], 2, "--format"),
     ],
 )

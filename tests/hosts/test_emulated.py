@@ -57,4 +57,4 @@ def test_an_emulated_processor_is_verified_and_never_timed(
     own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("bench", "--quick", "--allow-busy", "--host", "haswell") == 2
-    assert "haswell is emulated, so its times say nothing" in capsys.readouterr().err
+    assert "haswell is emulated, so its times mean nothing" in capsys.readouterr().err

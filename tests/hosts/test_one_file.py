@@ -33,4 +33,4 @@ def test_a_host_is_one_file(own_copy: Path, plugins: Plugins, run: Run, capsys: 
     assert "onnxruntime int8 on elsewhere" in out
     assert "onnxruntime int8  " in out
     assert run("bench", "--host", "elsewhere", "--allow-busy") == 2
-    assert "its times say nothing" in capsys.readouterr().err
+    assert "its times mean nothing" in capsys.readouterr().err

@@ -424,7 +424,7 @@ def test_two_hosts_of_one_name_are_refused(run: Run, own_copy: Path, capsys: pyt
     assert "two hosts would both be called 'ssh'" in capsys.readouterr().err
     assert hosts.launch(hosts.Host("command", "ssh board mnist-bench serve")).label == "ssh board"
     assert run(*QUICK, "--host", "python:'") == 2
-    assert "mend its quotation marks" in capsys.readouterr().err
+    assert "check its quotation marks" in capsys.readouterr().err
 
 
 def test_a_program_that_is_not_there_is_named(own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:

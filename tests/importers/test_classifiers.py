@@ -247,7 +247,7 @@ def test_json_that_is_nested_too_deep_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(written, "w") as archive:
         archive.writestr("config.json", '{"a":' * 100_000)
         archive.writestr("model.weights.h5", b"")
-    with pytest.raises(ModelRefused, match=r"config\.json is no JSON"):
+    with pytest.raises(ModelRefused, match=r"config\.json is not JSON"):
         made.read(written.getvalue(), tmp_path)
 
 

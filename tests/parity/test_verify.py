@@ -169,7 +169,7 @@ def test_a_file_of_older_weights_is_skipped_and_says_so(own_copy: Path, run: Run
     [
         (["--runtime", "abacus"], 2, "no 'abacus' among the runtimes"),
         (["--runtime", "null"], 2, "null answers nothing"),
-        (["--runtime", "onnx-reference", "--device", "cuda"], 3, "device 'cuda' is not here"),
+        (["--runtime", "onnx-reference", "--device", "cuda"], 3, "device 'cuda' is not available"),
         (["--batch-size", "0"], 2, "0 is not positive"),
         (["--batch-size", "one"], 2, "is not a list of numbers"),
         (["--batch-size", ""], 2, "is not a list of numbers"),

@@ -111,7 +111,7 @@ def test_an_unfinished_benchmark_and_an_unsteady_machine_say_so() -> None:
         rows=tuple(replace(one, samples=one.samples[:3]) for one in whole.rows),
     )
     notes = " ".join(note for table in report.bench_tables(short, report.ViewOptions()) for note in table.notes)
-    assert "Only 3 of 12 blocks are there: mnist-bench bench --run mnist-relu --resume goes on." in notes
+    assert "Only 3 of 12 blocks are done: mnist-bench bench --run mnist-relu --resume continues." in notes
     busy = replace(whole, blocks=(replace(whole.blocks[0], busy_share=0.3), *whole.blocks[1:]))
     notes = " ".join(note for table in report.bench_tables(busy, report.ViewOptions()) for note in table.notes)
     assert "The machine was unsteady: others took up to 30% of its cores" in notes

@@ -440,8 +440,8 @@ def test_the_activations_are_compared_image_by_image(material: report.Material) 
     test = replace(sigmoid.final.test, correct=sigmoid.final.test.correct + 1)
     changed = replace(sigmoid, final=replace(sigmoid.final, predictions=better, test=test))
     said = answers(report.Material([relu, changed]), "What does Sigmoid change?")
-    assert "0 images are right with ReLU alone and 1 with Sigmoid alone" in said
-    assert "with probability 1 (exact McNemar test): no more than the choice of test images explains" in said
+    assert "0 images are correct only with ReLU and 1 only with Sigmoid." in said
+    assert "would have probability 1 (exact McNemar test): no more than the choice of test images explains" in said
     assert "one training from one seed" in said
     assert "What does Sigmoid change" not in Page(rendered(report.Material([relu]))).words
 
@@ -449,7 +449,7 @@ def test_the_activations_are_compared_image_by_image(material: report.Material) 
 def test_the_answer_on_parity_puts_failures_first(material: report.Material) -> None:
     compared = material.comparisons[0]
     said = answers(material, "Does the exported model still give the same answers?")
-    assert "digits-relu: yes, by the rules of each precision." in said
+    assert "digits-relu: yes, within the tolerance of each precision." in said
     broken = replace(compared, results=(replace(compared.results[0], failures=("it is wrong",)), *compared.results[1:]))
     name = compared.results[0].configuration.target
     said = answers(
@@ -498,15 +498,16 @@ def test_the_answer_on_targets_names_the_smallest_installation(material: report.
     question = "Which target should I take?"
     assert "installation" not in answers(material, question)
     said = answers(with_sizes(material, {"onnxruntime": 135_000_000}), question)
-    assert "The smallest installation is onnxruntime's: 135 MB with all that it requires." in said
+    assert "The smallest installation is that of onnxruntime: 135 MB with all its dependencies." in said
     said = answers(with_sizes(material, {"onnxruntime": 0}), question)
-    assert "The smallest installation is none: onnxruntime is a file of 2.0 MB, and needs no library." in said
-    assert "of Python's libraries" not in said
+    assert "onnxruntime needs no library, only its file of 2.0 MB." in said
+    assert "Among those that need a library" not in said
     sizes = {"c": 0, "onnxruntime": 135_000_000, "ncnn": 89_000_000}
     rows = [replace(made.row([1e-5], made.configuration(name)), installed_bytes=size) for name, size in sizes.items()]
     rows.append(replace(made.row([1e-5], made.configuration(host="browser")), installed_bytes=41_000_000))
     *_, second = recommended._smallest(rows)
-    assert second == "The smallest of Python's libraries is ncnn's: 89 MB with all that it requires."
+    named = "Among those that need a library, the smallest installation is that of ncnn"
+    assert second == f"{named}: 89 MB with all its dependencies."
 
 
 def emulated(name: str) -> Emulated:
@@ -526,10 +527,10 @@ def test_the_answer_on_targets_names_what_passed_on_most_processors(material: re
     lame = results[-1].configuration.precision
     fleet = FleetRecord.of(replace(compared, results=tuple(results)), tuple(map(emulated, names)))
     said = answers(dataclasses.replace(material, fleets=[fleet]), "Which target should I take?")
-    (sentence,) = re.findall(r"On most processors passed ([^.]*)\.", said)
-    assert sentence.endswith(": on 2 of 2 emulated ones")
+    (sentence,) = re.findall(r"Passed on the most processors, ([^.]*)\.", said)
+    assert sentence.startswith("2 of 2 emulated ones: ")
     assert "onnxruntime in fp32" in sentence or lame == "fp32"
-    assert f"onnxruntime in {lame}" not in re.split("[,:]", sentence)
+    assert f"onnxruntime in {lame}" not in re.split("[,:] ", sentence)
 
 
 def test_targets_are_side_by_side_with_what_is_known_of_each(material: report.Material) -> None:
@@ -565,7 +566,7 @@ def test_a_flip_on_an_edge_image_is_not_one_on_a_test_image(material: report.Mat
     edge = Deviation(image=len(compared.labels), prediction=1)
     changed = replace(compared, results=tuple(replace(one, deviations=(edge,)) for one in compared.results))
     told = answers(dataclasses.replace(material, comparisons=[changed]), "Does the exported model")
-    assert "not one prediction on a test image differs from the reference's" in told
+    assert "no prediction on any test image differs from the reference" in told
     assert f"on {compared.edges[0]}" in told
     table = next(
         one
@@ -579,9 +580,9 @@ def test_a_flip_on_an_edge_image_is_not_one_on_a_test_image(material: report.Mat
 @pytest.mark.parametrize(
     ("counts", "told"),
     [
-        ((5, 3, 2, 1), "0 → 1 (5), 0 → 2 (3), 0 → 3 (2); those named, 91%"),
-        ((5, 3, 1, 1), "0 → 1 (5), 0 → 2 (3); those named, 80%"),
-        ((1, 1, 1, 1, 1), "0 → 1 (1), 0 → 2 (1), 0 → 3 (1), and 2 more as often; those named, 60%"),
+        ((5, 3, 2, 1), "0 → 1 (5), 0 → 2 (3), 0 → 3 (2). These make up 91%"),
+        ((5, 3, 1, 1), "0 → 1 (5), 0 → 2 (3). These make up 80%"),
+        ((1, 1, 1, 1, 1), "0 → 1 (1), 0 → 2 (1), 0 → 3 (1), and 2 more as often. These make up 60%"),
     ],
 )
 def test_the_most_frequent_confusions_end_before_a_tie(counts: tuple[int, ...], told: str) -> None:

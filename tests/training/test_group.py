@@ -109,7 +109,7 @@ def test_the_engine_of_several_processes_is_none_for_one(run: Run, capsys: pytes
 def test_half_a_torchrun_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torchrun.place() == torchrun.Place()
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(BadInput, match="this is no torchrun"):
+    with pytest.raises(BadInput, match="torchrun did not start this process"):
         torchrun.place()
     for name, value in (("RANK", "1"), ("LOCAL_RANK", "1"), ("LOCAL_WORLD_SIZE", "2")):
         monkeypatch.setenv(name, value)

@@ -1,4 +1,4 @@
-"""One layer is off, and all that follows computes rightly with what that gives."""
+"""One layer is off, and all that follows computes correctly with what that gives."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from mnist_bench.parity._reference import Array, Weights, activate
 from mnist_bench.parity.hypotheses._case import Case, Guess
 
 ORDER, NAME, ASKS, PRECISIONS = 16, "one layer off", True, ("fp32",)
-SAYS = "one layer alone is off: what follows computes rightly"
+SAYS = "one layer alone is off: what follows computes correctly"
 REMEDY = "look at that layer's weights, bias and activation"
 
 
@@ -22,7 +22,7 @@ def explain(case: Case) -> Guess:
             return Guess(None, SAYS, reason=f"it does not show a layer {layer.name} like the reference's")
         if not (np.abs(given - layer.values) <= layer.bounds).all():  # what is no number leaves it too
             hits = case.explained(continued(case.weights, layer.name, given.astype(np.float64)))
-            return Guess(hits, f"{layer.name} alone is off: what follows computes rightly", REMEDY)
+            return Guess(hits, f"{layer.name} alone is off: what follows computes correctly", REMEDY)
     return Guess(np.zeros(len(case.images), np.bool_), SAYS, REMEDY)
 
 

@@ -41,12 +41,12 @@ def _accuracy(relu: FinalMeasurement, sigmoid: FinalMeasurement) -> Iterator[str
     only_relu, only_sigmoid = right.count((True, False)), right.count((False, True))
     p = mcnemar(only_relu, only_sigmoid)
     yield (
-        f"With ReLU {relu.test.accuracy:.2%} of the test images are right, with Sigmoid {sigmoid.test.accuracy:.2%}: "
+        f"Test accuracy is {relu.test.accuracy:.2%} with ReLU and {sigmoid.test.accuracy:.2%} with Sigmoid: "
         f"{_points(sigmoid.test.accuracy - relu.test.accuracy)}."
     )
     yield (
-        f"{only_relu:,} images are right with ReLU alone and {only_sigmoid:,} with Sigmoid alone. If both networks "
-        f"were right equally often, so uneven a split would come about with probability {p:.2g} (exact McNemar test): "
+        f"{only_relu:,} images are correct only with ReLU and {only_sigmoid:,} only with Sigmoid. If both networks "
+        f"were equally accurate, a split this uneven would have probability {p:.2g} (exact McNemar test): "
         f"{'' if p < ALPHA else 'no '}more than the choice of test images explains."
     )
 
@@ -59,10 +59,7 @@ def _seeds(studies: Sequence[StudyRecord], run: Record) -> Iterator[str]:
         but = f", trained with another {' and another '.join(other)} than these runs" if other else ""
         yield f"Over the {len(found.seeds)} seeds of {record.name}{but}: {verdict(found)}"
     if not paired:
-        yield (
-            "Each is one training from one seed, so nothing here tells how much another seed would change: "
-            "mnist-bench study does."
-        )
+        yield "Each is one training from one seed, which says nothing about other seeds: mnist-bench study does."
 
 
 def _speed(relu: Record, sigmoid: Record, options: ViewOptions) -> Iterator[str]:
@@ -72,7 +69,7 @@ def _speed(relu: Record, sigmoid: Record, options: ViewOptions) -> Iterator[str]
     yield f"ReLU reaches {100 * level:g}% validation accuracy {words[0]}, Sigmoid {words[1]}."
     first = [accuracy_after(record, 1) for record in (relu, sigmoid)]
     if first[0] is not None and first[1] is not None:
-        yield f"After the first epoch they stand at {first[0]:.2%} and {first[1]:.2%}."
+        yield f"After the first epoch their accuracy is {first[0]:.2%} and {first[1]:.2%}."
 
 
 def _points(difference: float) -> str:

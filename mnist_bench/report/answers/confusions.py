@@ -28,17 +28,17 @@ def _sentences(gallery: Gallery) -> Iterator[str]:
     named = ", ".join(f"{pair} ({len(mistakes)})" for pair, mistakes in pairs)
     share = sum(len(mistakes) for _, mistakes in pairs) / total
     more = f", and {as_often} more as often" if as_often else ""
-    yield f"The most frequent of {total:,} mistakes, true → predicted: {named}{more}; those named, {share:.0%} of all."
+    yield f"The most frequent of {total:,} mistakes, true → predicted: {named}{more}. These make up {share:.0%} of all."
     margins = [one.margin for one in gallery.mistakes]
     yield (
-        f"In the median the wrong class won by {median(margins):.2f} logits, in the most confident mistake by "
-        f"{max(margins):.2f}, in the closest by {min(margins):.2f}."
+        f"The wrong class won by {median(margins):.2f} logits in the median, by {max(margins):.2f} in the most "
+        f"confident mistake and by {min(margins):.2f} in the closest."
     )
     alike = sum(one.looks_like_it for one in gallery.mistakes)
     yield (
-        f"{alike:,} of these images ({alike / total:.0%}) lie nearer to a training image of the predicted class than "
-        f"to any of their own (Euclidean distance of the pixels): there the nearest neighbour makes the same mistake. "
-        f"Of the pair {pairs[0][0]} these are {_alike(pairs[0][1])}."
+        f"{alike:,} of these images ({alike / total:.0%}) are closer to a training image of the predicted class than "
+        f"to any of their own class (Euclidean distance of the pixels): a nearest-neighbour classifier makes the same "
+        f"mistake. For the pair {pairs[0][0]} that is {_alike(pairs[0][1])}."
     )
 
 

@@ -35,7 +35,7 @@ def build(material: Material, _options: ViewOptions) -> Iterator[Answer]:
 def _sentences(record: FleetRecord) -> Iterator[str]:
     there = counted(record)
     if not there:
-        yield f"{record.name}: nothing is known; no emulated processor passed its own check."
+        yield f"{record.name}: not known, since no emulated processor passed its self-check."
     else:
         names = ", ".join(one.name for one in there)
         emulators = ", ".join(dict.fromkeys(one.emulator for one in there))
@@ -45,10 +45,10 @@ def _sentences(record: FleetRecord) -> Iterator[str]:
             yield f"{runtime} in {precision}: {_tried(record, tried)}"
     yield _proved(record)
     for one in refused(record):
-        yield f"{one.name} does not count: {one.refusal}."
+        yield f"{one.name} was left out: {one.refusal}."
     if unknown := [one.target for one in record.unreachable]:
-        yield f"Nothing is known of {', '.join(unknown)}."
-    yield "An emulated processor is never timed: of speed this says nothing."
+        yield f"No result for {', '.join(unknown)}."
+    yield "Emulated processors are never timed, so this says nothing about speed."
 
 
 def _verdict(record: FleetRecord) -> str:
@@ -60,8 +60,8 @@ def _verdict(record: FleetRecord) -> str:
     changed = {one.configuration.precision for one in tried if native_flips(record, one)}
     if changed:
         where = ", ".join(sorted(changed))
-        return f"within the rules of each precision; single predictions differ by processor in {where}."
-    return "yes, as far as it was tried: every prediction on every processor is this machine's own."
+        return f"yes, within the tolerance of each precision; single predictions depend on the processor in {where}."
+    return "yes, as far as it was tried: every processor makes the same predictions as this machine."
 
 
 def _tried(record: FleetRecord, tried: list[ParityResult]) -> str:
@@ -72,14 +72,14 @@ def _tried(record: FleetRecord, tried: list[ParityResult]) -> str:
     compared = [one for one in tried if one.native]
     proved = certified(record, tried[0].configuration)
     broken = max(len(lost(record, one, proved)) for one in tried)
-    words = [f"{images} test images each, {_most(most)} other than the reference's"]
+    words = [f"{images} test images each, {_most(most)} different from the reference's"]
     if compared:
         alike = sum(bool(same_bits(one)) for one in compared)
         largest = max(one.native.largest_difference for one in compared if one.native)
         changed = max(len(native_flips(record, one)) for one in compared)
-        words.append(f"{_most(changed)} other than this machine's own")
-        words.append(f"the same bits on {alike} of {len(compared)}, the largest difference of a logit {largest:.2g}")
-    words.append(f"{_most(broken)} other on certified images" if proved else "no certificate covers it")
+        words.append(f"{_most(changed)} different from this machine's")
+        words.append(f"identical bits on {alike} of {len(compared)}, largest |Δlogit| {largest:.2g}")
+    words.append(f"{_most(broken)} different on certified images" if proved else "no certificate covers it")
     return "; ".join(words) + "."
 
 
@@ -93,6 +93,6 @@ def _proved(record: FleetRecord) -> str:
     covered |= {quantised_name(one): one.certified for one in record.quantised}
     numbers = ", ".join(f"{count:,} in {name}" for name, count in covered.items())
     return (
-        f"Proved, for processors too that nobody has tried: of {len(record.labels):,} test images {numbers} are "
-        f"predicted alike, however sums are made and rounded."
+        f"Proved for every processor, tried or not: the same predictions on {numbers} of {len(record.labels):,} test "
+        f"images, in whatever order sums are taken and rounded."
     )

@@ -25,9 +25,9 @@ def _misled(record: Record, final: FinalMeasurement) -> str:
     last = record.epochs[-1]
     running, true = (accuracy - last.validation.accuracy for accuracy in (last.train.accuracy, final.train.accuracy))
     return (
-        f"The training accuracy that {record.name} showed while it trained, {last.train.accuracy:.2%}, is an average "
-        f"over a changing network with dropout on; measured again at the end with dropout off it is "
-        f"{final.train.accuracy:.2%}. So the gap that a notebook prints, {100 * running:+.2f} points, is "
-        f"{100 * abs(true - running):.2f} points {'less' if running < true else 'more'} than the true one, "
+        f"The training accuracy that {record.name} showed during training, {last.train.accuracy:.2%}, is an average "
+        f"over a changing network with dropout on. Measured again at the end with dropout off, it is "
+        f"{final.train.accuracy:.2%}. So the gap that a naive training loop prints, {100 * running:+.2f} points, is "
+        f"{100 * abs(true - running):.2f} points {'less' if running < true else 'more'} than the true gap, "
         f"{100 * true:+.2f}."
     )

@@ -31,7 +31,7 @@ def build(material: Material, _options: ViewOptions) -> Iterator[Answer]:
 def _sentences(record: ParityRecord) -> Iterator[str]:
     targets = by_target(record)
     wrong = [name for name, results in targets.items() if failed(results)]
-    verdict = f"NOT in {', '.join(wrong)}" if wrong else "yes, by the rules of each precision"
+    verdict = f"NOT in {', '.join(wrong)}" if wrong else "yes, within the tolerance of each precision"
     verdict += under_assumption(record)
     yield (
         f"{record.name}: {verdict}. {len(targets)} target{'s' if len(targets) > 1 else ''} answered "
@@ -39,7 +39,7 @@ def _sentences(record: ParityRecord) -> Iterator[str]:
     )
     yield from _causes(record)
     if lost := [entry.target for entry in record.unreachable]:
-        yield f"Nothing is known of {', '.join(lost)}: {'they' if len(lost) > 1 else 'it'} could not be asked."
+        yield f"No result for {', '.join(lost)}: {'they' if len(lost) > 1 else 'it'} could not be asked."
     for kind, wanted in (("float32", True), ("lower precisions", False)):
         of_kind = {
             name: results
@@ -49,13 +49,13 @@ def _sentences(record: ParityRecord) -> Iterator[str]:
         if of_kind:
             yield from _flips(record, kind, of_kind)
     if can := [name for name, found in record.saturation.items() if not found.fits_16_bits]:
-        yield f"On {WHERE}, {', '.join(can)} can saturate, and answer otherwise than here."
+        yield f"On {WHERE}, {', '.join(can)} can saturate and give other answers than here."
     for found in record.quantised:
         yield _quantised(record, found)
     covered = record.certificate
     yield (
-        f"On {covered.certified:,} of {covered.images:,} test images no IEEE float32 runtime, in whatever order it "
-        f"sums, can predict anything else: proved, for runtimes too that nobody has run."
+        f"Proved for every IEEE float32 runtime, whether it was run or not and in whatever order it sums: on "
+        f"{covered.certified:,} of {covered.images:,} test images it cannot predict anything else."
     )
 
 
@@ -63,18 +63,18 @@ def _causes(record: ParityRecord) -> Iterator[str]:
     """Say what is wrong with targets that fail, where that is known."""
     for found in record.diagnoses:
         if found.cause:
-            yield f"Of {found.target}: {found.cause.says}; {found.cause.remedy}."
+            yield f"{found.target}: {found.cause.says}; {found.cause.remedy}."
         else:
-            yield f"Nothing that usually is wrong explains what {found.target} answers."
+            yield f"None of the usual causes explains the answers of {found.target}."
 
 
 def _quantised(record: ParityRecord, found: QuantisedCertificate) -> str:
     """Say what is proved of a quantised file."""
     saturates = f", although {len(found.saturating):,} saturate on some" if found.saturating else ""
     return (
-        f"Of {quantised_name(found)} {found.certified:,} of {found.images:,} test images are proved to be answered "
-        f"alike on every processor{saturates}; quantisation itself is proved to leave {found.agreeing:,} predictions "
-        f"as they were and to change {len(changed_by_quantisation(record, found)):,}."
+        f"{quantised_name(found)}: proved to give the same prediction on every processor for {found.certified:,} of "
+        f"{found.images:,} test images{saturates}; quantisation itself is proved to keep {found.agreeing:,} "
+        f"predictions and to change {len(changed_by_quantisation(record, found)):,}."
     )
 
 
@@ -83,10 +83,10 @@ def _flips(record: ParityRecord, kind: str, targets: dict[str, list[ParityResult
     changed = [f"{name} {count}" for name, results in targets.items() if (count := flipped(record, results))]
     if changed:
         rest = "; none in the others" if len(changed) < len(targets) else ""
-        yield f"In {kind}, predictions on test images that differ from the reference's: {', '.join(changed)}{rest}."
+        yield f"In {kind}, predictions on test images that differ from the reference: {', '.join(changed)}{rest}."
     else:
-        yield f"In {kind} not one prediction on a test image differs from the reference's."
+        yield f"In {kind}, no prediction on any test image differs from the reference."
     edges = {name: named for name, results in targets.items() if (named := flipped_edges(record, results))}
     if edges:
         where = "; ".join(f"{name} on {', '.join(named)}" for name, named in edges.items())
-        yield f"Of the edge images, which nobody drew, some are predicted otherwise: by {where}."
+        yield f"Some of the artificial edge images are predicted differently: by {where}."

@@ -16,9 +16,10 @@ from mnist_bench.report.answers import Answer
 ORDER = 4
 QUESTION = "Which target should I take?"
 RULE = (
-    "The rule: of the targets that passed every comparison of the same weights, the one with the lowest median, "
-    "whatever its threads (not the marks of significance, which the latencies show); with the least memory of a "
-    "process; with the smallest libraries, its file counting where there are none; and that passed on most processors."
+    "How this is chosen: among the targets that passed every comparison of the same weights, the one with the lowest "
+    "median latency at any number of threads (for significance, see Latency); the one whose process needs "
+    "the least memory; the one with the smallest libraries, or the smallest file if it needs none; and the one that "
+    "passed on the most processors."
 )
 
 
@@ -58,7 +59,7 @@ def _lightest(record: InferenceBenchRecord, passed: Mapping[str, int]) -> Iterat
     }
     if peaks:
         least = min(peaks, key=lambda name: peaks[name])
-        yield f"The least memory is {least}'s: {peaks[least] / 1e6:,.0f} MB, with the test images."
+        yield f"{least} needs the least memory: {peaks[least] / 1e6:,.0f} MB, including the test images."
 
 
 def _smallest(rows: Sequence[Row]) -> Iterator[str]:
@@ -68,14 +69,13 @@ def _smallest(rows: Sequence[Row]) -> Iterator[str]:
     if bare := [row for row in known if not row.installed_bytes]:
         least = min(bare, key=lambda row: row.size_bytes or 0)
         yield (
-            f"The smallest installation is none: {least.configuration.target} is a file of "
-            f"{(least.size_bytes or 0) / 1e6:,.1f} MB, and needs no library."
+            f"{least.configuration.target} needs no library, only its file of {(least.size_bytes or 0) / 1e6:,.1f} MB."
         )
     if others := [row for row in known if row.installed_bytes]:
         least = min(others, key=lambda row: (row.installed_bytes or 0, row.size_bytes or 0))
-        first = "The smallest of Python's libraries" if bare else "The smallest installation"
+        first = "Among those that need a library, the smallest installation" if bare else "The smallest installation"
         size = (least.installed_bytes or 0) / 1e6
-        yield f"{first} is {least.configuration.runtime}'s: {size:,.0f} MB with all that it requires."
+        yield f"{first} is that of {least.configuration.runtime}: {size:,.0f} MB with all its dependencies."
 
 
 def _most_processors(fleet: FleetRecord) -> Iterator[str]:
@@ -90,7 +90,7 @@ def _most_processors(fleet: FleetRecord) -> Iterator[str]:
     most, asked = max(passed.values(), default=0), len(processors.counted(fleet))
     if most:
         names = ", ".join(name for name, count in passed.items() if count == most)
-        yield f"On most processors passed {names}: on {most} of {asked} emulated ones."
+        yield f"Passed on the most processors, {most} of {asked} emulated ones: {names}."
 
 
 def _fastest(record: InferenceBenchRecord, rows: Sequence[Row], flips: Mapping[str, int]) -> str:

@@ -27,7 +27,7 @@ def _sentences(record: BenchRecord) -> Iterator[str]:
         best = min(rows, key=lambda row: summarise(record, row).p50)
         yield _sentence(record, best, _remark(record, rows, first=id(best) in marked))
     if trouble := unsteady(record):
-        yield f"While {record.name} was measured the machine was unsteady: {trouble}."
+        yield f"The machine was unsteady while {record.name} was measured: {trouble}."
 
 
 def _remark(record: BenchRecord, rows: Sequence[Row], *, first: bool) -> str:

@@ -27,9 +27,9 @@ def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
         batch = min(record.plan.batch_sizes)
         versions = {_engine(row): row.configuration.version for row, _ in firsts}
         notes = [
-            f"Medians over the processes that began with so many threads; files and compilers' caches were warm. The "
-            f"first call is of batch {batch}; peak memory is the largest of a whole process, with Python and the test "
-            f"images, until its batches of {batch} are done.",
+            f"Medians over the processes that began with this number of threads; file and compiler caches were warm. "
+            f"The first call has batch {batch}. Peak memory is that of the whole process, including Python and the "
+            f"test images, until its batches of {batch} are done.",
             "Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".",
         ]
         yield Table(f"Cold start of {record.name}", COLUMNS, sorted(lines, key=_together), notes=notes)

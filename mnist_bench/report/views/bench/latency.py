@@ -42,22 +42,23 @@ def _line(record: BenchRecord, summary: Summary, row: Row, marked: set[int]) -> 
 def _notes(record: BenchRecord, compared: list[list[Row]], out: Path) -> list[str]:
     done, plan = len(record.blocks), record.plan
     notes = [
-        f"From host array to host array. p50: median of {done} process medians (one a block), low to high its exact "
-        f"95% interval, min the smallest; p90 and p99 of all calls, p99 ≤ the upper bound of MLPerf LoadGen's early "
-        f"stopping (99% confidence for these processes; – where there are fewer than {samples_needed(0.99)} calls).",
-        "fastest: FASTER than every other of its table (signed-rank test, Holm, 5%). unresolved: under 100 times what "
-        "the clock costs. null does nothing: its time is the harness's.",
-        f"Blocks in an order drawn from seed {plan.seed}; each process was warmed up for {plan.warm_up_s:g} s and at "
-        f"least {plan.warm_up_calls} calls of each row. In the first block, before anything is timed, each answered "
-        f"all test images in each configuration, later those on which it is timed; only rows with right answers are "
-        f"here.",
+        f"Timed from host array to host array. p50: the median of {done} process medians (one per block); low to high: "
+        f"its exact 95% interval; min: the smallest. p90 and p99 are over all calls; p99 ≤ is the upper bound of "
+        f"MLPerf LoadGen's early stopping (99% confidence for these processes; – with fewer than "
+        f"{samples_needed(0.99)} calls).",
+        "fastest: significantly faster than every other row of its table (signed-rank test, Holm, 5%). unresolved: "
+        "under 100 times the cost of reading the clock. null does nothing: its time is that of the harness.",
+        f"The order within blocks is drawn from seed {plan.seed}. Each process was warmed up for {plan.warm_up_s:g} s "
+        f"and at least {plan.warm_up_calls} calls of each row. In the first block, before anything is timed, each "
+        f"answered all test images in each configuration, later those on which it is timed; only rows with correct "
+        f"answers are here.",
     ]
     if dark := [rows for rows in compared if not can_tell(record, rows)]:
         several = min(sum(takes_part(record, row) for row in rows) for rows in dark)
         notes.append(f"{done} blocks are too few to call one of {several} rows the fastest: none is marked.")
     if not record.finished:
         notes.append(
-            f"Only {done} of {plan.blocks} blocks are there: {on_run('bench', out / record.name, '--resume')} goes on."
+            f"Only {done} of {plan.blocks} blocks are done: {on_run('bench', out / record.name, '--resume')} continues."
         )
     if trouble := unsteady(record):
         notes.append(f"The machine was unsteady: {trouble}. Compare the minima, or measure again.")

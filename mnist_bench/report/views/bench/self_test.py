@@ -34,10 +34,10 @@ def _line(found: Resolution) -> list[Cell]:
 
 def _notes(record: SelfTestRecord) -> list[str]:
     notes = [
-        f"The same target {COPIES} times in each of {len(record.blocks)} blocks; each copy against each other one, in "
-        f"both directions, by a gate's test (nominally 1% false alarms; these comparisons are not independent). "
-        f"Half-width: of their intervals, the median. Detects: the slow-down that {POWER:.0%} of them would have "
-        f"called SLOWER in one measurement of a gate with as many rows as this."
+        f"The same target ran {COPIES} times in each of {len(record.blocks)} blocks; each copy is compared with every "
+        f"other, in both directions, with a gate's test (nominally 1% false alarms; the comparisons are not "
+        f"independent). Half-width: the median over their intervals. Detects: the slow-down that {POWER:.0%} of them "
+        f"would have called SLOWER in one measurement of a gate with as many rows as this."
     ]
     if trouble := unsteady(record):
         notes.append(f"The machine was unsteady: {trouble}.")

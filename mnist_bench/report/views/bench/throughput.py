@@ -17,9 +17,9 @@ COLUMNS = [
     Column("Peak memory", Unit.MEMORY),
 ]
 NOTE = (
-    "Floor: what this machine would need at best, operations over its best rate or bytes over bandwidth, the larger; "
-    "no limit is measured for integers. Peak memory: resident, "
-    "with Python, NumPy and the test images, of processes that had served no larger batch."
+    "Floor: the least time this machine needs, operations divided by its peak rate or bytes by its bandwidth, "
+    "whichever is larger; no peak is measured for integers. Peak memory: resident, "
+    "including Python, NumPy and the test images, of processes that had served no larger batch."
 )
 
 

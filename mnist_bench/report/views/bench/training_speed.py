@@ -44,7 +44,7 @@ def build(record: BenchRecord, _options: ViewOptions) -> Iterator[Table]:
 
 
 FIRST_STEP = (
-    "Medians over the processes. Import is measured in a process's first configuration alone; the first step holds "
+    "Medians over the processes. Import is measured only in a process's first configuration; the first step includes "
     "whatever an engine compiles or captures."
 )
 

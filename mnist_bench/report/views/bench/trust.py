@@ -53,9 +53,10 @@ def _answers(row: Row) -> str:
 def _notes(record: BenchRecord, rows: list[Row]) -> list[str]:
     wide = sum(summarise(record, row).spread > SPREAD_WARNING for row in rows)
     notes = [
-        "Spread: the interquartile range of the process medians over their median. Outliers: calls beyond 10 standard "
-        "deviations by the median; none is dropped. p90 ≤: bounded as p99 is, which needs 64 calls. Answers: how far "
-        "they agree with the reference, on all test images, in the same configuration and process that was then timed."
+        "Spread: the interquartile range of the process medians, divided by their median. Outliers: calls more than 10 "
+        "standard deviations (estimated from the median) away; none is dropped. p90 ≤: an upper bound as for p99, "
+        "which needs 64 calls. Answers: how far they agree with the reference, on all test images, in the same "
+        "configuration and process that was then timed."
     ]
     if wide:
         notes.append(f"The spread is above {SPREAD_WARNING:.0%} in {wide} of {len(rows)} rows: these are uncertain.")

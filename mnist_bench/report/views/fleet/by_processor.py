@@ -61,9 +61,9 @@ def processor_name(result: ParityResult) -> str:
 def _notes(record: FleetRecord) -> Iterator[str]:
     own = ", ".join(record.environment.instructions) or record.environment.cpu_model
     yield (
-        f"Flips: test images that are not predicted as the float64 reference predicts them; from here: as this "
-        f"machine's own processor does ({own}). Certified: of the test images whose prediction is proved, on every "
-        f"processor, those that are predicted so."
+        f"Flips: test images predicted differently from the float64 reference. From here: differently from this "
+        f"machine's own processor ({own}). Certified: of the test images whose prediction is proved for every "
+        f"processor, those predicted accordingly."
     )
     yield "An emulated processor is never timed: emulation says nothing of speed."
     yield from sampling(record)
@@ -84,6 +84,6 @@ def sampling(record: FleetRecord) -> Iterator[str]:
     seeds = dict.fromkeys(one.sample.seed for one in parts if one.sample)
     fewer = ", ".join(f"{size:,}" for size in sizes)
     yield (
-        f"Where fewer than {len(record.labels):,} images were asked ({fewer}), half are those of the smallest margins, "
-        f"where a flip is nearest, and half are drawn (seed {', '.join(map(str, seeds))})."
+        f"Where fewer than {len(record.labels):,} images were asked ({fewer}), half are those with the smallest "
+        f"margins, where a flip is most likely, and half are drawn (seed {', '.join(map(str, seeds))})."
     )

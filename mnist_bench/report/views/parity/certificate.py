@@ -25,8 +25,9 @@ def build(record: ParityRecord, _options: ViewOptions) -> Iterator[Table]:
     ]
     rows = [_row(record, entry) for entry in covered.uncertified]
     notes = [
-        f"{covered.certified:,} of {covered.images:,} test images are certified: margin above bound. On these an IEEE "
-        f"float32 runtime, in whatever order it sums, predicts what the reference predicts (docs/certificate.md).",
+        f"{covered.certified:,} of {covered.images:,} test images are certified: their margin is above the bound. On "
+        f"these every IEEE float32 runtime, in whatever order it sums, agrees with the reference "
+        "(docs/certificate.md).",
         _bounds(covered),
     ]
     if rows:

@@ -34,5 +34,5 @@ def _notes(found: Diagnosis) -> Iterator[str]:
     yield f"It is this: {found.cause.says}." if found.cause else "Nothing that usually is wrong explains it."
     yield (
         f"Explains: the share of {found.images:,} images, {found.wrong:,} of them answered wrongly, whose answers are "
-        f"within the tolerance of what they would be if it were so (docs/diagnosis.md)."
+        f"within the tolerance of those that the hypothesis predicts (docs/diagnosis.md)."
     )

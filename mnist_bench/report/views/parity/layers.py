@@ -56,7 +56,7 @@ def _notes(record: ParityRecord) -> Iterator[str]:
     for target in record.layers:
         if target.same_bits < target.images:
             yield (
-                f"{target.target} computes otherwise when it shows its layers: the logits have the same bits on "
+                f"{target.target} computes differently when it shows its layers: the logits have the same bits on "
                 f"{target.same_bits:,} of {target.images:,} images."
             )
 
@@ -75,10 +75,10 @@ def _shares(record: ParityRecord) -> Table:
     ]
     notes = [
         "One layer at a time is replaced by its float version. Of the error: how much of the mean squared error of "
-        "the logits is gone then; inputs, weights, sums: how much, where only what the layer reads is not rounded, "
-        "only its weights, or only its sums before the activation. All layers come to about 100%.",
-        "The layer to keep in float is that of the largest share; where most of it is of the sums, its activation has "
-        "to be kept in float too (docs/layers.md). Computed in float64 from the file, on all test images.",
+        "the logits this removes. Inputs, weights, sums: how much is removed if only the layer's inputs, only its "
+        "weights, or only its sums before the activation are not rounded. All layers add up to about 100%.",
+        "Keep the layer with the largest share in float; if most of its share comes from the sums, keep its activation "
+        "in float too (docs/layers.md). Computed in float64 from the file, on all test images.",
     ]
     rows = [row for found in record.shares for row in _file(found)]
     return Table("What each layer's quantisation costs", columns, rows, notes=notes)

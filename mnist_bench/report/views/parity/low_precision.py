@@ -27,9 +27,9 @@ def build(record: ParityRecord, _options: ViewOptions) -> Iterator[Table]:
     rows = [[name, tiers.get(name), *_row(record, found[name])] for name in low if name in found]
     if rows:
         note = (
-            "Held to: the tier, by how a session really computes (docs/certificate.md). Lost: only the reference is "
-            "right; won: only the runtime is. p: exact two-sided McNemar test of the hypothesis that both are right "
-            "equally often (McNemar 1947)."
+            "Held to: the tier, chosen by how a session really computes (docs/certificate.md). Lost: only the "
+            "reference is right; won: only the runtime is. p: exact two-sided McNemar test of the hypothesis that both "
+            "are equally accurate (McNemar 1947)."
         )
         yield Table("Lower precisions against the reference, test set", columns, rows, notes=[note])
 

@@ -33,10 +33,10 @@ def _files(record: ParityRecord) -> Table:
         Column("Saturate", Unit.COUNT),
     ]
     notes = [
-        "Certified: test images on which every processor answers alike, whether it sums this file's integers exactly, "
-        "with pairs that saturate, or in float32 in any order, however it scales and rounds (docs/certificate.md); "
-        "alone: asked one at a time, which matters where a batch decides on the scale.",
-        "Agree, differ: images that are proved to be predicted as by the float reference, or not: the rest is open. "
+        "Certified: test images on which every processor makes the same prediction, whether it sums this file's "
+        "integers exactly, with pairs that saturate, or in float32 in any order, however it scales and rounds "
+        "(docs/certificate.md). Alone: asked one at a time, which matters where the scale depends on the batch.",
+        "Agree, differ: images proved to be predicted as by the float reference, or not as by it; the rest is open. "
         "Saturate: images on which kernels that add two products in 16 bits compute other sums.",
     ]
     return Table(
@@ -67,9 +67,9 @@ def _flips(record: ParityRecord) -> Table:
     ]
     rows = [_target(record, name, results) for name, results in by_target(record).items()]
     note = (
-        "Flips: test images that are not predicted as by the float reference, in any configuration. On a certified "
-        "image the quantisation flips it, on every processor alike. Against the proof: certified images that are not "
-        "predicted as proved; a target that has any does not compute what the file says."
+        "Flips: test images predicted differently from the float reference, in any configuration. If such an image is "
+        "certified, quantisation flips it, on every processor. Against the proof: certified images that are not "
+        "predicted as proved; a target with any of these does not compute what the file says."
     )
     return Table("Whose the flips are", columns, [row for row in rows if row], notes=[note])
 

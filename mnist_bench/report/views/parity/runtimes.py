@@ -76,11 +76,11 @@ def _notes(record: ParityRecord) -> list[str]:
         f"{len(record.edges)} edge images ({', '.join(record.edges)}). What failed comes first.",
         f"The reference predicts {record.reference_correct / len(record.labels):.2%} correctly. Certificate: on "
         f"{covered.certified:,} of {covered.images:,} test images ({covered.certified / covered.images:.2%}) no IEEE "
-        f"float32 runtime can predict anything else.",
+        f"float32 runtime can predict another class.",
         *_blindness(record),
-        "Flips: predictions on test images that differ from the reference's; ties: those, on edge images too, that "
-        "rounding explains; "
-        "certified: certified test images that are predicted alike. The ladder: " + " < ".join(RUNGS[1:]) + ".",
+        "Flips: predictions on test images that differ from the reference's. Ties: flips, on edge images too, that "
+        "rounding explains. Certified: certified test images with the same prediction. The checks, from the weakest to "
+        "the strictest: " + " < ".join(RUNGS[1:]) + ".",
     ]
 
 
@@ -88,9 +88,9 @@ def _blindness(record: ParityRecord) -> Iterator[str]:
     """Say what an fp32 row does not show."""
     if found := record.blind:
         yield (
-            f"Also asked: {found.probes:,} probes, images found from the weights that light every hidden unit. Not "
-            f"seen: of {found.trials:,} weights drawn at random, {found.unseen} ({found.unseen / found.trials:.2%}) "
-            f"could change their sign in an fp32 file without failing here."
+            f"Also asked: {found.probes:,} probes, images constructed from the weights to activate every hidden unit. "
+            f"Blind spot: of {found.trials:,} randomly drawn weights, {found.unseen} "
+            f"({found.unseen / found.trials:.2%}) could change their sign in an fp32 file without failing here."
         )
 
 

@@ -32,12 +32,12 @@ def _row(name: str, found: Saturation) -> list[Cell]:
 
 def _notes(record: ParityRecord) -> list[str]:
     notes = [
-        f"{WHERE} add the products of two neighbouring inputs in 16 bits, which hold {LARGEST_INT16:,} at most. Pairs "
-        f"beyond: pairs of weights whose sum can be larger."
+        f"{WHERE} add the products of two neighbouring inputs in 16 bits, which hold at most {LARGEST_INT16:,}. Pairs "
+        f"beyond: pairs of weights whose sum can exceed that."
     ]
     if any(not found.fits_16_bits for found in record.saturation.values()):
         notes.append(
-            "A file that can saturate may answer differently there, whatever was measured here: quantise it with "
+            "A file that can saturate may give other answers there, whatever was measured here: quantise it with "
             "7-bit weights (onnxruntime's reduce_range=True; mnist-bench export does)."
         )
     return notes

@@ -11,8 +11,8 @@ ORDER = 3
 Z_95 = 1.96  # two-sided 95% quantile of the normal distribution
 LOSS_RISE, LEAST_SHOWN = 0.05, 0.01
 RULE = (
-    "Rule: two signs of overfitting are a true gap beyond 1.96 standard errors of a difference of two accuracies "
-    f"(binomial), and a validation loss more than {LOSS_RISE:.0%} above its lowest; with both it overfits."
+    "Rule: there are two signs of overfitting, a true gap of more than 1.96 standard errors of a difference of two "
+    f"accuracies (binomial), and a validation loss more than {LOSS_RISE:.0%} above its minimum. With both, it overfits."
 )
 
 
