@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from mnist_bench.analysis.comparison import takes_part
-from mnist_bench.analysis.parity import by_target, failed, flipped
-from mnist_bench.analysis.processors import on_processors
+from mnist_bench.analysis.parity import by_target, failed, flipped, under_assumption
+from mnist_bench.analysis.processors import counted
 from mnist_bench.analysis.timing import Summary, summarise, timed_calls
 from mnist_bench.core.bench_types import InferenceBenchRecord, Row
-from mnist_bench.core.types import ParityRecord, ParityResult, Record
+from mnist_bench.core.types import FleetRecord, ParityRecord, ParityResult, Record
 from mnist_bench.report._lines import outcome
 from mnist_bench.report._material import Material
 
@@ -30,21 +30,35 @@ class Deployment:
 def deployment(material: Material, record: Record) -> Deployment:
     """Judge a run by what was compared of its present weights: it fails where any target or processor did."""
     compared, fleet = compared_of(material, record), _of(material.fleets, record)
-    if compared is None:
-        how = material.command("verify", record)
-        return Deployment("unknown", "not verified, so nothing is known of its runtimes", [f"Run {how}"])
-    wrong = {name: results for name, results in by_target(compared).items() if failed(results)}
-    elsewhere = {one.configuration.target: [one] for one in on_processors(fleet) if one.failures} if fleet else {}
-    lost = [f"{one.target} could not be asked: {one.reason}" for one in compared.unreachable]
-    causes = [*_causes(compared, wrong), *_failures(elsewhere), *lost]
+    wrong = _wrong(compared) if compared else {}
+    elsewhere = {name: found for name, found in _wrong(fleet).items() if name not in wrong} if fleet else {}
     if wrong or elsewhere:
-        others = len(by_target(compared)) - len(wrong)
-        return Deployment("failed", f"{_named([*wrong, *elsewhere])} gave other answers; {_rest(others)}", causes)
-    if lost:
-        asked = len(by_target(compared))
-        names = _named([one.target for one in compared.unreachable])
-        return Deployment("unknown", f"{names} could not be asked; {_rest(asked)}", causes)
-    return Deployment("passed", _alike(compared))
+        others = sum(name not in elsewhere for name in by_target(compared)) - len(wrong) if compared else 0
+        rest = f"; {_rest(others)}" if others else ""
+        causes = [*(_causes(compared, wrong) if compared else ()), *_failures(elsewhere), *_lost(compared, fleet)]
+        return Deployment("failed", f"{_named([*wrong, *elsewhere])} gave other answers{rest}", causes)
+    if compared is None or not compared.results:
+        how = material.command("verify", record)
+        said = "no target was asked" if compared else "not verified"
+        return Deployment("unknown", f"{said}, so nothing is known of its runtimes", [f"Run {how}"])
+    if record.final is None:
+        return Deployment("unknown", "its training is not finished", ["Finish it, and verify it again"])
+    if lost := _lost(compared, fleet):
+        names = _named([line.partition(" could not be asked: ")[0] for line in lost])
+        return Deployment("unknown", f"{names} could not be asked; {_rest(len(by_target(compared)))}", lost)
+    return Deployment("passed", f"{_alike(compared)}{under_assumption(compared)}")
+
+
+def _wrong(compared: ParityRecord) -> dict[str, list[ParityResult]]:
+    return {name: results for name, results in by_target(compared).items() if failed(results)}
+
+
+def _lost(compared: ParityRecord | None, fleet: FleetRecord | None) -> list[str]:
+    """Say of what nothing is known, although it was to be asked: of processors, where none of them counts."""
+    lost = {one.target: one.reason for found in (fleet, compared) if found for one in found.unreachable}
+    if fleet and not counted(fleet):
+        lost |= {one.name: one.refusal or "" for one in fleet.processors}
+    return [f"{name} could not be asked: {reason}" for name, reason in lost.items()]
 
 
 def compared_of(material: Material, record: Record) -> ParityRecord | None:
@@ -55,14 +69,14 @@ def compared_of(material: Material, record: Record) -> ParityRecord | None:
 def fastest_passed(
     measured: InferenceBenchRecord, compared: ParityRecord | None, batch_size: int
 ) -> tuple[Row, Summary] | None:
-    """Return the timed row with the lowest median at a batch size, of the targets that passed, or of all."""
+    """Return the timed row with the lowest median at a batch size: of the targets that passed; of all, unverified."""
     groups = by_target(compared) if compared else {}
-    wrong = {name for name, results in groups.items() if failed(results)}
+    passed = {name for name, results in groups.items() if not failed(results)}
     rows = [
         (row, summarise(measured, row))
         for row in timed_calls(measured)
         if row.configuration.batch_size == batch_size
-        and row.configuration.target not in wrong
+        and (compared is None or row.configuration.target in passed)
         and takes_part(measured, row)
     ]
     return min(rows, key=lambda found: found[1].p50, default=None)
@@ -74,8 +88,8 @@ def _of(records: Sequence[P], record: Record) -> P | None:
 
 def _alike(compared: ParityRecord) -> str:
     """Say what all targets do alike."""
-    targets, images = by_target(compared), len(compared.labels)
-    flips = max(flipped(compared, results) for results in targets.values()) if targets else 0
+    images = len(compared.labels)
+    flips = max(flipped(compared, results) for results in by_target(compared).values())
     if not flips:
         return f"{outcome(compared)} on {images:,} test images"
     return f"{outcome(compared)}, but for at most {flips:,} of {images:,} in lower precision"

@@ -36,7 +36,7 @@ from mnist_bench.core.types import (
     TrainConfig,
 )
 from mnist_bench.report import answers as report_answers
-from mnist_bench.report._deployment import deployment
+from mnist_bench.report._deployment import deployment, fastest_passed
 from mnist_bench.report._errors import Gallery, Image, Mistake, galleries
 from mnist_bench.report._targets import targets_table
 from mnist_bench.report.answers import confusions, recommended, speed
@@ -370,6 +370,39 @@ def test_it_may_not_be_deployed_where_another_processor_failed_or_a_target_was_n
     found = deployment(dataclasses.replace(material, comparisons=[silent]), record)
     assert found.state == "unknown"
     assert found.causes == ["board could not be asked: it hangs"]
+
+
+def test_what_says_nothing_of_a_run_is_no_yes(material: report.Material) -> None:
+    compared, record = material.comparisons[0], material.records[0]
+    assert deployment(material, record).state == "passed"
+
+    def judged(record: Record = record, **found: Any) -> tuple[str, str]:
+        judgement = deployment(dataclasses.replace(material, **found), record)
+        return judgement.state, judgement.sentence
+
+    assert judged(comparisons=[replace(compared, results=())]) == (
+        "unknown",
+        "no target was asked, so nothing is known of its runtimes",
+    )
+    assert judged(replace(record, final=None)) == ("unknown", "its training is not finished")
+    refused = FleetRecord.of(compared, (replace(emulated("nehalem"), refusal="it adds wrongly"),))
+    state, sentence = judged(fleets=[refused])
+    assert (state, sentence.partition(";")[0]) == ("unknown", "nehalem could not be asked")
+    hung = replace(FleetRecord.of(compared, ()), unreachable=(Absent(target="board", reason="it hangs", remedy=""),))
+    assert judged(fleets=[hung])[0] == "unknown"
+    wrong = FleetRecord.of(failing(compared), ())
+    assert judged(comparisons=[], fleets=[wrong]) == ("failed", "onnxruntime int8 gave other answers")
+    assumed = replace(compared, assumed=("softmax",))
+    assert judged(comparisons=[assumed])[1].endswith(", under the assumption: softmax")
+
+
+def test_the_fastest_target_is_one_that_was_verified(material: report.Material) -> None:
+    compared, (measured, *_) = material.comparisons[0], material.inference
+    best = fastest_passed(measured, compared, 1)
+    assert best
+    others = tuple(one for one in compared.results if one.configuration.target != best[0].configuration.target)
+    second = fastest_passed(measured, replace(compared, results=others), 1)
+    assert second is None or second[0].configuration.target != best[0].configuration.target
 
 
 def test_six_runs_are_judged_one_by_one(broken: report.Material) -> None:
