@@ -35,6 +35,10 @@ __version__ = "0.1.0"
 
 _TYPES = ("Benchmark", "Data", "Exports", "MnistBenchError", "Parity", "Report", "Run", "View")
 _FUNCTIONS = ("bench", "export", "open_data", "open_run", "report", "train", "verify")
+__all__ = [  # noqa: PLE0604 names that are imported when they are first used
+    *_TYPES,
+    *_FUNCTIONS,
+]
 _ROOMS = ("bench", "report")
 """Functions that are called as a package of ours is: the package can be called in their place."""
 

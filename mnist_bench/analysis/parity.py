@@ -109,7 +109,7 @@ def label_name(record: ParityRecord, image: int) -> str | None:
 
 
 def judge(record: ParityRecord) -> None:
-    """Raise ParityBroken where any configuration failed, and Unanswered where a target could not be asked."""
+    """Raise ParityBroken where any configuration failed, and Unanswered where a target, or none, could be asked."""
     wrong = [result for result in record.results if result.failures]
     if wrong:
         first = wrong[0]
@@ -124,6 +124,8 @@ def judge(record: ParityRecord) -> None:
             f"{len(record.unreachable)} target(s) could not be asked, so nothing is known of them; the first: "
             f"{lost.target}: {lost.reason}"
         )
+    if not record.results:
+        raise Unanswered(f"no target of {record.name!r} answered, so nothing is known: see what was skipped, and why")
     if isinstance(record, FleetRecord) and all(one.refusal for one in record.processors):
         refused = record.processors[0]
         raise Unanswered(f"no emulated processor counts; the first: {refused.name}: {refused.refusal}")

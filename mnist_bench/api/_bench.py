@@ -7,7 +7,7 @@ from pathlib import Path
 import mnist_bench.report as reporting
 from mnist_bench import store
 from mnist_bench.analysis.timing import summarise, timed_calls
-from mnist_bench.api._options import Numbers, Place, Words, numbers, whole, words
+from mnist_bench.api._options import Numbers, Place, Words, numbers, positive, whole, words
 from mnist_bench.api._options import threads as counted
 from mnist_bench.api._progress import told
 from mnist_bench.api._runs import Named, folder_of, images_of
@@ -21,7 +21,7 @@ from mnist_bench.stages import benching
 from mnist_bench.stages.requests import Bench
 
 SHOWN = ("latency", "throughput", "training-speed", "not-measured")
-MOST_BLOCKS, LARGEST_SEED = 10_000, 2**63 - 1
+MOST_BLOCKS, LARGEST_SEED, LONGEST_S = 10_000, 2**63 - 1, 86_400
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -131,7 +131,7 @@ def bench(
         engines=words(engines),
         batch_sizes=numbers("batch_sizes", batch_sizes),
         threads=counted(threads),
-        time_limit=time_limit,
+        time_limit=positive("time_limit", time_limit, LONGEST_S),
         quick=quick,
         seed=whole("seed", seed, LARGEST_SEED, 0),
         rate=None,

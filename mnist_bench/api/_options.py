@@ -1,5 +1,6 @@
 """Options of functions, turned into what the stages ask for; whatever a command refuses is refused here too."""
 
+import math
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -68,6 +69,13 @@ def whole(name: str, number: int, most: int, least: int = 1) -> int:
     if type(number) is not int or not least <= number <= most:
         raise BadInput(f"{name} must be a whole number from {least} to {most:,}, not {number!r}")
     return number
+
+
+def positive(name: str, number: object, most: float = math.inf) -> float:
+    """Return a number; raises BadInput where it is none above 0, and at most `most`."""
+    if isinstance(number, int | float) and type(number) is not bool and 0 < number <= most and number < math.inf:
+        return number
+    raise BadInput(f"{name} must be a positive number{f' up to {most:,}' if most < math.inf else ''}, not {number!r}")
 
 
 def one_of(name: str, value: str, choices: Iterable[str]) -> None:

@@ -1,6 +1,6 @@
 """Reporting: one run, or several beside each other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from mnist_bench import data
 from mnist_bench.api._options import Place
 from mnist_bench.api._runs import Named, folder_of, images_of
 from mnist_bench.api._shown import Shown, View
+from mnist_bench.core.errors import BadInput
 from mnist_bench.core.kinds import DEFAULT_CONVERGENCE_AT, DEFAULT_OUT
 from mnist_bench.core.types import Record
 
@@ -103,9 +104,11 @@ def report(
     Raises:
         RunNotFound: there is no such run.
         RecordDamaged: a record cannot be read.
+        BadInput: two of them have the same name.
     """
     chosen = runs or (None,)
     folders = list(dict.fromkeys(folder_of(run, out) for run in chosen))
+    _check_names(folders)
     options = reporting.ViewOptions(convergence_at, folders[0].parent)
     material = reporting.with_studies_beside(reporting.gather(folders), folders[0].parent)
     name, place = material.records[0].dataset.name, images_of(chosen[0], data_dir)
@@ -113,3 +116,10 @@ def report(
     material = replace(material, dataset=images)
     written = reporting.write_page(material, folders[0], options) if page else None
     return Report(folders[0], material, options, written)
+
+
+def _check_names(folders: Sequence[Path]) -> None:
+    """Refuse runs of one name: what is found of a run is told by its name."""
+    names = [folder.resolve().name for folder in folders]
+    if twice := [name for place, name in enumerate(names) if name in names[:place]]:
+        raise BadInput(f"two of these runs are called {twice[0]!r}: rename the folder of one, or report each alone")

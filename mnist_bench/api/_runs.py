@@ -10,7 +10,7 @@ from mnist_bench import store
 from mnist_bench.api._options import Place, data_folder
 from mnist_bench.api._shown import Shown
 from mnist_bench.core.bench_types import InferenceBenchRecord
-from mnist_bench.core.errors import RunNotFound
+from mnist_bench.core.errors import BadInput, RunNotFound
 from mnist_bench.core.types import EpochMetrics, ParityRecord, Record
 from mnist_bench.report.views.training.overfitting import true_gap
 
@@ -101,7 +101,7 @@ def folder_of(run: Named, out: Place) -> Path:
 
     Raises:
         RunNotFound: the newest is meant, and there is none.
-        BadInput: the name is not a plain one.
+        BadInput: the name is not a plain one, or it is no run at all.
     """
     match run:
         case Run():
@@ -110,6 +110,8 @@ def folder_of(run: Named, out: Place) -> Path:
             return run
         case str():
             return store.run_folder(Path(out), run)
+    if run is not None:
+        raise BadInput(f"a run is a Run, its name, or its folder as a Path, not {run!r}")
     if not (names := store.run_names(Path(out))):
         raise RunNotFound(f"there is no run in {out}: train one with mnist_bench.train, or give out")
     return store.run_folder(Path(out), names[0])

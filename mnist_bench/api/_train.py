@@ -1,25 +1,25 @@
 """Training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 from mnist_bench import store, tracking, training
-from mnist_bench.api._options import Place, data_folder, dataset_name, one_of, whole
+from mnist_bench.api._options import Place, Words, data_folder, dataset_name, one_of, positive, whole, words
 from mnist_bench.api._options import threads as counted
 from mnist_bench.api._progress import events, told, warn
 from mnist_bench.api._runs import Run
 from mnist_bench.api._stopping import ending_as_ctrl_c, stopping
 from mnist_bench.core import torchrun
 from mnist_bench.core.errors import BadInput
-from mnist_bench.core.kinds import DEFAULT_CONVERGENCE_AT, DEFAULT_OUT, Activation, Validation
+from mnist_bench.core.kinds import DEFAULT_CONVERGENCE_AT, DEFAULT_OUT, LARGEST_BATCH, Activation, Validation
 from mnist_bench.core.types import TrainConfig
 from mnist_bench.stages.requests import Train
 from mnist_bench.stages.training import Audience, prepare, train_one
 
 USUAL = TrainConfig()
-MOST_EPOCHS = 100_000
+MOST_EPOCHS, LARGEST_SEED = 100_000, 2**63 - 1
 
 
 def train(
@@ -39,7 +39,7 @@ def train(
     data_dir: Place | None = None,
     resume: bool = False,
     overwrite: bool = False,
-    trackers: Sequence[str] = (),
+    trackers: Words = (),
     progress: bool = True,
 ) -> Run:
     """Train 784-512-256-10 into a run folder, as `mnist-bench train` does.
@@ -88,7 +88,7 @@ def train(
         "epochs": epochs,
         "seed": seed,
     }
-    asked = _asked(given, name, Path(out), data_folder(data_dir), resume, overwrite, tuple(trackers))
+    asked = _asked(given, name, Path(out), data_folder(data_dir), resume, overwrite, words(trackers))
     return _trained(asked, progress)
 
 
@@ -111,6 +111,9 @@ def _asked(
     one_of("activation", options["activation"], get_args(Activation))
     one_of("validation", options["validation"], get_args(Validation))
     whole("epochs", options["epochs"], MOST_EPOCHS)
+    whole("batch_size", options["batch_size"], LARGEST_BATCH)
+    whole("seed", options["seed"], LARGEST_SEED, 0)
+    positive("learning_rate", options["learning_rate"])
     if options["threads"] is not None:
         counted(options["threads"])
     return Train(

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import mnist_bench.report as reporting
 from mnist_bench import data, store
 from mnist_bench.analysis.parity import by_target, flipped, judge
-from mnist_bench.api._options import Numbers, Place, Words, dataset_name, numbers, path, words
+from mnist_bench.api._options import Numbers, Place, Words, dataset_name, numbers, one_of, path, positive, whole, words
 from mnist_bench.api._options import threads as counted
 from mnist_bench.api._progress import told, warn
 from mnist_bench.api._runs import Named, folder_of, images_of
@@ -18,6 +19,7 @@ from mnist_bench.core.types import ParityRecord
 from mnist_bench.stages import verifying
 from mnist_bench.stages.requests import Verify
 
+LONGEST_S, MOST_MIB = 86_400, 2**24
 SHOWN = ("runtimes", "flips", "diagnosis", "unreachable", "skipped")
 
 
@@ -30,8 +32,9 @@ class Parity(Shown):
 
     @property
     def passed(self) -> bool:
-        """Whether all targets answered, and as they should."""
-        return not self.record.unreachable and not any(result.failures for result in self.record.results)
+        """Whether all targets answered, and as they should; not where there are none."""
+        results = self.record.results
+        return bool(results) and not self.record.unreachable and not any(result.failures for result in results)
 
     @property
     def flips(self) -> dict[str, int]:
@@ -121,6 +124,8 @@ def verify(
         BadInput: an option has no such value.
     """
     folder = folder_of(run, out)
+    if precision is not None:
+        one_of("precision", precision, get_args(Precision))
     asked = Verify(
         name=None,
         out=folder.parent,
@@ -137,8 +142,8 @@ def verify(
         precision=precision,
         output=output,
         trust_code=trust_code,
-        time_limit=time_limit,
-        memory_limit=memory_limit,
+        time_limit=None if time_limit is None else positive("time_limit", time_limit, LONGEST_S),
+        memory_limit=None if memory_limit is None else whole("memory_limit", memory_limit, MOST_MIB),
         layers=layers,
         assumptions=words(assume),
     )

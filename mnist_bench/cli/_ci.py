@@ -13,6 +13,7 @@ from mnist_bench.cli._screen import complain
 from mnist_bench.core.bench_types import BenchRecord
 from mnist_bench.core.errors import MnistBenchError
 from mnist_bench.core.kinds import PROGRAM
+from mnist_bench.core.text import of_error
 from mnist_bench.core.types import ParityRecord
 from mnist_bench.stages.requests import Reported
 
@@ -39,14 +40,14 @@ class Reporter:
                 complain(line)  # the runner reads both streams, and stdout may be a document
             _summarise(report.job_summary(self.command, cases, tables()))
 
-    def fail(self, error: MnistBenchError) -> None:
+    def fail(self, reason: str) -> None:
         """Tell that nothing was found out: what an earlier command left in its place would look like success."""
-        case = Case(PROGRAM, "error", str(error))
+        case = Case(PROGRAM, "error", reason)
         if self.asked.junit_path:
             write_text(report.junit(self.command, [case]), self.asked.junit_path)
         if self.asked.on_github:
             title = f"{PROGRAM} {self.command}"
-            complain(report.annotation("error", title, str(error), _in_repository(self.file)))
+            complain(report.annotation("error", title, reason, _in_repository(self.file)))
             _summarise(report.job_summary(self.command, [case], iter(())))
 
 
@@ -58,7 +59,12 @@ def reporting(command: str, asked: Reported, file: Path | None = None) -> Iterat
         yield reporter
     except MnistBenchError as error:
         if not reporter.told:
-            reporter.fail(error)
+            reporter.fail(str(error))
+        raise
+    except BaseException as error:
+        if not reporter.told:
+            stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+            reporter.fail("it was stopped before it ended" if stopped else of_error(error))
         raise
 
 

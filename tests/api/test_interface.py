@@ -116,7 +116,11 @@ def test_training_gives_the_commands_weights(run: Run, tmp_path: Path) -> None:
         ({"validation": "none"}, "validation must be one of"),
         ({"epochs": 0}, "epochs must be a whole number from 1"),
         ({"epochs": True}, "epochs must be a whole number"),
-        ({"seed": -1}, "seed must be in"),
+        ({"seed": -1}, "seed must be a whole number from 0"),
+        ({"seed": 1.5}, "seed must be a whole number"),
+        ({"batch_size": 1.5}, "batch_size must be a whole number"),
+        ({"learning_rate": "fast"}, "learning_rate must be a positive number, not 'fast'"),
+        ({"trackers": "steam"}, "'steam'"),
         ({"threads": 10_000}, "threads must be a whole number from 1 to"),
         ({"resume": True, "overwrite": True}, "exclude each other"),
         ({"data_dir": "nowhere"}, "folder 'nowhere' does not exist"),
@@ -231,6 +235,31 @@ def test_runs_by_name_by_folder_and_the_newest(own: mb.Run) -> None:
             mb.report(missing)
     with pytest.raises(RunNotFound, match=r"mnist_bench\.train"):
         mb.report(out="empty")
+
+
+def test_what_is_no_run_is_not_the_newest(own: mb.Run, tmp_path: Path) -> None:
+    wrong: Any
+    for wrong in (5, b"digits-relu", ["digits-relu"]):
+        with pytest.raises(BadInput, match="a run is a Run, its name"):
+            mb.report(wrong, out=own.folder.parent)
+    other = shutil.copytree(own.folder, tmp_path / "elsewhere" / own.name)
+    with pytest.raises(BadInput, match="two of these runs are called"):
+        mb.report(own, other)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("time_limit", -1), ("time_limit", float("nan")), ("memory_limit", 0), ("precision", "fp99")],
+)
+def test_what_verifying_refuses(option: str, value: Any, own: mb.Run) -> None:
+    wrong: Any = {option: value}
+    with pytest.raises(BadInput, match=f"{option} must be"):
+        mb.verify(own, progress=False, **wrong)
+
+
+def test_a_star_imports_the_public_names_alone() -> None:
+    code = "names = {}; exec('from mnist_bench import *', names); print(sorted(set(names) - {'__builtins__'}))"
+    assert in_python(code) == str(NAMES)
 
 
 def test_verifying(own: mb.Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,10 +11,12 @@ import pytest
 from msgspec.structs import replace
 
 import mnist_bench.report as report
-from mnist_bench import store
+from mnist_bench import api, store
 from mnist_bench.analysis import cases
 from mnist_bench.analysis.cases import Case
+from mnist_bench.analysis.parity import judge
 from mnist_bench.core.bench_types import Failure
+from mnist_bench.core.errors import Unanswered
 from mnist_bench.core.types import Absent, Emulated, FleetRecord, ParityRecord
 from tests.analysis.test_comparison import gate_record, plain
 from tests.conftest import Run
@@ -148,6 +150,33 @@ def test_absent_and_unreachable_targets_are_told_apart(own_copy: Path, run: Run)
     assert outcomes(checked(report.junit("verify", found))) == ["error", "skipped"]
 
 
+def test_where_no_target_answered_nothing_is_green(own_copy: Path, run: Run) -> None:
+    assert run(*QUICK) == 0
+    saved = store.load(own_copy, ParityRecord)
+    assert saved
+    judge(saved)
+    lacking = Absent(target="ncnn", reason="not installed", remedy="pip install ncnn")
+    nothing = replace(saved, results=(), skipped=(lacking,))
+    assert outcomes(checked(report.junit("verify", cases.of_parity(nothing)))) == ["error", "skipped"]
+    assert api.Parity(own_copy, saved).passed
+    assert not api.Parity(own_copy, nothing).passed
+    with pytest.raises(Unanswered, match="no target of 'digits-relu' answered"):
+        judge(nothing)
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), SystemExit(143), ZeroDivisionError("a bug")])
+def test_what_was_stopped_leaves_no_success_of_yesterday(
+    stop: BaseException, own_copy: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object, **__: object) -> None:
+        raise stop
+
+    monkeypatch.setattr("mnist_bench.stages.verifying.compare", stopped)
+    Path("verify.xml").write_text(report.junit("verify", [Case("ort", "passed", "")]))
+    assert run(*QUICK, "--junit", "verify.xml") != 0
+    assert outcomes(checked(Path("verify.xml").read_text())) == ["error"]
+
+
 @pytest.mark.parametrize(("refusals", "outcome"), [((None, "it is wrong"), "skipped"), (("it is wrong",), "error")])
 def test_processors_that_do_not_count_are_told(
     refusals: tuple[str | None, ...], outcome: str, own_copy: Path, run: Run
@@ -157,8 +186,8 @@ def test_processors_that_do_not_count_are_told(
     assert saved
     fields = {name: getattr(saved, name) for name in saved.__struct_fields__}
     processors = tuple(Emulated(name="p", emulator="e", model="m", refusal=one) for one in refusals)
-    found = cases.of_parity(FleetRecord(**fields | {"processors": processors, "results": (), "skipped": ()}))
-    assert [one.outcome for one in found] == [outcome]
+    found = cases.of_parity(FleetRecord(**fields | {"processors": processors, "skipped": ()}))
+    assert [one.outcome for one in found[len(saved.results) :]] == [outcome]
 
 
 HOSTILE = [
