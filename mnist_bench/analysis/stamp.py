@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 import mnist_bench
-from mnist_bench.analysis.parity import certificate_of, flipped
+from mnist_bench.analysis.parity import flipped
+from mnist_bench.analysis.processors import certified
 from mnist_bench.core.errors import BadInput
 from mnist_bench.core.kinds import Precision
 from mnist_bench.core.types import ParityRecord, ParityResult
@@ -24,14 +25,14 @@ def facts(record: ParityRecord, own: Precision | None) -> dict[str, str]:
     results = [one for one in record.results if own is None or _is_of(one, own)]
     if not results:
         raise BadInput(f"nothing that was asked opens the run's {FORMAT} file of {own}: name a --runtime that does")
-    found = certificate_of(record, results[0].configuration) or record.certificate
+    proved = certified(record, results[0].configuration)
     said = {
         "verdict": "passed",
         "verified_at": record.environment.started_at,
         "reference": record.name,
         "reference_sha256": record.weights_sha256,
         "dataset": record.dataset,
-        "certified": f"{found.certified} of {found.images}",
+        "certified": f"{len(proved)} of {len(record.labels)}" if proved else "",
         "flips": str(flipped(record, results)),
         "configurations": str(len(results)),
         "runtimes": _runtimes(results),

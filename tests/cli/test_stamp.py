@@ -8,8 +8,10 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from msgspec.structs import replace
 
 from mnist_bench import store
+from mnist_bench.analysis import stamp
 from mnist_bench.core import onnx_stamp
 from mnist_bench.core.errors import ModelRefused
 from mnist_bench.core.types import Manifest, ParityRecord
@@ -54,6 +56,16 @@ def test_a_file_that_passed_is_copied_with_the_verdict(precision: str, own_copy:
     assert hashlib.sha256(verified).hexdigest() == artifact.sha256
     onnx.checker.check_model(onnx.load("stamped.onnx"), full_check=True)
     assert logits(Path("stamped.onnx")) == logits(own_copy / artifact.name)
+
+
+def test_a_precision_of_which_nothing_is_proved_is_not_stamped_as_certified(own_copy: Path, run: Run) -> None:
+    assert run(*QUICK) == 0
+    saved = store.load(own_copy, ParityRecord)
+    assert saved
+    assert {"fp32", "int8"} <= {one.configuration.precision for one in saved.results}
+    assert "certified" in stamp.facts(saved, "fp32")
+    assert "certified" in stamp.facts(saved, "int8")
+    assert "certified" not in stamp.facts(replace(saved, quantised=()), "int8")
 
 
 def test_a_stamped_file_is_verified_imported_and_stamped_again(
