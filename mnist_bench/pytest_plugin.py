@@ -23,7 +23,8 @@ HELP = (
     "precision=None, output='', assume=(), trust_code=False): fail unless every runtime that opens this model file "
     "gives the reference's answers; paths are relative to pytest's rootdir (mnist-bench)"
 )
-FOUND = pytest.StashKey["ParityRecord"]()
+FOUND = pytest.StashKey["dict[int, ParityRecord]"]()
+"""What was found, by the place of its marker among those of the test: the closest is the first."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,14 +39,14 @@ class Asked:
     model: str | Path
     _: dataclasses.KW_ONLY
     run: str | Path | None = None
-    runtimes: tuple[str, ...] = ()
+    runtimes: str | tuple[str, ...] = ()
     batch_sizes: tuple[int, ...] = (1, 128)
     threads: tuple[int, ...] = (1,)
     dataset: str | None = None
     data_dir: str | Path | None = None
     precision: Precision | None = None
     output: str = ""
-    assume: tuple[str, ...] = ()
+    assume: str | tuple[str, ...] = ()
     trust_code: bool = False
 
     def below(self, root: Path) -> Asked:
@@ -68,7 +69,7 @@ class Asked:
             tuple(self.threads),
             precision=self.precision,
             output=self.output,
-            assumption=parity.Assumption.of(tuple(self.assume)),
+            assumption=parity.Assumption.of(_several(self.assume)),
         )
 
     def images(self, usual: str) -> Dataset:
@@ -78,6 +79,11 @@ class Asked:
         return data.load(self.dataset or usual, Path(self.data_dir) if self.data_dir else None)
 
 
+def _several(given: str | tuple[str, ...]) -> tuple[str, ...]:
+    """Return one name or several as a tuple."""
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Tell pytest of the marker."""
     config.addinivalue_line("markers", HELP)
@@ -85,36 +91,44 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call(item: pytest.Item) -> None:
-    """Verify the model of a marked test before its body runs."""
-    from_marker = item.get_closest_marker("parity")
-    if from_marker:
-        _check(_found(item, from_marker), item)
+    """Verify the models of a marked test before its body runs: of several markers, each."""
+    for place, marker in enumerate(item.iter_markers("parity")):
+        _check(_found(item, marker, place), marker)
 
 
 @pytest.fixture
 def parity(request: pytest.FixtureRequest) -> ParityRecord:
-    """What was found of the model that the test is marked with: a `ParityRecord`; the body sees one that passed."""
+    """What was found of the model that the test is marked with: a `ParityRecord`; the body sees one that passed.
+
+    Of several markers, that of the closest.
+    """
     marker = request.node.get_closest_marker("parity")
     if marker is None:
         _fail("the fixture parity is of tests that are marked: add @pytest.mark.parity(MODEL)")
-    return _found(request.node, marker)
+    return _found(request.node, marker, 0)
 
 
-def _found(item: pytest.Item, marker: pytest.Mark) -> ParityRecord:
+def _found(item: pytest.Item, marker: pytest.Mark, place: int) -> ParityRecord:
     """Verify what a marker asks for, once a test."""
     from mnist_bench.core.errors import MnistBenchError
 
-    if FOUND in item.stash:
-        return item.stash[FOUND]
+    known = item.stash.setdefault(FOUND, {})
+    if place in known:
+        return known[place]
     try:
         asked = Asked(*marker.args, **marker.kwargs).below(item.config.rootpath)
     except TypeError as error:
         _fail(f"@pytest.mark.parity: {str(error).partition('.__init__() ')[2] or error}; it is {HELP}")
     try:
-        item.stash[FOUND] = _against_run(asked) if asked.run else _against_itself(asked)
+        known[place] = _against_run(asked) if asked.run else _against_itself(asked)
     except MnistBenchError as error:
-        _fail(f"{marker.args[0]} could not be verified: {error}")
-    return item.stash[FOUND]
+        _fail(f"{_model(marker)} could not be verified: {error}")
+    return known[place]
+
+
+def _model(marker: pytest.Mark) -> object:
+    """Return the model as it is written in a marker that names one."""
+    return marker.args[0] if marker.args else marker.kwargs["model"]
 
 
 def _against_run(asked: Asked) -> ParityRecord:
@@ -124,7 +138,7 @@ def _against_run(asked: Asked) -> ParityRecord:
     folder = Path(str(asked.run))
     record = store.load_record(folder)
     images = asked.images(record.config.dataset).with_classes_of(record.dataset.classes)
-    plan = asked.plan(tuple(asked.runtimes))
+    plan = asked.plan(_several(asked.runtimes))
     return parity.verify_file(Path(asked.model), folder, images, plan, ignore, trusted=asked.trust_code)
 
 
@@ -140,7 +154,7 @@ def _against_itself(asked: Asked) -> ParityRecord:
         folder = place / "imported"
         with store.locked(folder):
             importing.bring(wanted, folder, lambda _: None)
-        return parity.verify(folder, images, asked.plan(tuple(asked.runtimes) or _openers(folder)), ignore)
+        return parity.verify(folder, images, asked.plan(_several(asked.runtimes) or _openers(folder)), ignore)
 
 
 def _openers(folder: Path) -> tuple[str, ...]:
@@ -161,7 +175,7 @@ def _openers(folder: Path) -> tuple[str, ...]:
     raise BadInput("no runtime opens this file here: export it to ONNX, and name the run that it is of with run=")
 
 
-def _check(record: ParityRecord, item: pytest.Item) -> None:
+def _check(record: ParityRecord, marker: pytest.Mark) -> None:
     """Fail a test where a runtime answers otherwise, or could not be asked, and say which and what is wrong."""
     from mnist_bench.analysis import cases
     from mnist_bench.core import text
@@ -169,8 +183,7 @@ def _check(record: ParityRecord, item: pytest.Item) -> None:
     lines = [f"{one.name}: {one.words}" for one in cases.of_parity(record) if one.outcome in ("failed", "error")]
     lines += [f"{one.target}: {cause.says}; {cause.remedy}" for one in record.diagnoses if (cause := one.cause)]
     if lines:
-        marker = item.get_closest_marker("parity")
-        what = f"{marker.args[0] if marker else record.name} does not give the reference's answers"
+        what = f"{_model(marker)} does not give the reference's answers"
         _fail("\n".join([what, *(f"  {text.line(line)}" for line in lines)]))
 
 

@@ -80,12 +80,31 @@ def test_a_model_is_compared_with_a_run_and_with_itself(user: pytest.Pytester) -
     assert "Traceback" not in text
 
 
+def test_of_several_markers_each_is_checked_and_the_words_are_as_one_writes_them(user: pytest.Pytester) -> None:
+    settings = "run='runs/digits-relu', runtimes='onnxruntime', dataset='digits', batch_sizes=(128,)"
+    found = outcome(
+        user,
+        f"""
+        import pytest
+
+        @pytest.mark.parity(model="models/other.onnx", {settings})
+        @pytest.mark.parity("models/good.onnx", {settings})
+        def test_both(parity):
+            raise AssertionError("the body must not run")
+        """,
+    )
+    found.assert_outcomes(failed=1)
+    found.stdout.fnmatch_lines(["models/other.onnx does not give the reference's answers"])
+    assert "the body must not run" not in found.stdout.str()
+
+
 BAD = {
     "'nowhere.onnx', dataset='digits'": "nowhere.onnx could not be verified: *nowhere.onnx*",
     "'models/good.onnx', run='runs/none'": "models/good.onnx could not be verified: no run 'none' *",
     "'models/good.onnx', dataset='digits', runtimes=('abacus',)": "models/good.onnx could not be verified: *abacus*",
     "'models/good.onnx', tolerence=1": "@pytest.mark.parity: *tolerence*; it is parity(model, *",
     "": "@pytest.mark.parity: *model*",
+    "model='nothing.onnx', dataset='digits'": "nothing.onnx could not be verified: *nothing.onnx*",
 }
 
 
