@@ -438,6 +438,20 @@ def test_targets_that_predict_alike_share_a_row_of_the_heat_map(material: report
     assert {"reference", "onnxruntime"} <= set(together[0])
 
 
+def test_a_large_heat_map_looks_for_its_largest_count_once() -> None:
+    class Row(list[int]):
+        read = 0
+
+        def __iter__(self) -> Iterator[int]:
+            Row.read += 1
+            return super().__iter__()
+
+    size = 40
+    matrix = Matrix("", [""] * size, [Row(range(size)) for _ in range(size)], "")
+    assert {matrix.level(row, column) for row in range(size) for column in range(size)} == set(range(6))
+    assert Row.read == size
+
+
 def test_in_every_order_of_the_targets_what_failed_comes_first(broken: report.Material) -> None:
     (shown, _) = targets_section.build(broken, report.ViewOptions())
     assert isinstance(shown, Sorted)

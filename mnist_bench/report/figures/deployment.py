@@ -103,7 +103,7 @@ def _scales(axes: Axes, points: Sequence[Point]) -> None:
     worst = max((abs(one.lost) for one in points), default=0.0)
     if worst > SPREAD:
         axes.set_yscale("symlog", linthresh=0.1)
-        axes.set_ylim(-0.1, worst * 6)
+        axes.set_ylim(min(-0.1, *(one.lost * 2 for one in points)), worst * 6)
     else:
         axes.set_ylim(-max(1.3 * worst, FLAT), max(1.3 * worst, FLAT))
     axes.yaxis.set_major_formatter("{x:g}")

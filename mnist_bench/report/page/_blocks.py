@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 from mnist_bench.core.kinds import Skipped
@@ -68,8 +69,12 @@ class Matrix:
 
     def level(self, row: int, column: int) -> int:
         """Return how dark a cell is, 0 to 5: by its share of the largest count; 0 on the diagonal."""
-        most = max((n for i, line in enumerate(self.counts) for j, n in enumerate(line) if i != j), default=0)
+        most = self._most
         return 0 if row == column or not most else -(-5 * self.counts[row][column] // most)
+
+    @cached_property
+    def _most(self) -> int:
+        return max((n for i, line in enumerate(self.counts) for j, n in enumerate(line) if i != j), default=0)
 
 
 @dataclass(frozen=True)
