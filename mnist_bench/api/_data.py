@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mnist_bench.data import Dataset, Images
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Data(Shown):
     """A dataset: `dataset` is what the commands train on."""
 

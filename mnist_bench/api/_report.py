@@ -14,7 +14,7 @@ from mnist_bench.core.kinds import DEFAULT_CONVERGENCE_AT, DEFAULT_OUT
 from mnist_bench.core.types import Record
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Report(Shown):
     """Runs, and what was exported, compared and measured of them: `material`, gathered when this was made.
 
@@ -104,8 +104,10 @@ def report(
     Raises:
         RunNotFound: there is no such run.
         RecordDamaged: a record cannot be read.
-        BadInput: two of them have the same name.
+        BadInput: two of them have the same name, or `convergence_at` is no share.
     """
+    if not 0 < convergence_at <= 1:
+        raise BadInput(f"convergence_at must be a share above 0, and at most 1, not {convergence_at!r}")
     chosen = runs or (None,)
     folders = list(dict.fromkeys(folder_of(run, out) for run in chosen))
     _check_names(folders)

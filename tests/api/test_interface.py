@@ -1,7 +1,9 @@
 """Python's interface: its names, and that it does what the commands do."""
 
+import copy
 import inspect
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -237,11 +239,22 @@ def test_runs_by_name_by_folder_and_the_newest(own: mb.Run) -> None:
         mb.report(out="empty")
 
 
+def test_results_are_compared_and_copied_although_they_hold_images(own: mb.Run) -> None:
+    one = mb.report(own)
+    assert one == one  # noqa: PLR0124 that it raises nothing
+    assert one != mb.report(own)
+    assert pickle.loads(pickle.dumps(one)).records == one.records
+    assert copy.deepcopy(own) == own
+
+
 def test_what_is_no_run_is_not_the_newest(own: mb.Run, tmp_path: Path) -> None:
     wrong: Any
     for wrong in (5, b"digits-relu", ["digits-relu"]):
         with pytest.raises(BadInput, match="a run is a Run, its name"):
             mb.report(wrong, out=own.folder.parent)
+    for share in (7, 0, float("nan")):
+        with pytest.raises(BadInput, match="convergence_at must be a share"):
+            mb.report(own, convergence_at=share)
     other = shutil.copytree(own.folder, tmp_path / "elsewhere" / own.name)
     with pytest.raises(BadInput, match="two of these runs are called"):
         mb.report(own, other)
