@@ -28,11 +28,13 @@ class Stamping:
         """Read what is to be verified, and check that its copy can be written to a place.
 
         Raises:
-            BadInput: it is no ONNX file, or the copy would take the place of what is verified.
+            BadInput: it is no ONNX file, or the copy would take the place of what is verified, or of a device.
             OutputUnwritable: the copy cannot be written.
         """
         path = place.absolute()
         check_json_path(path)
+        if path.exists() and not path.is_file():  # a device, say, whose place the copy would take
+            raise BadInput(f"{place} is no regular file: name another place for the copy with --stamp")
         if asked.model_file and path.exists() and path.samefile(asked.model_file):
             raise BadInput(f"{asked.model_file} is what is verified: name another file for the copy with --stamp")
         own = None if asked.model_file else asked.precision or "fp32"

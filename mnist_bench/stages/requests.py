@@ -126,6 +126,7 @@ class Reported(Output):
     def __post_init__(self) -> None:
         if self.json_path == self.junit_path == Path("-"):
             raise BadInput("--json and --junit cannot both go to stdout: give one of them a file")
+        distinct("--json", self.json_path, "--junit", self.junit_path)
 
     @property
     def data_to(self) -> Path | None:
@@ -196,6 +197,8 @@ class Verify(Asking):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        distinct("--stamp", self.stamp_path, "--json", self.json_path)
+        distinct("--stamp", self.stamp_path, "--junit", self.junit_path)
         if self.processors and self.assumptions:
             raise BadInput("--assume is of what this machine asks: leave out --cpu")
         if self.processors and self.layers:
@@ -287,3 +290,14 @@ def changed(saved: "TrainConfig", wanted: object, fixed: Iterable[str], asked: P
     """Say which settings were asked for and differ from the saved ones, of those that are fixed; nothing where none."""
     pairs = {name: (getattr(saved, name), getattr(wanted, name)) for name in fixed if name in asked.typed}
     return ", ".join(f"{name} was {before}, not {now}" for name, (before, now) in pairs.items() if before != now)
+
+
+def distinct(option: str, path: Path | None, other: str, place: Path | None) -> None:
+    """Raise BadInput where two options name one file: the second would replace the first."""
+    if path and place and os.path.realpath(path) == os.path.realpath(place) and not _is_special(path):
+        raise BadInput(f"{option} and {other} cannot both go to {path}: name another file for one of them")
+
+
+def _is_special(path: Path) -> bool:
+    """Tell whether what is there is no file, so that nothing in it is replaced: a terminal, say."""
+    return path.exists() and not path.is_file()

@@ -1,7 +1,9 @@
 """Copies of verified ONNX files that carry the verdict."""
 
 import hashlib
+import os
 import shutil
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +58,19 @@ def test_a_file_that_passed_is_copied_with_the_verdict(precision: str, own_copy:
     assert hashlib.sha256(verified).hexdigest() == artifact.sha256
     onnx.checker.check_model(onnx.load("stamped.onnx"), full_check=True)
     assert logits(Path("stamped.onnx")) == logits(own_copy / artifact.name)
+
+
+def test_a_copy_takes_the_place_of_no_device_and_of_no_other_document(
+    own_copy: Path, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo("pipe")
+    assert run(*QUICK, "--stamp", "pipe") == 2
+    assert stat.S_ISFIFO(Path("pipe").stat().st_mode)
+    assert "pipe is no regular file" in capsys.readouterr().err
+    for first, second in (("--json", "--junit"), ("--stamp", "--json"), ("--stamp", "--junit")):
+        assert run(*QUICK, first, "one", second, "./one") == 2
+        assert f"{first} and {second} cannot both go to one" in capsys.readouterr().err
+        assert not Path("one").exists()
 
 
 def test_a_precision_of_which_nothing_is_proved_is_not_stamped_as_certified(own_copy: Path, run: Run) -> None:
