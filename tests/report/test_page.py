@@ -405,6 +405,19 @@ def test_the_fastest_target_is_one_that_was_verified(material: report.Material) 
     assert second is None or second[0].configuration.target != best[0].configuration.target
 
 
+def test_the_names_of_targets_are_cleaned_before_they_are_measured(broken: report.Material) -> None:
+    """Matplotlib warns of a character that its font lacks, and warnings are errors here."""
+    (compared,) = broken.comparisons
+    named = [
+        replace(one, configuration=replace(one.configuration, runtime="a\x1b[31m$\\frac{")) for one in compared.results
+    ]
+    (picture,) = figure_of_deployment.build(
+        dataclasses.replace(broken, comparisons=[replace(compared, results=tuple(named))])
+    )
+    assert not isinstance(picture, Skipped)
+    assert "\x1b" not in "".join(one.get_text() for one in picture.figure.findobj(Text))
+
+
 def test_six_runs_are_judged_one_by_one(broken: report.Material) -> None:
     first, compared = broken.records[0], broken.comparisons[0]
     names = [f"run-{place}" for place in range(6)]

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from mnist_bench.analysis.comparison import takes_part
 from mnist_bench.analysis.parity import by_target, failed
 from mnist_bench.analysis.timing import place_name, summarise, timed_calls
+from mnist_bench.core import text
 from mnist_bench.core.bench_types import InferenceBenchRecord
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import ParityRecord
@@ -115,7 +116,9 @@ def _name(axes: Axes, points: Sequence[Point], aside: float) -> None:
     for one in sorted(points, key=lambda one: (not one.failed, one.time_us or aside)):
         for beside, align in BESIDE:
             place = (one.time_us or aside, one.lost)
-            label = axes.annotate(one.target, place, beside, textcoords="offset points", ha=align, fontsize=9)
+            label = axes.annotate(
+                text.line(one.target), place, beside, textcoords="offset points", ha=align, fontsize=9
+            )
             box = label.get_window_extent().padded(2)
             inside = axes.bbox.padded(1).containsx(box.x0) and axes.bbox.containsx(box.x1) and box.y1 <= axes.bbox.y1
             if inside and not box.count_overlaps(taken):
