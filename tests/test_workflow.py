@@ -226,7 +226,7 @@ def test_a_signal_says_how_to_go_on(
 
     stages(monkeypatch, stopped)
     assert run("run", "--dataset", "digits", "--epochs", 1, "--quiet") == code
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "run the same command to resume" in capsys.readouterr().err
 
 
 @pytest.mark.torture

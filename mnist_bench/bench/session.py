@@ -57,8 +57,8 @@ def check_idle(device: str, allow_busy: bool) -> Conditions:
     taken = conditions.busy_share + (conditions.steal_share or 0.0)
     if taken > BUSY_SHARE and not allow_busy:
         raise TooBusy(
-            f"others take {taken:.0%} of this machine's cores, so nothing can be said of speed: "
-            f"stop them or wait, or measure all the same with --allow-busy"
+            f"other processes use {taken:.0%} of this machine's cores, so timings would be meaningless: "
+            "stop them or wait, or use --allow-busy to measure anyway"
         )
     return conditions
 

@@ -6,7 +6,7 @@ from mnist_bench.analysis.classes import confused_pairs
 from mnist_bench.analysis.learning import first_epoch_at
 from mnist_bench.analysis.parity import by_target, failed
 from mnist_bench.analysis.timing import Summary
-from mnist_bench.core.bench_types import InferenceBenchRecord, Row
+from mnist_bench.core.bench_types import Row
 from mnist_bench.core.kinds import PROGRAM
 from mnist_bench.core.stats import share_interval
 from mnist_bench.core.types import FinalMeasurement, ParityRecord, Record
@@ -37,8 +37,7 @@ def closing(material: Material, record: Record, options: ViewOptions) -> Table:
         rows += _of_training(record, record.final, options)
     if compared:
         rows += _of_parity(compared)
-        if measured := material.inference_of(record):
-            rows += list(_of_speed(measured, compared))
+        rows += _of_speed(material, record, compared)
         rows += _named("Skipped", _of_skipped(compared), len(compared.skipped))
     return Table(record.name, [Column("What came out"), Column("")], rows)
 
@@ -66,17 +65,20 @@ def _of_parity(compared: ParityRecord) -> Iterator[list[str]]:
     yield ["Certified", f"{covered.certified:,} of {covered.images:,} images, for any float32 runtime"]
 
 
-def _of_speed(measured: InferenceBenchRecord, compared: ParityRecord) -> Iterator[list[str]]:
-    """Name the fastest of the targets that passed."""
-    for batch in SHOWN_BATCHES:
-        if found := fastest_passed(measured, compared, batch):
-            yield [f"Fastest, batch {batch}", _timed(*found)]
+def _of_speed(material: Material, record: Record, compared: ParityRecord) -> list[list[str]]:
+    """Name the fastest of the targets that passed; that nothing was timed is said as well, with the command for it."""
+    measured = material.inference_of(record)
+    timed = [(batch, fastest_passed(measured, compared, batch)) for batch in SHOWN_BATCHES] if measured else []
+    rows = [[f"Fastest, batch {batch}", _timed(*found)] for batch, found in timed if found]
+    return rows or [["Fastest target", f"not benchmarked: {material.command('bench', record)}"]]
 
 
 def _timed(row: Row, found: Summary) -> str:
     own = row.configuration
-    ends = f" ({found.interval.low * 1e6:,.1f} to {found.interval.high * 1e6:,.1f})" if found.interval else ""
-    return f"{own.target}, {many(own.threads, 'thread')}: {found.p50 * 1e6:,.1f} µs{ends}"
+    ends = (
+        f"{found.interval.low * 1e6:,.1f} to {found.interval.high * 1e6:,.1f}" if found.interval else "no interval yet"
+    )
+    return f"{own.target}, {many(own.threads, 'thread')}: {found.p50 * 1e6:,.1f} µs ({ends})"
 
 
 def _of_skipped(compared: ParityRecord) -> list[str]:

@@ -10,7 +10,7 @@ from mnist_bench.analysis.processors import counted
 from mnist_bench.analysis.timing import Summary, summarise, timed_calls
 from mnist_bench.core.bench_types import InferenceBenchRecord, Row
 from mnist_bench.core.types import FleetRecord, ParityRecord, ParityResult, Record
-from mnist_bench.report._lines import outcome
+from mnist_bench.report._lines import many, outcome
 from mnist_bench.report._material import Material
 
 P = TypeVar("P", bound=ParityRecord)
@@ -92,7 +92,7 @@ def _alike(compared: ParityRecord) -> str:
     flips = max(flipped(compared, results) for results in by_target(compared).values())
     if not flips:
         return f"{outcome(compared)} on {images:,} test images"
-    return f"{outcome(compared)}, but for at most {flips:,} of {images:,} in lower precision"
+    return f"{outcome(compared)}, except on at most {flips:,} of {images:,} images in lower precision"
 
 
 def _causes(compared: ParityRecord, wrong: Mapping[str, Sequence[ParityResult]]) -> Iterator[str]:
@@ -107,7 +107,8 @@ def _failures(wrong: Mapping[str, Sequence[ParityResult]]) -> Iterator[str]:
     for name, results in wrong.items():
         first = next(failure for result in results for failure in result.failures)
         more = sum(len(result.failures) for result in results) - 1
-        yield f"{name}: {first}{f' (and {more:,} more)' if more else ''}"
+        others = f" (and {many(more, 'more failure')})" if more else ""
+        yield f"{name}: {first}{others}"
 
 
 def _rest(count: int) -> str:

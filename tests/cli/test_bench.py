@@ -402,7 +402,7 @@ def test_a_machine_that_is_too_busy_says_so(
     busy = replace(made.CONDITIONS, busy_share=0.5, steal_share=0.2)
     monkeypatch.setattr(environment, "conditions", lambda _device: busy)
     assert bench(run, "--runtime", "null") == 3
-    assert "others take 70% of this machine's cores, so nothing can be said" in capsys.readouterr().err
+    assert "other processes use 70% of this machine's cores, so timings would be meaningless" in capsys.readouterr().err
     assert bench(run, "--runtime", "null", "--allow-busy", "--quiet") == 0
 
 

@@ -917,6 +917,41 @@ def test_a_failure_is_its_first_line(material: report.Material) -> None:
     assert "not verified" in words
 
 
+def test_that_nothing_was_timed_is_said_with_the_command_for_it(
+    material: report.Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    untimed = dataclasses.replace(material, benchmarks=[])
+    told = "\n".join(closing(untimed))
+    assert re.search("Fastest target +not benchmarked: mnist-bench bench --run digits-relu", told)
+    assert "not benchmarked; run mnist-bench bench --run digits-relu" in rendered(untimed)
+    assert "not benchmarked: " not in "\n".join(closing(material))
+
+
+def test_the_picture_calls_no_gain_a_negative_loss(material: report.Material) -> None:
+    compared = material.comparisons[0]
+    pairs = zip(compared.labels, compared.reference_predictions, strict=False)
+    image = next(place for place, (label, predicted) in enumerate(pairs) if label != predicted)
+    righted = (Deviation(image=image, prediction=compared.labels[image]),)
+    better = tuple(
+        replace(one, deviations=righted, correct=compared.reference_correct + 1, ties=0)
+        for one in compared.results
+        if one.sample is None
+    )
+    (picture,) = figure_of_deployment.build(
+        dataclasses.replace(material, comparisons=[replace(compared, results=better)])
+    )
+    assert not isinstance(picture, Skipped)
+    targets = len({one.configuration.target for one in better})
+    assert f"{targets} of {targets} that passed lose no accuracy." in picture.says
+    assert "points gained)" in picture.says
+    assert "-" not in picture.says.rpartition("The fastest")[2]
+
+
+def test_several_runs_are_summed_up_with_what_failed_first(broken: report.Material) -> None:
+    assert "2 runs: 1 failed, 1 not fully verified." in Page(rendered(broken)).words
+
+
 def test_the_interval_of_an_accuracy_is_wilson_s() -> None:
     """Against scipy's."""
     from scipy.stats import binomtest

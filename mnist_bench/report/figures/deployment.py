@@ -78,13 +78,13 @@ def _picture(compared: ParityRecord, measured: InferenceBenchRecord) -> Picture:
     figure, axes = panel(f"{short(compared.name)}: latency against accuracy lost", 10.5, 3.3)
     timed = [one.time_us for one in points if one.time_us]
     aside = max(timed, default=1.0) * 3
-    for kind in dict.fromkeys(_kind(one) for one in points):
+    for kind in sorted({_kind(one) for one in points}, key=lambda kind: (kind != "failed", kind)):
         of_kind = [one for one in points if _kind(one) == kind]
         marker, colour = WRONG if kind == "failed" else LOOKS.get(kind, OTHER)
         places = [one.time_us or aside for one in of_kind]
         axes.plot(places, [one.lost for one in of_kind], marker, color=colour, markersize=8, alpha=0.85, label=kind)
     _scales(axes, points)
-    time_axis(axes, f"µs a call, {place_name(batch, 0).split(',')[0]}, whatever the threads")
+    time_axis(axes, f"µs per call, {place_name(batch, 0).split(',')[0]}, best number of threads")
     if any(one.time_us is None for one in points):
         axes.axvline(aside / 1.7, color="#dddddd", linewidth=1)
         axes.text(aside, 1.0, "not timed", ha="center", va="bottom", transform=axes.get_xaxis_transform(), fontsize=9)
@@ -131,11 +131,18 @@ def _says(compared: ParityRecord, points: Sequence[Point], batch: int) -> str:
     wrong = [one.target for one in points if one.failed]
     passed = [one for one in points if not one.failed]
     timed = [one for one in passed if one.time_us]
-    same = sum(one.lost == 0 for one in passed)
+    same = sum(one.lost <= 0 for one in passed)
     words = [f"Targets of {compared.name} at batch {batch}: down and to the left is better."]
     words += [f"FAILED: {', '.join(wrong)}."] if wrong else []
     words += [f"{same} of {len(passed)} that passed lose no accuracy."] if passed else []
     if timed:
         best = min(timed, key=lambda one: one.time_us or 0.0)
-        words.append(f"The fastest that passed is {best.target} ({best.time_us:,.1f} µs, {best.lost:.2f} points lost).")
+        words.append(f"The fastest that passed is {best.target} ({best.time_us:,.1f} µs, {_change(best.lost)}).")
     return " ".join(words)
+
+
+def _change(lost: float) -> str:
+    """Say what a target costs in accuracy: a gain is not called a negative loss."""
+    if lost == 0:
+        return "no accuracy lost"
+    return f"{abs(lost):.2f} points {'lost' if lost > 0 else 'gained'}"

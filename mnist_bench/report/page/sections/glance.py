@@ -34,9 +34,9 @@ def build(material: Material, options: ViewOptions) -> Iterator[Block]:
 
 
 def _together(states: Sequence[str]) -> str:
-    """Say in a sentence how many of several runs may be deployed."""
-    counts = {word: states.count(state) for state, word in WORDS.items()}
-    return f"Of {len(states)} runs " + ", ".join(f"{count} {word}" for word, count in counts.items() if count) + "."
+    """Say in a sentence how many of several runs failed, and how many may be deployed: the worst first."""
+    counts = {WORDS[state]: states.count(state) for state in WORST_FIRST}
+    return f"{len(states)} runs: " + ", ".join(f"{count} {word}" for word, count in counts.items() if count) + "."
 
 
 def _card(material: Material, record: Record, options: ViewOptions) -> Verdict:
@@ -63,8 +63,9 @@ def _accuracy(record: Record, options: ViewOptions) -> Tile:
     if (gap := true_gap(record)) is not None:
         notes.append(f"overfitting gap {100 * gap:+.2f} points")
     if record.epochs:
-        at, aim = first_epoch_at(record, options.convergence_at), f"{100 * options.convergence_at:g}%"
-        notes.append(f"{aim} reached in epoch {at} of {len(record.epochs)}" if at else f"{aim} never reached")
+        at, aim, epochs = first_epoch_at(record, options.convergence_at), options.convergence_at, len(record.epochs)
+        reached = f"reached in epoch {at} of {epochs}" if at else f"not reached in {epochs} epochs"
+        notes.append(f"{100 * aim:g}% {reached}")
     return Tile("Test accuracy", f"{final.test.accuracy:.2%}", notes)
 
 
@@ -83,14 +84,14 @@ def _certified(compared: ParityRecord | None) -> Tile:
     if compared is None:
         return Tile("Certified", None, ["not verified"])
     covered = compared.certificate
-    note = "test images: proved that every float32 runtime predicts the same"
+    note = "test images on which every correct float32 runtime provably predicts the same"
     return Tile("Certified", f"{covered.certified:,} of {covered.images:,}", [note])
 
 
 def _fastest(material: Material, record: Record, compared: ParityRecord | None) -> Tile:
     measured = material.inference_of(record)
     if measured is None:
-        return Tile("Fastest target", None, ["not benchmarked"])
+        return Tile("Fastest target", None, [f"not benchmarked; run {material.command('bench', record)}"])
     found = {batch: best for batch in SHOWN_BATCHES if (best := fastest_passed(measured, compared, batch))}
     if not found:
         return Tile("Fastest target", None, [f"not benchmarked at batch {' or '.join(map(str, SHOWN_BATCHES))}"])
@@ -101,6 +102,8 @@ def _fastest(material: Material, record: Record, compared: ParityRecord | None) 
 
 def _timed(batch: int, row: Row, found: Summary) -> str:
     own = row.configuration
-    ends = f" ({found.interval.low * 1e6:,.1f} to {found.interval.high * 1e6:,.1f})" if found.interval else ""
+    ends = (
+        f"{found.interval.low * 1e6:,.1f} to {found.interval.high * 1e6:,.1f}" if found.interval else "no interval yet"
+    )
     where = f"{own.target}, {own.threads} thread{'s' if own.threads > 1 else ''}"
-    return f"batch {batch}: {found.p50 * 1e6:,.1f} µs{ends}, {where}"
+    return f"batch {batch}: {found.p50 * 1e6:,.1f} µs ({ends}), {where}"
