@@ -196,7 +196,7 @@ def test_the_command_says_where_the_page_is(
     assert run(*own) == 0
     said = capsys.readouterr().out
     unknown = "not verified, so nothing is known of its runtimes"
-    assert said.splitlines()[:3] == [f"FAILED  digits-relu: {unknown}", f"FAILED  digits-sigmoid: {unknown}", ""]
+    assert said.splitlines()[:3] == [f"NOT KNOWN  digits-relu: {unknown}", f"NOT KNOWN  digits-sigmoid: {unknown}", ""]
     assert said.splitlines()[-1] == "Page: exports/digits-relu/report.html"
     assert "Test accuracy" in said
     page = Path("exports/digits-relu/report.html").read_text(encoding="utf-8")

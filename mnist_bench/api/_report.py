@@ -34,7 +34,7 @@ class Report(Shown):
     @property
     def passed(self) -> bool:
         """Whether every run was verified, and all its targets give the reference's answers."""
-        return all(reporting.verdict(self.material, record)[0] for record in self.material.records)
+        return all(reporting.verdict(self.material, record)[0] == "passed" for record in self.material.records)
 
     def tables(self, *names: str) -> View:
         """Return some tables, such as `overfitting` or `convergence`; all where none is named.

@@ -20,6 +20,7 @@ from mnist_bench.core.types import Record
 from mnist_bench.stages.requests import Run
 from mnist_bench.stages.training import prepare, train_one
 
+COLOURS = {"passed": "green", "failed": "red", "unknown": "yellow"}
 DISPLAYS: dict[str, Callable[[int], contextlib.AbstractContextManager[OnEvent]]] = {
     "export": lambda quiet: configurations_display(quiet, "looking at what is there"),
     "verify": configurations_display,
@@ -79,23 +80,19 @@ def carry_out(asked: Run) -> None:
 def _close(material: report.Material, options: report.ViewOptions, page: Path, *, quiet: int) -> None:
     """Say what came out: the verdict first, and where the page is; of a quiet run that alone, in one line."""
     verdicts = [report.verdict(material, record) for record in material.records]
-    line = "; ".join(f"{_word(passed)} {words}" for passed, words in verdicts)
+    line = "; ".join(f"{report.WORD_OF[state]} {words}" for state, words in verdicts)
     show_result(quiet, tables=lambda: _show(material, options, page), line=lambda: f"{line}; page: {page}")
 
 
 def _show(material: report.Material, options: report.ViewOptions, page: Path) -> None:
     """Print the verdicts, then a table for each network, then where the page is."""
     for record in material.records:
-        passed, words = report.verdict(material, record)
-        word = click.style(_word(passed), fg="green" if passed else "red", bold=True)
+        state, words = report.verdict(material, record)
+        word = click.style(report.WORD_OF[state], fg=COLOURS[state], bold=True)
         say(f"{word if in_colour() else click.unstyle(word)}  {text.line(words)}\n", rendered=True)
     say("\n")
     print_tables("rich", [report.closing(material, record, options) for record in material.records])
     say(f"Page: {page}\n")
-
-
-def _word(passed: bool) -> str:
-    return "PASSED" if passed else "FAILED"
 
 
 def _imported(asked: Run) -> list[Record]:

@@ -13,6 +13,7 @@ from mnist_bench.core.types import FleetRecord, ParityRecord, Record
 from mnist_bench.report import answers, renderers
 from mnist_bench.report._closing import closing, verdict
 from mnist_bench.report._data import data_tables
+from mnist_bench.report._deployment import WORD_OF
 from mnist_bench.report._exports import exports_line, exports_table
 from mnist_bench.report._figures import draw_figures, pictures
 from mnist_bench.report._fragment import Block, Verdict, fragment, on_terminal
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from mnist_bench.report.figures._style import Picture
 
 __all__ = [
+    "WORD_OF",
     "Answer",
     "Block",
     "Cell",

@@ -10,7 +10,7 @@ from mnist_bench.core.bench_types import Row
 from mnist_bench.core.kinds import PROGRAM
 from mnist_bench.core.stats import share_interval
 from mnist_bench.core.types import FinalMeasurement, ParityRecord, Record
-from mnist_bench.report._deployment import compared_of, deployment, fastest_passed
+from mnist_bench.report._deployment import State, compared_of, deployment, fastest_passed, timed_targets
 from mnist_bench.report._lines import flips, many
 from mnist_bench.report._material import Material
 from mnist_bench.report._summary import SHOWN_BATCHES
@@ -21,10 +21,10 @@ PAIRS, NAMED = 5, 2
 """How many are named: all of it fits on 80 columns and 24 lines."""
 
 
-def verdict(material: Material, record: Record) -> tuple[bool, str]:
+def verdict(material: Material, record: Record) -> tuple[State, str]:
     """Return whether a run may be deployed as far as was seen, and that in a sentence."""
     found = deployment(material, record)
-    return found.state == "passed", f"{record.name}: {found.sentence}"
+    return found.state, f"{record.name}: {found.sentence}"
 
 
 def closing(material: Material, record: Record, options: ViewOptions) -> Table:
@@ -69,7 +69,8 @@ def _of_speed(material: Material, record: Record, compared: ParityRecord) -> lis
     """Name the fastest of the targets that passed; that nothing was timed is said as well, with the command for it."""
     measured = material.inference_of(record)
     timed = [(batch, fastest_passed(measured, compared, batch)) for batch in SHOWN_BATCHES] if measured else []
-    rows = [[f"Fastest, batch {batch}", _timed(*found)] for batch, found in timed if found]
+    of = f", of {timed_targets(measured)} timed" if measured else ""
+    rows = [[f"Fastest, batch {batch}", f"{_timed(*found)}{of}"] for batch, found in timed if found]
     return rows or [["Fastest target", f"not benchmarked: {material.command('bench', record)}"]]
 
 

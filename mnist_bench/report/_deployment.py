@@ -18,11 +18,16 @@ NAMED = 5
 """How many of what failed are named in a sentence."""
 
 
+State = Literal["passed", "failed", "unknown"]
+WORD_OF: Mapping[State, str] = {"passed": "PASSED", "failed": "FAILED", "unknown": "NOT KNOWN"}
+"""For whoever cannot tell green from red."""
+
+
 @dataclass(frozen=True)
 class Deployment:
     """Whether a run may be deployed: that in a sentence, and what speaks against it, a line each."""
 
-    state: Literal["passed", "failed", "unknown"]
+    state: State
     sentence: str
     causes: Sequence[str] = ()
 
@@ -80,6 +85,11 @@ def fastest_passed(
         and takes_part(measured, row)
     ]
     return min(rows, key=lambda found: found[1].p50, default=None)
+
+
+def timed_targets(measured: InferenceBenchRecord) -> int:
+    """Return of how many targets calls were timed: the fastest is one of these, and of no others."""
+    return len({row.configuration.target for row in timed_calls(measured) if takes_part(measured, row)})
 
 
 def _of(records: Sequence[P], record: Record) -> P | None:

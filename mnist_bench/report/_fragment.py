@@ -1,12 +1,13 @@
 """Tables, pictures and sentences as one piece of HTML, which a notebook shows below a cell; and for a terminal."""
 
 import base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Union
 
 from mnist_bench.core import text
 from mnist_bench.core.kinds import Skipped
+from mnist_bench.report._deployment import WORD_OF, State
 from mnist_bench.report._table import Table, cleaned
 from mnist_bench.report.answers import Answer
 from mnist_bench.report.renderers import html
@@ -23,20 +24,21 @@ WIDE_INCHES = 7
 """A figure so wide has words that could not be read at half the width."""
 
 SAYS = "max-width: 60em; opacity: 0.75; font-size: 90%"
-GREEN, RED = "#1a7f37", "#cf222e"
+GROUNDS: Mapping[State, str] = {"passed": "#1a7f37", "failed": "#cf222e", "unknown": "#8a5a00"}
+INKS: Mapping[State, str] = {"passed": "bold green", "failed": "bold red", "unknown": "bold yellow"}
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether all is as it should be, and that in a sentence."""
+    """Whether all is as it should be, as far as is known, and that in a sentence."""
 
-    passed: bool
+    state: State
     words: str
 
     @property
     def word(self) -> str:
         """The verdict in a word, for whoever cannot tell green from red."""
-        return "PASSED" if self.passed else "FAILED"
+        return WORD_OF[self.state]
 
 
 Block = Union[Table, "Picture", Skipped, Answer, Verdict]
@@ -67,8 +69,8 @@ def _words(block: Table | Skipped | Answer | Verdict) -> str:
         case Answer(question, sentences):
             items = "".join(f"<li>{html.escaped(sentence)}</li>\n" for sentence in sentences)
             return f'<p><b>{html.escaped(question)}</b></p>\n<ul style="max-width: 60em">\n{items}</ul>\n'
-        case Verdict(passed, words):
-            ground = f"background: {GREEN if passed else RED}; color: #fff; padding: 0.1em 0.5em; border-radius: 0.2em"
+        case Verdict(state, words):
+            ground = f"background: {GROUNDS[state]}; color: #fff; padding: 0.1em 0.5em; border-radius: 0.2em"
             return f'<p><b style="{ground}">{block.word}</b> {html.escaped(words)}</p>\n'
 
 
@@ -103,8 +105,8 @@ def on_terminal(blocks: Sequence[Block]) -> "Iterator[RenderableType]":
             case Answer(question, sentences):
                 yield Text(text.line(question), style="bold")
                 yield from (Text(f"• {text.line(sentence)}") for sentence in sentences)
-            case Verdict(passed, words):
-                yield Text.assemble((block.word, "bold green" if passed else "bold red"), f"  {text.line(words)}")
+            case Verdict(state, words):
+                yield Text.assemble((block.word, INKS[state]), f"  {text.line(words)}")
             case Skipped():
                 yield Text(text.line(str(block)), style="dim")
             case _:

@@ -360,7 +360,7 @@ def test_a_report_shows_tables_figures_and_answers(own: mb.Run) -> None:
     assert found.page.exists()
     assert not found.passed  # it was never verified
     html = found._repr_html_()
-    assert "FAILED" in html
+    assert "NOT KNOWN" in html
     assert "Does it overfit" in html
     figures = found.figures("confusion", "misclassified")
     assert figures._repr_html_().count("data:image/svg+xml;base64,") == 2
@@ -384,7 +384,15 @@ def test_on_a_terminal_all_columns_are_there(own: mb.Run) -> None:
         console = Console(width=width, record=True, file=Path(os.devnull).open("w"))  # noqa: SIM115
         console.print(own, mb.report(own), mb.report(own).tables("classes"), mb.open_data("digits"))
         text = console.export_text()
-        for word in ("What came out", "FAILED", "Precision", "F1", "Does it overfit", "Pixels that are 0", "[picture]"):
+        for word in (
+            "What came out",
+            "NOT KNOWN",
+            "Precision",
+            "F1",
+            "Does it overfit",
+            "Pixels that are 0",
+            "[picture]",
+        ):
             assert word in " ".join(text.split())
         console.file.close()
 

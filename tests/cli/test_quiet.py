@@ -173,7 +173,7 @@ def test_run(line_of: Said, monkeypatch: pytest.MonkeyPatch, here: Path) -> None
     both = line_of("run", *DIGITS, "--activation", "both")
     unknown = "not verified, so nothing is known of its runtimes"
     place = Path("exports/digits-relu/report.html")
-    assert both == f"FAILED digits-relu: {unknown}; FAILED digits-sigmoid: {unknown}; page: {place}"
+    assert both == f"NOT KNOWN digits-relu: {unknown}; NOT KNOWN digits-sigmoid: {unknown}; page: {place}"
 
 
 def test_predict(line_of: Said, run: Run, digits: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,7 +61,7 @@ def test_columns_of_numbers_are_flush_right() -> None:
 def test_a_fragment_of_everything() -> None:
     picture = Picture("run", "stem", Figure(), f'says "{HOSTILE}"')
     blocks: list[Block] = [
-        Verdict(False, HOSTILE),
+        Verdict("failed", HOSTILE),
         Table("t", [Column("Fact")], [["a"]]),
         picture,
         picture,

@@ -903,17 +903,17 @@ def test_a_run_ends_with_what_came_out_on_one_screen(
 
 def test_a_failure_is_its_first_line(material: report.Material) -> None:
     compared = material.comparisons[0]
-    assert report.verdict(material, material.records[0])[0] is True
+    assert report.verdict(material, material.records[0])[0] == "passed"
     broken = replace(compared.results[0], failures=("3 flips",))
     failing = dataclasses.replace(
         material, comparisons=[replace(compared, results=(broken, *compared.results[1:])), *material.comparisons[1:]]
     )
-    passed, words = report.verdict(failing, failing.records[0])
-    assert passed is False
+    state, words = report.verdict(failing, failing.records[0])
+    assert state == "failed"
     assert f"{broken.configuration.target} gave other answers" in words
     assert any(line.startswith(" Failed: 1 ") and "3 flips" in line for line in closing(failing))
-    passed, words = report.verdict(dataclasses.replace(material, comparisons=[]), material.records[0])
-    assert passed is False
+    state, words = report.verdict(dataclasses.replace(material, comparisons=[]), material.records[0])
+    assert state == "unknown"
     assert "not verified" in words
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
 
 from mnist_bench.core.kinds import Skipped
+from mnist_bench.report._deployment import State
 from mnist_bench.report._errors import Gallery, Image
 from mnist_bench.report._table import Cell, Table
 from mnist_bench.report.answers import Answer
@@ -47,7 +47,7 @@ class Tile:
 class Verdict:
     """Whether a run may be deployed, in a sentence; what speaks against it, a line each; and the numbers behind it."""
 
-    state: Literal["passed", "failed", "unknown"]
+    state: State
     sentence: str
     causes: Sequence[str]
     tiles: Sequence[Tile]
