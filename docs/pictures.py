@@ -27,9 +27,9 @@ from mnist_bench.core.types import Record
 
 PICTURES = Path(__file__).parent / "images"
 COLUMNS, ROWS = 80, 24
-PAGE_SIZE = (1200, 860)
+PAGE_SIZE = (1440, 900)
 MOST_BYTES = 250_000
-FINISHED = ("PASSED", "FAILED")
+FINISHED = ("PASSED", "FAILED", "NOT KNOWN")
 GREY, RED, GREEN, BROWN = (87, 96, 106), (207, 34, 46), (17, 99, 41), (125, 78, 0)
 WHITE, BLACK, BLUE, PURPLE, TEAL = (255, 255, 255), (36, 41, 47), (9, 105, 218), (130, 80, 223), (27, 124, 131)
 LIGHT = TerminalTheme(WHITE, BLACK, [BLACK, RED, GREEN, BROWN, BLUE, PURPLE, TEAL, GREY])
@@ -45,23 +45,25 @@ def main() -> None:
     PICTURES.mkdir(exist_ok=True)
     record = store.load_record(folder)
     title = f"mnist-bench run · {record.environment.cpu_model}"
-    (PICTURES / "terminal.svg").write_text(drawn(closing(printed(again(folder, record))), title), encoding="utf-8")
+    (PICTURES / "terminal.svg").write_text(
+        drawn(closing(printed(again(folder, record), folder.parent.parent)), title), encoding="utf-8"
+    )
     photograph(folder / "report.html", PICTURES / "page.png")
 
 
 def again(folder: Path, record: Record) -> list[str]:
     """Return the command that finishes a run once more."""
-    asked = ["--run", record.name, "--out", str(folder.parent), "--dataset", record.config.dataset]
+    asked = ["--run", record.name, "--out", folder.parent.name, "--dataset", record.config.dataset]
     asked += ["--activation", record.config.activation, "--epochs", str(record.config.epochs)]
     return [sys.executable, "-m", "mnist_bench", "run", "--quick", "--allow-busy", *asked]
 
 
-def printed(command: Sequence[str]) -> str:
-    """Run a command in a terminal of 80 × 24 and return what it wrote to stdout, with its colours."""
+def printed(command: Sequence[str], place: Path) -> str:
+    """Run a command in a folder, in a terminal of 80 × 24; return what it wrote to stdout, with its colours."""
     reader, writer = pty.openpty()
     ioctl(writer, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     surroundings = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(COLUMNS), "LINES": str(ROWS)}
-    with subprocess.Popen(command, stdout=writer, stderr=subprocess.DEVNULL, env=surroundings) as process:
+    with subprocess.Popen(command, cwd=place, stdout=writer, stderr=subprocess.DEVNULL, env=surroundings) as process:
         os.close(writer)
         parts = []
         while part := _read(reader):
@@ -89,7 +91,6 @@ def closing(output: str) -> str:
 def drawn(output: str, title: str) -> str:
     """Return what a terminal shows as an SVG that loads nothing."""
     text = Text.from_ansi(output)
-    text.plain = re.sub(r"(?m)^Page: .*/(?=exports|[^/\n]+/report\.html)", "Page: ", text.plain)
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True, legacy_windows=False)
     console.print(text)
     return FROM_ELSEWHERE.sub("", console.export_svg(title=title, theme=LIGHT, unique_id="terminal"))

@@ -71,7 +71,7 @@ def flips(record: ParityRecord) -> str:
     if not any(exact + lower):
         return "0 flips" if groups else ""
     words = [f"{many(max(exact), 'flip')} in fp32"] if exact else []
-    words += [f"at most {many(max(lower), 'flip')} in lower precisions"] if lower else []
+    words += [f"at most {max(lower):,} in lower precisions"] if lower else []
     return ", ".join(words)
 
 

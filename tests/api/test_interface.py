@@ -384,15 +384,8 @@ def test_on_a_terminal_all_columns_are_there(own: mb.Run) -> None:
         console = Console(width=width, record=True, file=Path(os.devnull).open("w"))  # noqa: SIM115
         console.print(own, mb.report(own), mb.report(own).tables("classes"), mb.open_data("digits"))
         text = console.export_text()
-        for word in (
-            "What came out",
-            "NOT KNOWN",
-            "Precision",
-            "F1",
-            "Does it overfit",
-            "Pixels that are 0",
-            "[picture]",
-        ):
+        words = ("What came out", "NOT KNOWN", "Precision", "F1", "Does it overfit", "Pixels that are 0", "[picture]")
+        for word in words:
             assert word in " ".join(text.split())
         console.file.close()
 

@@ -85,9 +85,10 @@ def _picture(compared: ParityRecord, measured: InferenceBenchRecord) -> Picture:
         axes.plot(places, [one.lost for one in of_kind], marker, color=colour, markersize=8, alpha=0.85, label=kind)
     _scales(axes, points)
     time_axis(axes, f"µs per call, {place_name(batch, 0).split(',')[0]}, best number of threads")
-    if any(one.time_us is None for one in points):
+    if untimed := sum(one.time_us is None for one in points):
+        where = axes.get_xaxis_transform()
         axes.axvline(aside / 1.7, color="#dddddd", linewidth=1)
-        axes.text(aside, 1.0, "not timed", ha="center", va="bottom", transform=axes.get_xaxis_transform(), fontsize=9)
+        axes.text(aside, 1.0, f"{untimed} not timed", ha="center", va="bottom", transform=where, fontsize=9)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     figure.draw_without_rendering()
     _name(axes, points, aside)
@@ -111,9 +112,13 @@ def _scales(axes: Axes, points: Sequence[Point]) -> None:
 
 
 def _name(axes: Axes, points: Sequence[Point], aside: float) -> None:
-    """Write names beside points, what failed first, then the fastest: as many as fit without touching."""
+    """Write names beside points, what failed first, then the fastest: as many as fit without touching.
+
+    What was not timed is in one place, and only named where it failed.
+    """
     taken: list[Bbox] = []
-    for one in sorted(points, key=lambda one: (not one.failed, one.time_us or aside)):
+    named = [one for one in points if one.failed or one.time_us]
+    for one in sorted(named, key=lambda one: (not one.failed, one.time_us or aside)):
         for beside, align in BESIDE:
             place = (one.time_us or aside, one.lost)
             label = axes.annotate(
