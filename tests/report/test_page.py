@@ -348,9 +348,9 @@ def test_what_failed_is_the_first_thing_seen(broken: report.Material) -> None:
     assert not isinstance(picture, Skipped)
     assert "FAILED: onnxruntime int8." in picture.says
     untimed = len({one.configuration.target for one in broken.comparisons[0].results}) - 1  # onnxruntime alone was
-    words = [one.get_text() for one in picture.figure.findobj(Text)]
-    assert f"{untimed} not timed" in words
-    assert "onnxruntime int8" in words
+    labels = [one.get_text() for one in picture.figure.findobj(Text)]
+    assert f"{untimed} not timed" in labels
+    assert "onnxruntime int8" in labels
 
 
 def test_it_may_not_be_deployed_where_another_processor_failed_or_a_target_was_not_asked(
@@ -430,7 +430,7 @@ def test_six_runs_are_judged_one_by_one(broken: report.Material) -> None:
     )
     text = rendered(good)
     assert [state for state, _ in cards(text)] == ["failed", *["unknown"] * 5]
-    assert "Of 6 runs 1 failed, 5 not fully verified." in Page(text).words
+    assert "6 runs: 1 failed, 5 not fully verified." in Page(text).words
 
 
 def test_every_answer_opens_a_section(material: report.Material) -> None:
