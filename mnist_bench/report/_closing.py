@@ -71,7 +71,7 @@ def _of_speed(material: Material, record: Record, compared: ParityRecord) -> lis
     timed = [(batch, fastest_passed(measured, compared, batch)) for batch in SHOWN_BATCHES] if measured else []
     rows = [[f"Fastest, batch {batch}", _timed(*found)] for batch, found in timed if found]
     asked = len(by_target(compared))
-    if measured and rows and (some := timed_targets(measured)) < asked:
+    if measured and rows and (some := timed_targets(measured, compared)) < asked:
         rows.append(["Timed", f"{some} of {asked} targets; all: {material.command('bench', record)}"])
     return rows or [["Fastest target", f"not benchmarked: {material.command('bench', record)}"]]
 

@@ -75,21 +75,23 @@ def fastest_passed(
     measured: InferenceBenchRecord, compared: ParityRecord | None, batch_size: int
 ) -> tuple[Row, Summary] | None:
     """Return the timed row with the lowest median at a batch size: of the targets that passed; of all, unverified."""
+    rows = [row for row in _timed_and_passed(measured, compared) if row.configuration.batch_size == batch_size]
+    return min(((row, summarise(measured, row)) for row in rows), key=lambda found: found[1].p50, default=None)
+
+
+def timed_targets(measured: InferenceBenchRecord, compared: ParityRecord | None) -> int:
+    """Return how many targets the fastest is the fastest of."""
+    return len({row.configuration.target for row in _timed_and_passed(measured, compared)})
+
+
+def _timed_and_passed(measured: InferenceBenchRecord, compared: ParityRecord | None) -> list[Row]:
     groups = by_target(compared) if compared else {}
     passed = {name for name, results in groups.items() if not failed(results)}
-    rows = [
-        (row, summarise(measured, row))
+    return [
+        row
         for row in timed_calls(measured)
-        if row.configuration.batch_size == batch_size
-        and (compared is None or row.configuration.target in passed)
-        and takes_part(measured, row)
+        if (compared is None or row.configuration.target in passed) and takes_part(measured, row)
     ]
-    return min(rows, key=lambda found: found[1].p50, default=None)
-
-
-def timed_targets(measured: InferenceBenchRecord) -> int:
-    """Return of how many targets calls were timed: the fastest is one of these, and of no others."""
-    return len({row.configuration.target for row in timed_calls(measured) if takes_part(measured, row)})
 
 
 def _of(records: Sequence[P], record: Record) -> P | None:

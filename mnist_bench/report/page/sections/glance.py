@@ -11,7 +11,7 @@ from mnist_bench.core.stats import share_interval
 from mnist_bench.core.types import ParityRecord, Record
 from mnist_bench.report._deployment import compared_of, deployment, fastest_passed, timed_targets
 from mnist_bench.report._figures import pictures
-from mnist_bench.report._lines import flips
+from mnist_bench.report._lines import flips, many
 from mnist_bench.report._material import Material
 from mnist_bench.report._summary import SHOWN_BATCHES
 from mnist_bench.report._table import ViewOptions
@@ -97,7 +97,9 @@ def _fastest(material: Material, record: Record, compared: ParityRecord | None) 
         return Tile("Fastest target", None, [f"not benchmarked at batch {' or '.join(map(str, SHOWN_BATCHES))}"])
     first = next(iter(found.values()))
     notes = [_timed(batch, *best) for batch, best in found.items()]
-    return Tile(f"Fastest of {timed_targets(measured)} targets timed", first[0].configuration.target, notes)
+    return Tile(
+        f"Fastest of {many(timed_targets(measured, compared), 'target')} timed", first[0].configuration.target, notes
+    )
 
 
 def _timed(batch: int, row: Row, found: Summary) -> str:
