@@ -97,9 +97,8 @@ def _fastest(material: Material, record: Record, compared: ParityRecord | None) 
         return Tile("Fastest target", None, [f"not benchmarked at batch {' or '.join(map(str, SHOWN_BATCHES))}"])
     first = next(iter(found.values()))
     notes = [_timed(batch, *best) for batch, best in found.items()]
-    return Tile(
-        f"Fastest of {many(timed_targets(measured, compared), 'target')} timed", first[0].configuration.target, notes
-    )
+    label = f"Fastest of {many(timed_targets(measured, compared), 'target')} timed"
+    return Tile(label, first[0].configuration.target, notes)
 
 
 def _timed(batch: int, row: Row, found: Summary) -> str:
