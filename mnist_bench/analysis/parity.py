@@ -1,6 +1,8 @@
 """What a comparison of runtimes says: functions over the saved results."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from mnist_bench.core.errors import ParityBroken, Unanswered
 from mnist_bench.core.types import Configuration, FleetRecord, ParityRecord, ParityResult, QuantisedCertificate
@@ -89,12 +91,18 @@ def predictions(record: ParityRecord) -> dict[str, list[int]]:
     return found
 
 
-def alike(record: ParityRecord) -> dict[tuple[int, ...], list[str]]:
-    """Group the targets that predict alike on every image, by these predictions; the reference's group is the first."""
+def alike(found: Mapping[str, Sequence[int]]) -> dict[tuple[int, ...], list[str]]:
+    """Group names by their predictions, in the order in which they come."""
     groups: dict[tuple[int, ...], list[str]] = {}
-    for name, predicted in predictions(record).items():
+    for name, predicted in found.items():
         groups.setdefault(tuple(predicted), []).append(name)
     return groups
+
+
+def disagreements(predicted: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Return on how many images any two of some predictions differ."""
+    every = np.asarray(predicted)
+    return [np.count_nonzero(every != one, axis=1).tolist() for one in every]
 
 
 def image_name(record: ParityRecord, image: int) -> str:

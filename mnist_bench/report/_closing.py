@@ -10,8 +10,8 @@ from mnist_bench.core.bench_types import Row
 from mnist_bench.core.kinds import PROGRAM
 from mnist_bench.core.stats import share_interval
 from mnist_bench.core.types import FinalMeasurement, ParityRecord, Record
-from mnist_bench.report._deployment import State, compared_of, deployment, fastest_passed, timed_targets
-from mnist_bench.report._lines import flips, many
+from mnist_bench.report._deployment import State, deployment, fastest_passed, timed_targets
+from mnist_bench.report._lines import flips, many, median_us
 from mnist_bench.report._material import Material
 from mnist_bench.report._summary import SHOWN_BATCHES
 from mnist_bench.report._table import Column, Table, ViewOptions
@@ -30,7 +30,7 @@ def verdict(material: Material, record: Record) -> tuple[State, str]:
 def closing(material: Material, record: Record, options: ViewOptions) -> Table:
     """Return what came out of one run: a row a fact, without a word of how it was found."""
     rows: list[list[str]] = []
-    compared = compared_of(material, record)
+    compared = material.comparison_of(record)
     if compared:
         rows += _named("Failed", deployment(material, record).causes)
     if record.final:
@@ -77,11 +77,7 @@ def _of_speed(material: Material, record: Record, compared: ParityRecord) -> lis
 
 
 def _timed(row: Row, found: Summary) -> str:
-    own = row.configuration
-    ends = (
-        f"{found.interval.low * 1e6:,.1f} to {found.interval.high * 1e6:,.1f}" if found.interval else "no interval yet"
-    )
-    return f"{own.target}, {many(own.threads, 'thread')}: {found.p50 * 1e6:,.1f} µs ({ends})"
+    return f"{row.configuration.target}, {many(row.configuration.threads, 'thread')}: {median_us(found)}"
 
 
 def _of_skipped(compared: ParityRecord) -> list[str]:

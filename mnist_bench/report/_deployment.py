@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal
 
 from mnist_bench.analysis.comparison import takes_part
 from mnist_bench.analysis.parity import by_target, failed, flipped, under_assumption
@@ -13,7 +13,6 @@ from mnist_bench.core.types import FleetRecord, ParityRecord, ParityResult, Reco
 from mnist_bench.report._lines import many, outcome
 from mnist_bench.report._material import Material
 
-P = TypeVar("P", bound=ParityRecord)
 NAMED = 5
 """How many of what failed are named in a sentence."""
 
@@ -34,13 +33,13 @@ class Deployment:
 
 def deployment(material: Material, record: Record) -> Deployment:
     """Judge a run by what was compared of its present weights: it fails where any target or processor did."""
-    compared, fleet = compared_of(material, record), _of(material.fleets, record)
-    wrong = _wrong(compared) if compared else {}
+    compared, fleet = material.comparison_of(record), material.fleet_of(record)
+    wrong, lost = _wrong(compared) if compared else {}, _lost(compared, fleet)
     elsewhere = {name: found for name, found in _wrong(fleet).items() if name not in wrong} if fleet else {}
     if wrong or elsewhere:
         others = sum(name not in elsewhere for name in by_target(compared)) - len(wrong) if compared else 0
         rest = f"; {_rest(others)}" if others else ""
-        causes = [*(_causes(compared, wrong) if compared else ()), *_failures(elsewhere), *_lost(compared, fleet)]
+        causes = [*(_causes(compared, wrong) if compared else ()), *_failures(elsewhere), *_not_asked(lost)]
         return Deployment("failed", f"{_named([*wrong, *elsewhere])} gave other answers{rest}", causes)
     if compared is None or not compared.results:
         how = material.command("verify", record)
@@ -48,9 +47,9 @@ def deployment(material: Material, record: Record) -> Deployment:
         return Deployment("unknown", f"{said}, so nothing is known of its runtimes", [f"Run {how}"])
     if record.final is None:
         return Deployment("unknown", "its training is not finished", ["Finish it, and verify it again"])
-    if lost := _lost(compared, fleet):
-        names = _named([line.partition(" could not be asked: ")[0] for line in lost])
-        return Deployment("unknown", f"{names} could not be asked; {_rest(len(by_target(compared)))}", lost)
+    if lost:
+        words = f"{_named(list(lost))} could not be asked; {_rest(len(by_target(compared)))}"
+        return Deployment("unknown", words, _not_asked(lost))
     return Deployment("passed", f"{_alike(compared)}{under_assumption(compared)}")
 
 
@@ -58,17 +57,16 @@ def _wrong(compared: ParityRecord) -> dict[str, list[ParityResult]]:
     return {name: results for name, results in by_target(compared).items() if failed(results)}
 
 
-def _lost(compared: ParityRecord | None, fleet: FleetRecord | None) -> list[str]:
-    """Say of what nothing is known, although it was to be asked: of processors, where none of them counts."""
+def _lost(compared: ParityRecord | None, fleet: FleetRecord | None) -> dict[str, str]:
+    """Return of what nothing is known although it was to be asked, and why: processors, where none of them counts."""
     lost = {one.target: one.reason for found in (fleet, compared) if found for one in found.unreachable}
     if fleet and not counted(fleet):
         lost |= {one.name: one.refusal or "" for one in fleet.processors}
+    return lost
+
+
+def _not_asked(lost: Mapping[str, str]) -> list[str]:
     return [f"{name} could not be asked: {reason}" for name, reason in lost.items()]
-
-
-def compared_of(material: Material, record: Record) -> ParityRecord | None:
-    """Return what was compared of a run, if anything was."""
-    return _of(material.comparisons, record)
 
 
 def fastest_passed(
@@ -92,10 +90,6 @@ def _timed_and_passed(measured: InferenceBenchRecord, compared: ParityRecord | N
         for row in timed_calls(measured)
         if (compared is None or row.configuration.target in passed) and takes_part(measured, row)
     ]
-
-
-def _of(records: Sequence[P], record: Record) -> P | None:
-    return next((one for one in records if one.name == record.name), None)
 
 
 def _alike(compared: ParityRecord) -> str:

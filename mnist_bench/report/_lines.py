@@ -8,7 +8,7 @@ from mnist_bench.analysis.gate import confirmed, judged
 from mnist_bench.analysis.learning import first_epoch_at
 from mnist_bench.analysis.load import Loaded
 from mnist_bench.analysis.parity import by_target, failed, flipped, under_assumption
-from mnist_bench.analysis.timing import summarise, timed_calls, timed_epochs
+from mnist_bench.analysis.timing import Summary, summarise, timed_calls, timed_epochs
 from mnist_bench.core.bench_types import BenchRecord, GateRecord, Row, SelfTestRecord
 from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import FleetRecord, ParityRecord, Record
@@ -145,6 +145,14 @@ def _arms(record: StudyRecord, options: ViewOptions) -> Iterator[str]:
     for arm in study.arms(record, options.convergence_at):
         spread = f" ± {points(arm.accuracy.deviation)}" if arm.accuracy.deviation is not None else ""
         yield f"{arm.activation} {arm.accuracy.mean:.2%}{spread}"
+
+
+def median_us(found: Summary) -> str:
+    """Write the median of a call in µs, with its 95% interval, where there is one yet."""
+    ends = "no interval yet"
+    if found.interval:
+        ends = f"{found.interval.low * 1e6:,.1f} to {found.interval.high * 1e6:,.1f}"
+    return f"{found.p50 * 1e6:,.1f} µs ({ends})"
 
 
 def many(count: int, noun: str) -> str:

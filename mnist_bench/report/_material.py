@@ -69,6 +69,14 @@ class Material:
         """Return the benchmark of a run's inference, if there is one."""
         return next((one for one in self.inference if one.name == record.name), None)
 
+    def comparison_of(self, record: Record) -> ParityRecord | None:
+        """Return what was compared of a run, if anything was."""
+        return next((one for one in self.comparisons if one.name == record.name), None)
+
+    def fleet_of(self, record: Record) -> FleetRecord | None:
+        """Return what was compared of a run by processor, if anything was."""
+        return next((one for one in self.fleets if one.name == record.name), None)
+
     def command_of_first(self, name: str, *words: str) -> str:
         """Spell a command line about the first of the runs; a figure of studies alone has none."""
         return self.command(name, self.records[0], *words) if self.records else line(name, *words, out=self.out)

@@ -4,14 +4,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from html import escape
 
-from mnist_bench.analysis.comparison import takes_part
 from mnist_bench.analysis.learning import first_epoch_at
 from mnist_bench.analysis.parity import by_target, failed, flipped
-from mnist_bench.analysis.timing import summarise, timed_calls
 from mnist_bench.core import plugins
 from mnist_bench.core.bench_types import InferenceBenchRecord
 from mnist_bench.core.types import ParityRecord, Record
 from mnist_bench.report import answers
+from mnist_bench.report._deployment import fastest_passed
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 from mnist_bench.report.renderers import markdown
@@ -37,7 +36,7 @@ def headline(material: Material, options: ViewOptions) -> Table:
 
 def _row(material: Material, record: Record, options: ViewOptions) -> list[Cell]:
     final = record.final
-    compared = next((one for one in material.comparisons if one.name == record.name), None)
+    compared = material.comparison_of(record)
     measured = material.inference_of(record)
     return [
         record.name,
@@ -65,14 +64,10 @@ def _verdict(compared: ParityRecord | None) -> str:
 
 def _lowest_median(measured: InferenceBenchRecord | None, batch: int) -> str:
     """Name the row with the lowest median, whatever its threads, and its interval in µs."""
-    if measured is None:
+    best = fastest_passed(measured, None, batch) if measured else None
+    if best is None:
         return "not benchmarked"
-    rows = [row for row in timed_calls(measured) if row.configuration.batch_size == batch]
-    rows = [row for row in rows if takes_part(measured, row)]
-    if not rows:
-        return "not benchmarked"
-    best = min(rows, key=lambda row: summarise(measured, row).p50)
-    found, own = summarise(measured, best), best.configuration
+    own, found = best[0].configuration, best[1]
     ends = f" ({found.interval.low * 1e6:,.1f}–{found.interval.high * 1e6:,.1f})" if found.interval else ""
     return f"{own.target}, {own.threads} thread{'s' if own.threads > 1 else ''}: {found.p50 * 1e6:,.1f}{ends} µs"
 

@@ -9,9 +9,9 @@ from mnist_bench.core.bench_types import Row
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.stats import share_interval
 from mnist_bench.core.types import ParityRecord, Record
-from mnist_bench.report._deployment import compared_of, deployment, fastest_passed, timed_targets
+from mnist_bench.report._deployment import deployment, fastest_passed, timed_targets
 from mnist_bench.report._figures import pictures
-from mnist_bench.report._lines import flips, many
+from mnist_bench.report._lines import flips, many, median_us
 from mnist_bench.report._material import Material
 from mnist_bench.report._summary import SHOWN_BATCHES
 from mnist_bench.report._table import ViewOptions
@@ -40,7 +40,7 @@ def _together(states: Sequence[str]) -> str:
 
 
 def _card(material: Material, record: Record, options: ViewOptions) -> Verdict:
-    found, compared = deployment(material, record), compared_of(material, record)
+    found, compared = deployment(material, record), material.comparison_of(record)
     tiles = [
         _accuracy(record, options),
         _parity(compared),
@@ -103,8 +103,4 @@ def _fastest(material: Material, record: Record, compared: ParityRecord | None) 
 
 def _timed(batch: int, row: Row, found: Summary) -> str:
     own = row.configuration
-    ends = (
-        f"{found.interval.low * 1e6:,.1f} to {found.interval.high * 1e6:,.1f}" if found.interval else "no interval yet"
-    )
-    where = f"{own.target}, {own.threads} thread{'s' if own.threads > 1 else ''}"
-    return f"batch {batch}: {found.p50 * 1e6:,.1f} µs ({ends}), {where}"
+    return f"batch {batch}: {median_us(found)}, {own.target}, {many(own.threads, 'thread')}"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from mnist_bench.analysis.parity import alike, by_target
+from mnist_bench.analysis.parity import alike, by_target, disagreements, predictions
 from mnist_bench.core.commands import on_run
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import RUNGS, ParityRecord, Record, Uncertified
@@ -67,13 +67,13 @@ def _compared(record: ParityRecord, options: ViewOptions) -> Iterator[Block]:
 def _flips(record: ParityRecord, options: ViewOptions) -> Iterator[Block]:
     """Show who disagrees with whom as a heat map, targets that predict alike as one; and on which images."""
     matrix, *images = flips.build(record, options)
-    groups = list(alike(record).items())
+    groups = alike(predictions(record))
     if len(groups) < 2:  # noqa: PLR2004 nobody disagrees
         yield matrix
         return
-    counts = [[sum(a != b for a, b in zip(one, other, strict=True)) for other, _ in groups] for one, _ in groups]
+    counts = disagreements(list(groups))
     letters = [f"{place}" for place in range(1, len(groups) + 1)]
-    rows = [f"{letter} {', '.join(names)}" for letter, (_, names) in zip(letters, groups, strict=True)]
+    rows = [f"{letter} {', '.join(names)}" for letter, names in zip(letters, groups.values(), strict=True)]
     title = f"Flip matrix of {record.name}: on how many images targets disagree"
     says = " ".join(["Targets in one row predict alike on every image.", *matrix.notes])
     yield Matrix(title, rows, counts, says, ("targets ↓", "against →"), letters)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from mnist_bench.analysis.parity import image_name, label_name, predictions, silent
+from mnist_bench.analysis.parity import alike, disagreements, image_name, label_name, predictions, silent
 from mnist_bench.core.types import ParityRecord
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 
@@ -14,15 +14,16 @@ PREVIEW = 20
 def build(record: ParityRecord, _options: ViewOptions) -> Iterator[Table]:
     """The flip matrix, then every image on which not all agree."""
     found = predictions(record)
-    names = list(found)
-    flips = {(a, b): _differing(found[a], found[b]) for a, b in combinations(names, 2)}
+    groups = alike(found)
+    counts, names = disagreements(list(groups)), list(found)
+    group = {name: place for place, together in enumerate(groups.values()) for name in together}
     columns = [Column("Images that differ"), *(Column(str(place), Unit.COUNT) for place in range(1, len(names) + 1))]
     rows: list[list[Cell]] = [
-        [f"{place} {a}", *(None if a == b else len(flips.get((a, b)) or flips.get((b, a)) or []) for b in names)]
+        [f"{place} {a}", *(None if a == b else counts[group[a]][group[b]] for b in names)]
         for place, a in enumerate(names, 1)
     ]
     missing = [f"Not compared, because it did not answer properly: {name}." for name in silent(record)]
-    if any(flips.values()):
+    if len(groups) > 1:
         yield Table("Flip matrix", columns, rows, notes=[*_scope(record), *_cancelling(record, found), *missing])
         yield _images(record, found)
     elif len(names) > 1:
@@ -38,21 +39,15 @@ def _scope(record: ParityRecord) -> list[str]:
     return [f"Of {len(record.labels):,} test images{edges}; {where}."]
 
 
-def _differing(first: Sequence[int], second: Sequence[int]) -> list[int]:
-    return [image for image, (a, b) in enumerate(zip(first, second, strict=True)) if a != b]
-
-
 def _cancelling(record: ParityRecord, found: dict[str, list[int]]) -> Iterator[str]:
     """Call out accuracies that agree although predictions do not; targets that predict alike are named together."""
-    alike: dict[tuple[int, ...], list[str]] = {}
-    for name, predicted in found.items():
-        alike.setdefault(tuple(predicted[: len(record.labels)]), []).append(name)
-    for (one, ones), (other, others) in combinations(alike.items(), 2):
+    groups = alike({name: predicted[: len(record.labels)] for name, predicted in found.items()})
+    counts = disagreements(list(groups))
+    for (i, (one, ones)), (j, (other, others)) in combinations(enumerate(groups.items()), 2):
         if _correct(record, one) == _correct(record, other):
-            images = len(_differing(one, other))
             yield (
                 f"Cancelling flips: {', '.join(ones)} and {', '.join(others)} have the same accuracy, and differ on "
-                f"{images} test images."
+                f"{counts[i][j]} test images."
             )
 
 
