@@ -71,7 +71,6 @@ def held_folder(place: Path, prefix: str, suffix: str = "") -> Iterator[Path]:
 
     def create() -> tuple[Path, int]:
         made = Path(tempfile.mkdtemp(prefix=prefix, suffix=suffix, dir=place))
-        made.chmod(0o700)  # whatever the umask
         return made, _opened_folder(made)
 
     with held(create) as (made, _):
@@ -92,7 +91,7 @@ def _held(create: Callable[[], tuple[Path, int]]) -> tuple[Path, int]:
 
 
 class _Swept(Exception):
-    """A folder was gone before it was open."""
+    """A folder was gone before it was held."""
 
 
 def _taken(descriptor: int) -> bool:
@@ -107,11 +106,10 @@ def _taken(descriptor: int) -> bool:
 
 
 def _opened_folder(path: Path) -> int:
-    """Open a new folder, to hold it, where the system can do that."""
-    if os.name != "posix":
-        return NOTHING
+    """Make a new folder readable, and open it, to hold it, where the system can do that."""
     try:
-        return os.open(path, os.O_RDONLY)
+        path.chmod(0o700)  # whatever the umask
+        return os.open(path, os.O_RDONLY) if os.name == "posix" else NOTHING
     except FileNotFoundError as error:
         raise _Swept from error
 
