@@ -16,7 +16,7 @@ import mnist_bench.report as report
 from mnist_bench import data, environment, formats, hosts, parity, runtimes, store
 from mnist_bench.bench import session
 from mnist_bench.core.bench_types import BenchPlan, InferenceBenchRecord
-from mnist_bench.core.errors import MnistBenchError, ParityBroken, RecordDamaged, Unanswered
+from mnist_bench.core.errors import MnistBenchError, ParityBroken, Unanswered
 from mnist_bench.core.events import Exporting, OnEvent, StageBegan, StageEnded
 from mnist_bench.core.kinds import Precision, Skipped
 from mnist_bench.core.types import Absent, Artifact, Manifest, ParityRecord, Record
@@ -28,7 +28,7 @@ QUICK_RUNTIMES = ("onnxruntime", "torch-eager", "torchscript", "null")
 LEFT_OUT, REMEDY = "--quick leaves it out", "mnist-bench run without --quick"
 
 Pair = tuple[str, Precision]
-Asked = tuple[str, Precision, str]
+Asked = tuple[str, Precision, str, str | None]
 """A runtime, a precision, and the label of a host."""
 
 
@@ -139,15 +139,7 @@ def _present(folder: Path, record: Record) -> list[Artifact]:
     manifest, checkpoint = store.load(folder, Manifest), record.checkpoint
     found = manifest.artifacts if manifest else ()
     of_these = [entry for entry in found if checkpoint and entry.weights_sha256 == checkpoint.weights.sha256]
-    return [entry for entry in of_these if _whole(folder, entry)]
-
-
-def _whole(folder: Path, entry: Artifact) -> bool:
-    try:
-        store.contents(folder, entry)
-    except RecordDamaged:
-        return False
-    return True
+    return [entry for entry in of_these if store.is_whole(folder, entry)]
 
 
 def _verify(folder: Path, record: Record, dataset: data.Dataset, settings: Settings, on_event: OnEvent) -> str:
@@ -163,10 +155,10 @@ def _verify(folder: Path, record: Record, dataset: data.Dataset, settings: Setti
     )
     found, fresh = store.load_if_sound(folder, ParityRecord), False
     expected = {
-        (one.runtime, one.precision, one.launch.label)
+        (one.runtime, one.precision, one.launch.label, one.sha256)
         for one in parity.find_targets(folder, record, parity.Wanted(names, settings.device, plan.on)).ready
     }
-    if found is None or not _covers(folder, record, found, expected, plan):
+    if found is None or not _covers(record, found, expected, plan):
         found, fresh = parity.verify(folder, dataset, plan, on_event), True
         left = [*_left_out(record, settings), *_unopenable(record, settings, names)]
         store.save(folder, msgspec.structs.replace(found, skipped=(*found.skipped, *left)))
@@ -189,17 +181,17 @@ def _places(settings: Settings) -> tuple[hosts.Host, ...]:
     return (hosts.HERE,) if settings.quick else hosts.everywhere(settings.device)
 
 
-def _covers(folder: Path, record: Record, found: ParityRecord, expected: set[Asked], plan: parity.Plan) -> bool:
-    """Tell whether a comparison is of the present weights, of files no newer than itself, and of all that is asked."""
+def _covers(record: Record, found: ParityRecord, expected: set[Asked], plan: parity.Plan) -> bool:
+    """Tell whether a comparison is of the present weights and files, and of all that is asked."""
     assert record.checkpoint
-    manifest, saved = (folder / store.NAMES[kind] for kind in (Manifest, ParityRecord))
-    newer = manifest.exists() and manifest.stat().st_mtime_ns > saved.stat().st_mtime_ns
     own = [result.configuration for result in found.results]
-    there = {(one.runtime, one.precision, one.host) for one in own}
+    there = {
+        (one.runtime, one.precision, one.host, result.sha256) for one, result in zip(own, found.results, strict=True)
+    }
     asked = {(one.batch_size, one.threads) for one in own}
     images = len(found.labels) + len(found.edges)
     wanted = {(min(size, images), threads) for size in plan.batch_sizes for threads in plan.threads}
-    of_these = found.weights_sha256 == record.checkpoint.weights.sha256 and not (newer or found.assumed)
+    of_these = found.weights_sha256 == record.checkpoint.weights.sha256 and not found.assumed
     return of_these and expected <= there and wanted <= asked
 
 

@@ -161,7 +161,7 @@ class Process:
         checked, deviations = UNCHECKED, 0
         if found.logits is not None:
             inputs = self.inputs.under(self.target.ending).first(len(found.logits) if found.logits.ndim else 0)
-            result = parity.result(inputs, parity.Answer(own, found.logits, precision))
+            result = parity.result(self.target, inputs, parity.Answer(own, found.logits, precision))
             if result.failures:
                 return InvalidResult(own.threads, own.batch_size, f"wrong answers: {'; '.join(result.failures)}")
             checked, deviations = RUNGS[result.rung], len(result.deviations)

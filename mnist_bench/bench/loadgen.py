@@ -58,7 +58,9 @@ def under_load(
         effective = worker.inspect()
     own = parity.configuration(target, hello, spec, load.batch_size, effective.provider)
     for name, size in (("logits_1", 1), ("logits_n", load.batch_size)):
-        result = parity.result(inputs, parity.Answer(own, found.get(name), effective.precision, "it gave no answers"))
+        result = parity.result(
+            target, inputs, parity.Answer(own, found.get(name), effective.precision, "it gave no answers")
+        )
         if result.failures:
             raise ParityBroken(f"{own.target} gives wrong answers at batch {size}: {'; '.join(result.failures)}")
     return Loaded(own, load.scenario, *_kept(subject.folder, found, own, load.scenario))

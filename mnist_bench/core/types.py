@@ -15,8 +15,8 @@ from mnist_bench.core.kinds import LARGEST_BATCH, LARGEST_INT16, PROTOCOL_BATCH,
 from mnist_bench.core.limits import MOST_CLASSES
 from mnist_bench.core.signature import OURS, Signature
 
-SchemaVersion = Literal[1, 2, 3, 4, 5, 6, 7, 8]
-SCHEMA_VERSION: SchemaVersion = 8
+SchemaVersion = Literal[1, 2, 3, 4, 5, 6, 7, 8, 9]
+SCHEMA_VERSION: SchemaVersion = 9
 """Version of the saved documents.
 
 History: 1, the first; 2, `TrainConfig.processes` (1 where it is not there); 3, `Artifact.saturation`
@@ -27,9 +27,10 @@ document, and `ParityRecord.blind`; 5, `ParityRecord.quantised`, `layers` and `s
 `Configuration.processor` (none), `ParityResult.native`, `sample` and `tier`; 6, `passed_over` of `Record` and
 `StudyRecord`, and `Row.skips_zeros`; 7, `Artifact.numbers_of`, `QuantisedCertificate.others` and `Row.installed_bytes`;
 8, `Record.imported`, a `Checkpoint` without an optimizer, `Artifact.signature`, bounds that are None where nothing
-bounds a logit, `ParityRecord.diagnoses` and `assumed`, `Environment.cpu_quota` and `Conditions.throttled_periods`.
+bounds a logit, `ParityRecord.diagnoses` and `assumed`, `Environment.cpu_quota` and `Conditions.throttled_periods`;
+9, `ParityResult.sha256`.
 """
-READABLE_VERSIONS: tuple[SchemaVersion, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
+READABLE_VERSIONS: tuple[SchemaVersion, ...] = (1, 2, 3, 4, 5, 6, 7, 8, 9)
 
 LARGEST = 2**63 - 1  # JSON readers take no larger integers
 Count = Annotated[int, Meta(ge=0, le=LARGEST)]
@@ -461,10 +462,12 @@ class ParityResult(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     bound; `ties` are deviations within tolerance on images without a certificate; `tier` is what a lower precision was
     held to. `failures` is empty where it passed.
     `sample` says which images were asked where that was not all: all counts are of these. `native` is of emulated
-    processors.
+    processors. `sha256` is that of the file that answered, or of the weights; None where there is neither, and in
+    records of before schema version 9.
     """
 
     configuration: Configuration
+    sha256: Sha256 | None = None
     rung: Count
     correct: Count
     deviations: tuple[Deviation, ...] = ()

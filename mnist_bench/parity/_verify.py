@@ -177,7 +177,7 @@ class Findings:
             # Only now that a worker with limits has opened it is a file read here.
             asked, answered = answer.configuration, answer.logits is not None
             quantised = self.certificates.bounds(target, asked.batch_size) if answered else None
-            self.results.append(result(self.inputs_of(target), answer, quantised))
+            self.results.append(result(target, self.inputs_of(target), answer, quantised))
             if answer.saturation:
                 self.saturation[answer.configuration.target] = answer.saturation
             compared.append(answer)
@@ -270,12 +270,15 @@ def uncovered(reference: Reference) -> list[Absent]:
     return [Absent(target=f"certificate of {layer}", reason="it is not covered", remedy=MEASURED) for layer in named]
 
 
-def result(inputs: Inputs, answer: Answer, quantised: Int8Bounds | None = None) -> ParityResult:
-    """Compare an answer with the reference, and with what is proved of a quantised file."""
+def result(target: Target, inputs: Inputs, answer: Answer, quantised: Int8Bounds | None = None) -> ParityResult:
+    """Compare a target's answer with the reference, and with what is proved of a quantised file."""
     if answer.logits is None:
         failure = f"it failed: {answer.failure}"
-        return ParityResult(configuration=answer.configuration, rung=0, correct=0, failures=(failure,))
+        return ParityResult(
+            configuration=answer.configuration, sha256=target.sha256, rung=0, correct=0, failures=(failure,)
+        )
     compared = compare(inputs, answer.logits, answer.configuration, quantised, answer.arithmetic)
+    compared = replace(compared, sha256=target.sha256)
     claimed = answer.configuration.precision
     if answer.precision in (claimed, UNKNOWN) or (claimed, answer.precision) == ("fp32", DOUBLE):
         return compared

@@ -145,7 +145,7 @@ class _Asking:
                 self.visit.unreachable.append(lost)
             except (RuntimeFailed, ModelRefused) as error:
                 failed = Answer(unasked(target, self.questions.plan), None, target.precision, str(error))
-                self.visit.results.append(result(self.questions.inputs, failed))
+                self.visit.results.append(result(target, self.questions.inputs, failed))
 
     def ask(self, worker: hosts.Worker, target: Target, due_s: float) -> None:
         """Ask a target about as many images as fit in the time, in every configuration."""
@@ -172,7 +172,7 @@ def _compared(questions: Questions, target: Target, answer: Answer, chosen: NDAr
     everything = len(chosen) == len(inputs.images)
     proved = questions.found.certificates.bounds(target, answer.configuration.batch_size)
     quantised = proved.only(chosen) if proved else None
-    found = result(inputs if everything else inputs.only(chosen), answer, quantised)
+    found = result(target, inputs if everything else inputs.only(chosen), answer, quantised)
     native = questions.native.get(key(answer.configuration, len(chosen)))
     if native is not None and found.largest_difference is not None and answer.logits is not None:
         found = msgspec.structs.replace(found, native=_beside(answer.logits, native, chosen))

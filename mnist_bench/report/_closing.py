@@ -1,6 +1,6 @@
 """What came out of a run, on one screen: what a newcomer knows after the first command."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mnist_bench.analysis.classes import confused_pairs
 from mnist_bench.analysis.learning import first_epoch_at
@@ -19,6 +19,8 @@ from mnist_bench.report.views.training.overfitting import true_gap
 
 PAIRS, NAMED = 5, 2
 """How many are named: all of it fits on 80 columns and 24 lines."""
+CAUSES: Mapping[State, str] = {"passed": "Left out", "failed": "Failed", "unknown": "Not known"}
+"""What the lines below a verdict are about."""
 
 
 def verdict(material: Material, record: Record) -> tuple[State, str]:
@@ -32,7 +34,8 @@ def closing(material: Material, record: Record, options: ViewOptions) -> Table:
     rows: list[list[str]] = []
     compared = material.comparison_of(record)
     if compared:
-        rows += _named("Failed", deployment(material, record).causes)
+        found = deployment(material, record)
+        rows += _named(CAUSES[found.state], found.causes)
     if record.final:
         rows += _of_training(record, record.final, options)
     if compared:

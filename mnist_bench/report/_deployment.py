@@ -24,7 +24,7 @@ WORD_OF: Mapping[State, str] = {"passed": "PASSED", "failed": "FAILED", "unknown
 
 @dataclass(frozen=True)
 class Deployment:
-    """Whether a run may be deployed: that in a sentence, and what speaks against it, a line each."""
+    """Whether a run may be deployed: that in a sentence, and what speaks against it or was left out, a line each."""
 
     state: State
     sentence: str
@@ -32,15 +32,19 @@ class Deployment:
 
 
 def deployment(material: Material, record: Record) -> Deployment:
-    """Judge a run by what was compared of its present weights: it fails where any target or processor did."""
+    """Judge a run by what was compared of its present weights: it fails where any target or processor did.
+
+    Of a target whose file is not the one that was compared nothing is known, unless it failed.
+    """
     compared, fleet = material.comparison_of(record), material.fleet_of(record)
     wrong, lost = _wrong(compared) if compared else {}, _lost(compared, fleet)
+    changed = material.changed.get(record.name, {})
     elsewhere = {name: found for name, found in _wrong(fleet).items() if name not in wrong} if fleet else {}
     if wrong or elsewhere:
         others = sum(name not in elsewhere for name in by_target(compared)) - len(wrong) if compared else 0
-        rest = f"; {_rest(others)}" if others else ""
         causes = [*(_causes(compared, wrong) if compared else ()), *_failures(elsewhere), *_not_asked(lost)]
-        return Deployment("failed", f"{_named([*wrong, *elsewhere])} gave other answers{rest}", causes)
+        causes += _verified_before(material, record, changed)
+        return Deployment("failed", f"{_named([*wrong, *elsewhere])} gave other answers{_rest(others)}", causes)
     if compared is None or not compared.results:
         how = material.command("verify", record)
         said = "no target was asked" if compared else "not verified"
@@ -48,9 +52,14 @@ def deployment(material: Material, record: Record) -> Deployment:
     if record.final is None:
         return Deployment("unknown", "its training is not finished", ["Finish it, and verify it again"])
     if lost:
-        words = f"{_named(list(lost))} could not be asked; {_rest(len(by_target(compared)))}"
-        return Deployment("unknown", words, _not_asked(lost))
-    return Deployment("passed", f"{_alike(compared)}{under_assumption(compared)}")
+        words = f"{_named(list(lost))} could not be asked{_rest(len(by_target(compared)))}"
+        return Deployment("unknown", words, [*_not_asked(lost), *_verified_before(material, record, changed)])
+    if changed:
+        others = len(by_target(compared).keys() - changed.keys())
+        files = "the file of" if len(changed) == 1 else "the files of"
+        words = f"{files} {_named(list(changed))} changed after verification{_rest(others)}"
+        return Deployment("unknown", words, _verified_before(material, record, changed))
+    return Deployment("passed", f"{_alike(compared)}{under_assumption(compared)}", _unasked(material, record))
 
 
 def _wrong(compared: ParityRecord) -> dict[str, list[ParityResult]]:
@@ -67,6 +76,26 @@ def _lost(compared: ParityRecord | None, fleet: FleetRecord | None) -> dict[str,
 
 def _not_asked(lost: Mapping[str, str]) -> list[str]:
     return [f"{name} could not be asked: {reason}" for name, reason in lost.items()]
+
+
+def _verified_before(material: Material, record: Record, changed: Mapping[str, str]) -> list[str]:
+    """Say what became of the files that were compared, a line a reason; and what to do."""
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in changed.items():
+        by_reason.setdefault(reason, []).append(name)
+    lines = [f"{_named(names)}: {reason}" for reason, names in by_reason.items()]
+    return [*lines, f"Run {material.command('verify', record)}"] if lines else []
+
+
+def _unasked(material: Material, record: Record) -> list[str]:
+    """Say which exported files no target was asked about, in a line; of older records that is not known."""
+    compared = [one for one in (material.comparison_of(record), material.fleet_of(record)) if one]
+    asked = {result.sha256 for one in compared for result in one.results}
+    manifest = next((one for one in material.manifests if one.run == record.name), None)
+    left = [entry.name for entry in (manifest.artifacts if manifest else ()) if entry.sha256 not in asked]
+    if not left or asked <= {None}:
+        return []
+    return [f"{many(len(left), 'exported file')} {'was' if len(left) == 1 else 'were'} not verified: {_named(left)}"]
 
 
 def fastest_passed(
@@ -118,7 +147,10 @@ def _failures(wrong: Mapping[str, Sequence[ParityResult]]) -> Iterator[str]:
 
 
 def _rest(count: int) -> str:
-    return f"the other {count:,} passed" if count != 1 else "the other one passed"
+    """Say behind a sentence that all others passed; nothing where there is no other."""
+    if not count:
+        return ""
+    return f"; the other {count:,} passed" if count != 1 else "; the other one passed"
 
 
 def _named(names: Sequence[str]) -> str:

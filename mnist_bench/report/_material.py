@@ -1,7 +1,7 @@
 """Everything that is reported of some runs, gathered from their folders."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -40,7 +40,8 @@ NO_IMAGES = Skipped("images", "no dataset was loaded", "report --data-dir says w
 class Material:
     """Training runs, and what was exported, compared and measured of their present weights; and studies.
 
-    `fleets` are comparisons by processor. `stale` says of which documents the weights are not the present ones. `out`
+    `fleets` are comparisons by processor. `stale` says of which documents the weights are not the present ones;
+    `changed`, by run, of which targets the file is not the one that was compared, and why. `out`
     is the folder of their folders, for the commands that are named. `dataset` holds the images that the runs were
     trained on, or why they are not here.
     """
@@ -50,6 +51,7 @@ class Material:
     comparisons: Sequence[ParityRecord] = ()
     benchmarks: Sequence[BenchRecord] = ()
     stale: Sequence[str] = field(default=())
+    changed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     studies: Sequence[StudyRecord] = ()
     fleets: Sequence[FleetRecord] = ()
     out: Path = DEFAULT_OUT
@@ -96,13 +98,16 @@ def gather(folders: Sequence[Path]) -> Material:
     records = [store.load_record(folder) for folder in folders]
     runs = list(zip(folders, records, strict=True))
     stale: list[str] = []
+    comparisons = list(_of_present_weights(runs, ParityRecord, "verify", stale))
+    fleets = list(_of_present_weights(runs, FleetRecord, "verify --cpu", stale))
     return Material(
         records=records,
         manifests=[
             replace(found, run=record.name) for folder, record in runs if (found := store.load(folder, Manifest))
         ],
-        comparisons=list(_of_present_weights(runs, ParityRecord, "verify", stale)),
-        fleets=list(_of_present_weights(runs, FleetRecord, "verify --cpu", stale)),
+        comparisons=comparisons,
+        fleets=fleets,
+        changed={record.name: _changed(folder, record, [*comparisons, *fleets]) for folder, record in runs},
         benchmarks=[one for kind, how in BENCHMARKS for one in _of_present_weights(runs, kind, how, stale)],
         stale=stale,
         out=folders[0].parent if folders else DEFAULT_OUT,
@@ -141,6 +146,24 @@ def _of_present_weights(
             yield replace(saved, name=record.name)  # a folder may be copied under another name
         elif saved:
             stale.append(f"{record.name} was trained further since: run {command} again")
+
+
+def _changed(folder: Path, record: Record, compared: Sequence[ParityRecord]) -> dict[str, str]:
+    """Return the targets of a run of which the file that was compared is no longer there as it was, and why."""
+    manifest = store.load(folder, Manifest)
+    results = [result for one in compared if one.name == record.name for result in one.results]
+    own = {record.checkpoint.weights.sha256 if record.checkpoint else None, None}
+    asked = {result.sha256 for result in results} - own
+    files = {entry.sha256: entry for entry in (manifest.artifacts if manifest else ()) if entry.sha256 in asked}
+    damaged = {sha256 for sha256, entry in files.items() if not store.is_whole(folder, entry)}
+    found: dict[str, str] = {}
+    for result in results:
+        name, sha256 = result.configuration.target, result.sha256
+        if sha256 in damaged:
+            found[name] = f"{files[sha256].name} is missing, or not as it was exported: export it again"
+        elif sha256 in asked - files.keys():
+            found[name] = f"its {result.configuration.format} file was exported again since"
+    return found
 
 
 def matching_images(records: Sequence[Record], load: Callable[[], Dataset]) -> Dataset | Skipped:

@@ -6,7 +6,7 @@ holds one complete state. A study's folder holds `study.json`, which is replaced
 """
 
 from mnist_bench.store._arrays import Arrays, check_arrays, load_arrays, load_weights, to_arrays, to_safetensors
-from mnist_bench.store._artifacts import contents, enter
+from mnist_bench.store._artifacts import contents, enter, is_whole
 from mnist_bench.store._derived import declare
 from mnist_bench.store._files import (
     check_writable,
@@ -65,6 +65,7 @@ __all__ = [
     "explained",
     "imported_file",
     "is_of_a_run",
+    "is_whole",
     "load",
     "load_arrays",
     "load_if_sound",

@@ -63,6 +63,15 @@ def contents(folder: Path, artifact: Artifact) -> dict[str, bytes]:
     return contents_at(place, artifact)  # where it may have come from there just now
 
 
+def is_whole(folder: Path, artifact: Artifact) -> bool:
+    """Tell whether an exported file is there as the manifest says: all of it is read."""
+    try:
+        contents(folder, artifact)
+    except RecordDamaged:
+        return False
+    return True
+
+
 def settle(folder: Path) -> None:
     """Put what waits into its place where the manifest names it; remove the rest; the folder is locked by the caller.
 
