@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from mnist_bench.data import Dataset
     from mnist_bench.parity import Plan
 
+BATCH_SIZES, THREADS = (1, 128), (1,)
+"""Each with each, unless told otherwise."""
+
 HELP = (
     "parity(model, *, run=None, runtimes=(), batch_sizes=(1, 128), threads=(1,), dataset=None, data_dir=None, "
     "precision=None, output='', assume=(), trust_code=False): fail unless every runtime that opens this model file "
@@ -40,8 +43,8 @@ class Asked:
     _: dataclasses.KW_ONLY
     run: str | Path | None = None
     runtimes: str | tuple[str, ...] = ()
-    batch_sizes: tuple[int, ...] = (1, 128)
-    threads: tuple[int, ...] = (1,)
+    batch_sizes: int | tuple[int, ...] = BATCH_SIZES
+    threads: int | tuple[int, ...] = THREADS
     dataset: str | None = None
     data_dir: str | Path | None = None
     precision: Precision | None = None
@@ -62,14 +65,15 @@ class Asked:
     def plan(self, runtimes: tuple[str, ...]) -> Plan:
         """Return what to ask which runtimes."""
         from mnist_bench import parity
+        from mnist_bench.stages import options
 
         return parity.Plan(
             runtimes,
-            tuple(self.batch_sizes),
-            tuple(self.threads),
+            options.numbers("batch_sizes", self.batch_sizes) or BATCH_SIZES,
+            options.threads(self.threads) or THREADS,
             precision=self.precision,
             output=self.output,
-            assumption=parity.Assumption.of(_several(self.assume)),
+            assumption=parity.Assumption.of(options.words(self.assume)),
         )
 
     def images(self, usual: str) -> Dataset:
@@ -77,11 +81,6 @@ class Asked:
         from mnist_bench import data
 
         return data.load(self.dataset or usual, Path(self.data_dir) if self.data_dir else None)
-
-
-def _several(given: str | tuple[str, ...]) -> tuple[str, ...]:
-    """Return one name or several as a tuple."""
-    return (given,) if isinstance(given, str) else tuple(given)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -134,11 +133,12 @@ def _model(marker: pytest.Mark) -> object:
 def _against_run(asked: Asked) -> ParityRecord:
     from mnist_bench import parity, store
     from mnist_bench.core.events import ignore
+    from mnist_bench.stages.options import words
 
     folder = Path(str(asked.run))
     record = store.load_record(folder)
     images = asked.images(record.config.dataset).with_classes_of(record.dataset.classes)
-    plan = asked.plan(_several(asked.runtimes))
+    plan = asked.plan(words(asked.runtimes))
     return parity.verify_file(Path(asked.model), folder, images, plan, ignore, trusted=asked.trust_code)
 
 
@@ -147,6 +147,7 @@ def _against_itself(asked: Asked) -> ParityRecord:
     from mnist_bench import importing, parity, store
     from mnist_bench.core import scratch
     from mnist_bench.core.events import ignore
+    from mnist_bench.stages.options import words
 
     images = asked.images("mnist")
     wanted = importing.Wanted(Path(asked.model), images, asked.output, trusted=asked.trust_code)
@@ -154,7 +155,7 @@ def _against_itself(asked: Asked) -> ParityRecord:
         folder = place / "imported"
         with store.locked(folder):
             importing.bring(wanted, folder, lambda _: None)
-        return parity.verify(folder, images, asked.plan(_several(asked.runtimes) or _openers(folder)), ignore)
+        return parity.verify(folder, images, asked.plan(words(asked.runtimes) or _openers(folder)), ignore)
 
 
 def _openers(folder: Path) -> tuple[str, ...]:

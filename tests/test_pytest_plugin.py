@@ -61,7 +61,7 @@ def test_a_model_is_compared_with_a_run_and_with_itself(user: pytest.Pytester) -
             assert {{one.configuration.batch_size for one in parity.results}} == {{1, 128}}
             assert not any(one.failures for one in parity.results)
 
-        @pytest.mark.parity("models/other.onnx", dataset="digits", batch_sizes=(128,))
+        @pytest.mark.parity("models/other.onnx", dataset="digits", batch_sizes=128)
         def test_of_its_own_network_in_all_that_opens_the_file(parity):
             assert parity.certificate.images == 360
             assert {{one.configuration.runtime for one in parity.results}} >= {{"onnxruntime", "onnx-reference"}}
@@ -103,6 +103,8 @@ BAD = {
     "'models/good.onnx', run='runs/none'": "models/good.onnx could not be verified: no run 'none' *",
     "'models/good.onnx', dataset='digits', runtimes=('abacus',)": "models/good.onnx could not be verified: *abacus*",
     "'models/good.onnx', tolerence=1": "@pytest.mark.parity: *tolerence*; it is parity(model, *",
+    "'models/good.onnx', dataset='digits', threads=(0,)": "models/good.onnx could not be verified: threads must be *",
+    "'models/good.onnx', dataset='digits', batch_sizes=1.5": "models/good.onnx could not be verified: batch_sizes *",
     "": "@pytest.mark.parity: *model*",
     "model='nothing.onnx', dataset='digits'": "nothing.onnx could not be verified: *nothing.onnx*",
 }

@@ -7,8 +7,6 @@ from pathlib import Path
 import mnist_bench.report as reporting
 from mnist_bench import store
 from mnist_bench.analysis.timing import summarise, timed_calls
-from mnist_bench.api._options import Numbers, Place, Words, numbers, positive, whole, words
-from mnist_bench.api._options import threads as counted
 from mnist_bench.api._progress import told
 from mnist_bench.api._runs import Named, folder_of, images_of
 from mnist_bench.api._shown import Shown, View
@@ -18,6 +16,8 @@ from mnist_bench.core.bench_types import QUICK_BLOCKS, BenchRecord, InferenceBen
 from mnist_bench.core.errors import BadInput
 from mnist_bench.core.kinds import DEFAULT_OUT
 from mnist_bench.stages import benching
+from mnist_bench.stages.options import Numbers, Place, Words, numbers, positive, whole, words
+from mnist_bench.stages.options import threads as counted
 from mnist_bench.stages.requests import Bench
 
 SHOWN = ("latency", "throughput", "training-speed", "not-measured")

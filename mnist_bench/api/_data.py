@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import mnist_bench.report as reporting
 from mnist_bench import data
-from mnist_bench.api._options import Place, data_folder, dataset_name
 from mnist_bench.api._shown import Shown
+from mnist_bench.stages.options import Place, data_folder, dataset_name
 
 if TYPE_CHECKING:
     from mnist_bench.data import Dataset, Images

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import mnist_bench.report as reporting
 from mnist_bench import environment, store
-from mnist_bench.api._options import Place, Words, words
 from mnist_bench.api._progress import told
 from mnist_bench.api._runs import Named, folder_of, images_of
 from mnist_bench.api._shown import Shown
@@ -16,6 +15,7 @@ from mnist_bench.core.kinds import DEFAULT_OUT, Skipped
 from mnist_bench.core.types import Artifact, Manifest
 from mnist_bench.stages import exporting
 from mnist_bench.stages.exporting import Outcome
+from mnist_bench.stages.options import Place, Words, words
 from mnist_bench.stages.requests import Export
 
 

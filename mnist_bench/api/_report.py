@@ -6,12 +6,12 @@ from pathlib import Path
 
 import mnist_bench.report as reporting
 from mnist_bench import data
-from mnist_bench.api._options import Place
 from mnist_bench.api._runs import Named, folder_of, images_of
 from mnist_bench.api._shown import Shown, View
 from mnist_bench.core.errors import BadInput
 from mnist_bench.core.kinds import DEFAULT_CONVERGENCE_AT, DEFAULT_OUT
 from mnist_bench.core.types import Record
+from mnist_bench.stages.options import Place
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import mnist_bench.report as reporting
 from mnist_bench import store
-from mnist_bench.api._options import Place, data_folder
 from mnist_bench.api._shown import Shown
 from mnist_bench.core.bench_types import InferenceBenchRecord
 from mnist_bench.core.errors import BadInput, RunNotFound
 from mnist_bench.core.types import EpochMetrics, ParityRecord, Record
 from mnist_bench.report.views.training.overfitting import true_gap
+from mnist_bench.stages.options import Place, data_folder
 
 if TYPE_CHECKING:
     from mnist_bench.api._bench import Benchmark

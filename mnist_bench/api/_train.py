@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 from mnist_bench import store, tracking, training
-from mnist_bench.api._options import Place, Words, data_folder, dataset_name, one_of, positive, whole, words
-from mnist_bench.api._options import threads as counted
 from mnist_bench.api._progress import events, told, warn
 from mnist_bench.api._runs import Run
 from mnist_bench.api._stopping import ending_as_ctrl_c, stopping
@@ -15,6 +13,8 @@ from mnist_bench.core import torchrun
 from mnist_bench.core.errors import BadInput
 from mnist_bench.core.kinds import DEFAULT_CONVERGENCE_AT, DEFAULT_OUT, LARGEST_BATCH, Activation, Validation
 from mnist_bench.core.types import TrainConfig
+from mnist_bench.stages.options import Place, Words, data_folder, dataset_name, one_of, positive, whole, words
+from mnist_bench.stages.options import threads as counted
 from mnist_bench.stages.requests import Train
 from mnist_bench.stages.training import Audience, prepare, train_one
 

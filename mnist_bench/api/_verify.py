@@ -8,8 +8,6 @@ from typing import get_args
 import mnist_bench.report as reporting
 from mnist_bench import data, store
 from mnist_bench.analysis.parity import by_target, flipped, judge
-from mnist_bench.api._options import Numbers, Place, Words, dataset_name, numbers, one_of, path, positive, whole, words
-from mnist_bench.api._options import threads as counted
 from mnist_bench.api._progress import told, warn
 from mnist_bench.api._runs import Named, folder_of, images_of
 from mnist_bench.api._shown import Shown, View
@@ -17,6 +15,19 @@ from mnist_bench.api._stopping import ending_as_ctrl_c
 from mnist_bench.core.kinds import DEFAULT_OUT, Precision
 from mnist_bench.core.types import ParityRecord
 from mnist_bench.stages import verifying
+from mnist_bench.stages.options import (
+    Numbers,
+    Place,
+    Words,
+    dataset_name,
+    numbers,
+    one_of,
+    path,
+    positive,
+    whole,
+    words,
+)
+from mnist_bench.stages.options import threads as counted
 from mnist_bench.stages.requests import Verify
 
 LONGEST_S, MOST_MIB = 86_400, 2**24

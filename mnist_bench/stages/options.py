@@ -53,7 +53,7 @@ def numbers(name: str, given: Numbers, most: int = LARGEST_BATCH) -> tuple[int, 
     Raises:
         BadInput: one is no whole number from 1 to `most`.
     """
-    found = (given,) if isinstance(given, int) else tuple(dict.fromkeys(given))
+    found = tuple(dict.fromkeys(given)) if isinstance(given, Iterable) else (given,)
     for number in found:
         whole(name, number, most)
     return found
