@@ -11,6 +11,7 @@ import pytest
 from mnist_bench import data, formats, parity, store, workflow
 from mnist_bench.bench import session
 from mnist_bench.core.bench_types import InferenceBenchRecord
+from mnist_bench.core.digest import sha256
 from mnist_bench.core.errors import MeasurementFailed, ParityBroken
 from mnist_bench.core.events import Event, StageEnded
 from mnist_bench.core.types import Artifact, Manifest, ParityRecord, Record
@@ -105,8 +106,9 @@ def test_what_is_done_is_not_done_again(
     assert measured == [("onnxruntime", "torch-eager", "torchscript", "null")]
 
 
-def test_only_the_file_that_is_lacking_is_exported_and_all_are_verified_again(
-    own_done: Path, digits: data.Dataset, measured: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("same", [True, False])
+def test_only_the_file_that_is_lacking_is_exported_and_all_are_verified_again_if_it_is_another(
+    same: bool, own_done: Path, digits: data.Dataset, measured: list[Sequence[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     manifest = store.load(own_done, Manifest)
     assert manifest
@@ -117,14 +119,17 @@ def test_only_the_file_that_is_lacking_is_exported_and_all_are_verified_again(
 
     def export(folder: Path, record: Record, name: str, **options: Any) -> Artifact:
         asked.append((name, options["precision"]))
-        store.save(folder, manifest)
-        return gone
+        content = (folder / gone.name).read_bytes() + (b"" if same else b"\0")
+        (folder / gone.name).write_bytes(content)
+        new = msgspec.structs.replace(gone, sha256=sha256(content), size_bytes=len(content))
+        store.save(folder, msgspec.structs.replace(manifest, artifacts=(*kept.values(), new)))
+        return new
 
     monkeypatch.setattr(formats, "export", export)
     remarks, _ = finished(own_done, digits)
     assert asked == [("torchscript", "fp32")]
     assert remarks["export"] == "1 files"
-    assert not remarks["verify"].endswith("before")
+    assert remarks["verify"].endswith("before") == same
 
 
 def test_what_is_damaged_or_narrower_is_made_again(

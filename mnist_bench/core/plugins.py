@@ -5,8 +5,11 @@ the package, `mnist_bench.runtimes` say, each the name of a plug-in and its modu
 attributes of that mapping, and says why it cannot be used: the others are not harmed.
 """
 
+import functools
 import importlib
+import os
 import pkgutil
+import sys
 from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -31,9 +34,16 @@ def _of_others(package: ModuleType) -> "Mapping[str, EntryPoint]":
     """Return what other distributions add to a package."""
     if not hasattr(package, "OPEN"):
         return {}
+    changed = (os.stat(folder).st_mtime_ns for folder in sys.path if os.path.isdir(folder))  # noqa: PTH112, PTH116 as it is there
+    return _entry_points(package.__name__, tuple(sys.path), tuple(changed))
+
+
+@functools.lru_cache(maxsize=8)
+def _entry_points(group: str, _path: tuple[str, ...], _changed: tuple[int, ...]) -> "Mapping[str, EntryPoint]":
+    """Read what distributions on the path declare, which takes a while: anew where one of its folders has changed."""
     from importlib import metadata
 
-    return {entry.name: entry for entry in metadata.entry_points(group=package.__name__)}
+    return {entry.name: entry for entry in metadata.entry_points(group=group)}
 
 
 def names_in(folders: Iterable[str]) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_bench.core.kinds import Activation
+from mnist_bench.core.memo import remembered
 from mnist_bench.parity._reference import Array, Weights, activate
 
 U32, U64 = 2.0**-24, 2.0**-53
@@ -70,6 +71,7 @@ def gamma(operations: int, unit: float) -> float:
     return operations * unit / (1 - operations * unit)
 
 
+@remembered(8)
 def certify(weights: Weights, images: NDArray[np.float32], off: Array | None = None) -> Bounds:
     """Bound every logit and every difference of logits of some images.
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_bench.core.kinds import LARGEST_BYTE, LARGEST_INT16
+from mnist_bench.core.memo import remembered
 from mnist_bench.parity._certificate import OUTWARD, U32, Bounds, activated, decide, dense
 from mnist_bench.parity._reference import Array
 from mnist_bench.parity._steps import Activate, NotCovered, Product, Quantise, Shift, Step
@@ -90,6 +91,7 @@ class Int8Bounds:
         )
 
 
+@remembered(16)
 def certify_steps(
     steps: Sequence[Step], images: NDArray[np.float32], *, batches: bool = False, saturating: bool = True
 ) -> Int8Bounds:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mnist_bench.core.memo import remembered
 from mnist_bench.parity._reference import Array, Weights, activate
 
 SEED = 0  # fixed: the same weights give the same images everywhere
@@ -50,6 +51,7 @@ def passes(weights: Weights, images: Array) -> Passes:
     return Passes(images, (before_1, before_2), (after_1, after_2), after_2 @ weight_3.T + bias_3)
 
 
+@remembered(4)
 def probes(weights: Weights) -> NDArray[np.float32]:
     """Return images, float32 (m, 1, 28, 28) in [0, 1], that light the units and their inputs; 1,000 to 3,000."""
     random = np.random.default_rng(SEED)
@@ -81,15 +83,16 @@ def _of_second_layer(weights: Weights, first: Array, random: np.random.Generator
     weight_1, weight_2 = weights.layers[0][0], weights.layers[1][0]
     start = (np.maximum(weight_2, 0) @ weight_1 > 0).astype(np.float64)
     images = [first, _ascended(weights, units, start, lit_from, None)]
+    lit, new = np.zeros(weight_2.T.shape), np.concatenate(images)
     for _ in range(ROUNDS):
-        seen = passes(weights, np.concatenate(images))
-        lit = (seen.before[0] > lit_from).T.astype(np.float64) @ (seen.before[1] > 0)
+        seen = passes(weights, new)
+        lit += (seen.before[0] > lit_from).T.astype(np.float64) @ (seen.before[1] > 0)
         dark = lit.T == 0  # (units of layer 2, units of layer 1)
         units = np.flatnonzero(dark.any(1))
         if not len(units):
             break
         start = (random.random((len(units), weight_1.shape[1])) < random.random((len(units), 1))).astype(np.float64)
-        images.append(_ascended(weights, units, start, lit_from, dark[units]))
+        images.append(new := _ascended(weights, units, start, lit_from, dark[units]))
     return np.concatenate(images[1:])
 
 
@@ -125,6 +128,7 @@ def _ascended(
     return best.astype(np.float64)
 
 
+@remembered(4)
 def unseen(weights: Weights, images: NDArray[np.float32], tolerances: Array, trials: int = TRIALS) -> int:
     """Count, of some weights drawn at random, how many could change their sign without leaving the tolerance.
 

@@ -3,6 +3,7 @@
 1,797 images of 8 × 8 (test part of the UCI Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak).
 """
 
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +18,20 @@ INK_LEVELS = 16  # scikit-learn's pixels count the dark cells of a 4 × 4 square
 
 def load(_data_dir: Path | None = None, *, download: bool = True) -> Dataset:  # noqa: ARG001 never needed
     """Load the digits: 1,437 training and 360 test images, stratified by label, always the same ones."""
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    images = Images(_enlarge(bunch.images), bunch.target.astype(np.uint8))
+    images = _images()
     train, test = (images.take(part) for part in stratified_split(images.labels, TEST_IMAGES, SPLIT_SEED))
     parts = {"train": train, "test": test}
     sums = {name: sha256(part.pixels.tobytes() + part.labels.tobytes()) for name, part in parts.items()}
     return Dataset("digits", train, test, tuple("0123456789"), sums, "embedded in scikit-learn")
+
+
+@functools.cache
+def _images() -> Images:
+    """Return all of them; taking a part of them makes a copy."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    return Images(_enlarge(bunch.images), bunch.target.astype(np.uint8))
 
 
 def _enlarge(images: NDArray[np.float64]) -> NDArray[np.uint8]:
