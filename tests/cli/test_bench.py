@@ -19,7 +19,7 @@ import psutil
 import pytest
 from msgspec.structs import replace
 
-from mnist_bench import environment, hosts, parity, runtimes, store
+from mnist_bench import environment, formats, hosts, parity, runtimes, store
 from mnist_bench.bench import inference, loadgen, session
 from mnist_bench.bench._messages import Probed
 from mnist_bench.cli import _bench
@@ -34,8 +34,9 @@ from mnist_bench.core.bench_types import (
 from mnist_bench.core.digest import sha256
 from mnist_bench.core.errors import Unreachable
 from mnist_bench.core.kinds import SCENARIOS, Skipped
+from mnist_bench.core.types import Artifact
 from tests.bench import made
-from tests.conftest import Run, heeds_ctrl_c
+from tests.conftest import Run, heeds_ctrl_c, made_once
 from tests.processes import lives, words_of
 
 BLOCKS = 2
@@ -55,11 +56,46 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def here(own_copy: Path, run: Run) -> Iterator[Path]:
-    """The folder of a run below the working directory, where the command line finds it; no process is left behind."""
-    yield own_copy
+def few(shared: Path, light: Path) -> Path:
+    """The folder of a run with ONNX files and a TorchScript file; to read and never to write."""
+
+    def make(folder: Path) -> None:
+        shutil.copytree(light, folder)
+        assert isinstance(formats.export(folder, store.load_record(folder), "torchscript"), Artifact)
+
+    return made_once(shared / "few" / "digits-relu", make)
+
+
+@pytest.fixture
+def here(few: Path, tmp_path: Path, leaving_nothing: None) -> Path:
+    """A copy of it below the working directory, where the command line finds it."""
+    return Path(shutil.copytree(few, tmp_path / "exports" / "digits-relu"))
+
+
+@pytest.fixture
+def everything(own_copy: Path, leaving_nothing: None) -> Path:
+    """A run's folder there with every file that can be exported here."""
+    return own_copy
+
+
+@pytest.fixture
+def leaving_nothing(run: Run) -> Iterator[None]:
+    """No process is left behind."""
+    yield
     left = [words_of(process) for process in psutil.Process().children(recursive=True)]
     assert not [line for line in left if "mnist_bench.core.child" in line or "mnist_bench.worker" in line]
+
+
+@pytest.fixture
+def float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a runtime's targets, the one in float32 alone: each takes a process a block."""
+    real = inference.targets_under_test
+
+    def chosen(*arguments: Any) -> Any:
+        found, skipped = real(*arguments)
+        return [one for one in found if one.precision == "fp32"], skipped
+
+    monkeypatch.setattr(inference, "targets_under_test", chosen)
 
 
 def bench(run: Run, *options: str) -> int:
@@ -157,6 +193,7 @@ def test_wrong_answers_are_not_timed(here: Path, run: Run, monkeypatch: pytest.M
     assert (failure.block, failure.threads, failure.batch_size) == (0, 1, 128)
 
 
+@pytest.mark.usefixtures("float32")
 def test_a_file_that_is_swapped_while_it_is_benchmarked_is_not_what_is_timed(
     here: Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,7 +209,6 @@ def test_a_file_that_is_swapped_while_it_is_benchmarked_is_not_what_is_timed(
 
     whole = (here / "model.onnx").read_bytes()
     monkeypatch.setattr(hosts, "started", swapping)
-    monkeypatch.setattr(inference, "targets_under_test", only_float32(inference.targets_under_test))
     assert bench(run, *ORT, "--batch-size", "1", "--threads", "1") == 0
     saved = store.load(here, InferenceBenchRecord)
     assert saved is not None
@@ -254,6 +290,7 @@ def test_an_engine_that_trains_something_else_is_not_timed(
     assert "it trains something else: loss" in saved.failures[0].reason
 
 
+@pytest.mark.usefixtures("float32")
 def test_a_stopped_benchmark_goes_on(here: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert bench(run, *ORT, "--batch-size", "1") == 0
     whole = store.load(here, InferenceBenchRecord)
@@ -273,6 +310,7 @@ def test_a_stopped_benchmark_goes_on(here: Path, run: Run, capsys: pytest.Captur
     assert resumed.blocks[1].order == whole.blocks[1].order
 
 
+@pytest.mark.usefixtures("float32")
 def test_what_changed_since_the_first_blocks_is_not_gone_on_with(
     here: Path, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -283,7 +321,7 @@ def test_what_changed_since_the_first_blocks_is_not_gone_on_with(
     store.save_unfinished(here, changed)
     assert run("bench", "--resume") == 2
     assert "changed since the first blocks were measured" in capsys.readouterr().err
-    fewer = replace(whole, blocks=(replace(whole.blocks[0], order=("onnxruntime",)), *whole.blocks[1:]))
+    fewer = replace(whole, blocks=(replace(whole.blocks[0], order=("null",)), *whole.blocks[1:]))
     store.save_unfinished(here, fewer)
     assert run("bench", "--resume") == 2
     assert "the targets that are here changed" in capsys.readouterr().err
@@ -464,6 +502,7 @@ def test_compare_refuses_unlike_machines_and_things_that_are_no_benchmarks(
 # --- gate, self-test, load --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("float32")
 def test_a_gate_against_another_interpreter_and_another_run(
     here: Path, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -479,11 +518,11 @@ def test_a_gate_against_another_interpreter_and_another_run(
         assert saved.plan.baseline == reference
 
 
+@pytest.mark.usefixtures("float32")
 def test_a_gate_fails_only_where_a_second_measurement_confirms(
     here: Path, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(_bench, "GATE_BLOCKS", 8)
-    monkeypatch.setattr(inference, "targets_under_test", only_float32(inference.targets_under_test))
     options = ("--gate", "--baseline", "null", "--batch-size", "1", *ORT, "--junit", "gate.xml")
     asked = pretending(monkeypatch, lambda runtime: 1e-3 if runtime == "onnxruntime" else 0.5e-3)
     assert run("bench", "--run", "digits-relu", *options) == 1
@@ -511,14 +550,7 @@ def pop_or_die(left: list[float]) -> float:
     return left.pop()
 
 
-def only_float32(real: Callable[..., Any]) -> Callable[..., Any]:
-    def chosen(*arguments: Any) -> Any:
-        found, skipped = real(*arguments)
-        return [one for one in found if one.precision == "fp32"], skipped
-
-    return chosen
-
-
+@pytest.mark.usefixtures("float32")
 def test_a_self_test_is_saved_and_shown_and_goes_on(here: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("bench", "--run", "digits-relu", "--self-test", "--batch-size", "1", *ORT) == 0
     whole = store.load(here, SelfTestRecord)
@@ -576,10 +608,15 @@ CHEAP = ("torchscript", "onnx-reference")
 COSTLY = tuple(name for name in runtimes.names() if name not in (*CHEAP, "null", "onnxruntime"))
 
 
-@pytest.mark.parametrize("names", [CHEAP, pytest.param(COSTLY, marks=pytest.mark.torture)], ids=["cheap", "costly"])
+@pytest.mark.parametrize(
+    ("folder", "names"),
+    [("here", CHEAP), pytest.param("everything", COSTLY, marks=pytest.mark.torture)],
+    ids=["cheap", "costly"],
+)
 def test_every_runtime_is_measured_in_a_process_of_its_own(
-    names: tuple[str, ...], here: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    folder: str, names: tuple[str, ...], run: Run, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
+    here = request.getfixturevalue(folder)
     available = {name for name in names if not runtimes.load(name).why_unavailable()}
     monkeypatch.setattr(_bench, "QUICK_BLOCKS", 1)
     named = [word for name in sorted(available) for word in ("--runtime", name)]

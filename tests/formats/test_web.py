@@ -33,6 +33,8 @@ from tests.conftest import Run, heeds_ctrl_c, made_once
 from tests.documents import edit
 from tests.packages import needs_npm, put_into_cache
 
+pytestmark = pytest.mark.programs
+
 OF_CHROMIUM = "No available adapters."
 """What it says where a page asks whether there is a GPU, and there is none."""
 

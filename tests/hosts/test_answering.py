@@ -33,7 +33,7 @@ const [, , shape, values] = answers.arrays?.[0] ?? [];
 console.log(JSON.stringify({ opened, calls, shape, values: [...new Set(values)] }));
 """
 
-pytestmark = pytest.mark.skipif(NODE is None, reason="no Node here")
+pytestmark = [pytest.mark.programs, pytest.mark.skipif(NODE is None, reason="no Node here")]
 
 
 def answered(signature: dict[str, Any] | None, size: int, images: int, batch: int) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from tests.hosts.beside import gives_the_reference_s_answers
 from tests.packages import needs_npm, put_into_cache
 from tests.processes import words_of
 
+pytestmark = pytest.mark.programs
 BROWSER = hosts.Host("browser")
 
 

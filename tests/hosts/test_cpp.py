@@ -25,6 +25,7 @@ from mnist_bench.hosts import _headers, cpp
 from tests.conftest import Run
 from tests.hosts.beside import makes_one_flip_matrix_with_here
 
+pytestmark = pytest.mark.programs
 MISSING = cpp._no_tools()
 needs_compiler = pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
 CPP = hosts.Host("cpp")

@@ -11,7 +11,11 @@ from mnist_bench import data, hosts, parity, runtimes
 from tests.conftest import Run
 
 MISSING = hosts.load("haswell").why_unavailable()
-pytestmark = [pytest.mark.processors, pytest.mark.skipif(MISSING is not None, reason=str(MISSING))]
+pytestmark = [
+    pytest.mark.processors,
+    pytest.mark.programs,
+    pytest.mark.skipif(MISSING is not None, reason=str(MISSING)),
+]
 
 
 @pytest.mark.parametrize("processor", ["nehalem", "haswell"])

@@ -16,6 +16,8 @@ from tests.conftest import Run
 from tests.hosts.beside import gives_the_reference_s_answers, makes_one_flip_matrix_with_here
 from tests.packages import needs_npm, put_into_cache
 
+pytestmark = pytest.mark.programs
+
 
 @pytest.fixture
 def installed(shared: Path) -> Path:

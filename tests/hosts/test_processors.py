@@ -24,7 +24,7 @@ except EnvironmentProblem as error:
     OWN, NO_ROOT = Path("/nowhere"), Skipped("cortex-a53", str(error), "set HOME")
 needs_qemu = pytest.mark.skipif(NO_QEMU is not None, reason=str(NO_QEMU))
 needs_root = pytest.mark.skipif(NO_ROOT is not None, reason=str(NO_ROOT))
-pytestmark = pytest.mark.processors
+pytestmark = [pytest.mark.processors, pytest.mark.programs]
 
 
 @pytest.fixture

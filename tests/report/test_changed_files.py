@@ -16,13 +16,19 @@ from mnist_bench.report.page import render_page
 PLAN = parity.Plan(("onnxruntime", "torch-eager"), (128,), (1,))
 
 
-@pytest.fixture
-def verified(light: Path, tmp_path: Path, digits: data.Dataset) -> Path:
-    """A copy of a run's folder with ONNX files, which were verified, and a TorchScript file, which was not."""
-    folder = Path(shutil.copytree(light, tmp_path / "exports" / light.name))
-    assert isinstance(formats.export(folder, store.load_record(folder), "torchscript"), Artifact)
+@pytest.fixture(scope="module")
+def once(light: Path, tmp_path_factory: pytest.TempPathFactory, digits: data.Dataset) -> Path:
+    """A run's folder with ONNX files, which were verified, and a C file, which was not."""
+    folder = Path(shutil.copytree(light, tmp_path_factory.mktemp("verified") / light.name))
+    assert isinstance(formats.export(folder, store.load_record(folder), "c"), Artifact)
     store.save(folder, parity.verify(folder, digits, PLAN, lambda _: None))
     return folder
+
+
+@pytest.fixture
+def verified(once: Path, tmp_path: Path) -> Path:
+    """A copy of it, to do as one likes with."""
+    return Path(shutil.copytree(once, tmp_path / "exports" / once.name))
 
 
 def judged(folder: Path) -> Deployment:
@@ -79,7 +85,7 @@ def test_a_failure_stays_one_whatever_becomes_of_its_file(verified: Path) -> Non
 
 
 def test_files_that_no_target_was_asked_about_are_named(verified: Path) -> None:
-    assert judged(verified).causes == ["1 exported file was not verified: model.ts"]
+    assert judged(verified).causes == ["1 exported file was not verified: model.c"]
 
 
 def test_records_that_do_not_say_which_files_were_compared_are_taken_at_their_word(verified: Path) -> None:

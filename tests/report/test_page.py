@@ -783,6 +783,7 @@ def browser() -> Iterator[Any]:
         yield chromium
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 820, 1440])
 def test_a_browser_shows_it_without_a_request_a_message_or_an_overflow(
@@ -800,6 +801,7 @@ def test_a_browser_shows_it_without_a_request_a_message_or_an_overflow(
     tab.close()
 
 
+@pytest.mark.programs
 def test_the_browser_check_can_fail(browser: Any, tmp_path: Path) -> None:
     bad = (
         '<!DOCTYPE html><meta http-equiv="Content-Security-Policy" content="default-src \'none\'">'
@@ -812,6 +814,7 @@ def test_the_browser_check_can_fail(browser: Any, tmp_path: Path) -> None:
     assert tab.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
 
 
+@pytest.mark.programs
 def test_the_mistakes_can_be_put_in_another_order_without_a_script(browser: Any, text: str, tmp_path: Path) -> None:
     _, _, tab = opened(browser, text, tmp_path, 820, "light")
     first = tab.locator(".gallery").first
@@ -825,6 +828,7 @@ def test_the_mistakes_can_be_put_in_another_order_without_a_script(browser: Any,
     tab.close()
 
 
+@pytest.mark.programs
 def test_on_paper_what_is_folded_is_open(browser: Any, text: str, tmp_path: Path) -> None:
     _, _, tab = opened(browser, text, tmp_path, 820, "light")
     hidden = tab.locator("details table").first
@@ -835,6 +839,7 @@ def test_on_paper_what_is_folded_is_open(browser: Any, text: str, tmp_path: Path
     tab.close()
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (1440, "dark")])
 def test_axe_finds_nothing(browser: Any, broken: report.Material, tmp_path: Path, width: int, scheme: str) -> None:
     """Of a page with something failed on it, and with everything unfolded."""
@@ -844,6 +849,7 @@ def test_axe_finds_nothing(browser: Any, broken: report.Material, tmp_path: Path
     tab.close()
 
 
+@pytest.mark.programs
 def test_axe_can_find_something(browser: Any, tmp_path: Path) -> None:
     bad = (
         '<!DOCTYPE html><html><title>x</title><main><h1>x</h1><p style="color: #ccc">pale</p><img src="data:,"></main>'
@@ -854,6 +860,7 @@ def test_axe_can_find_something(browser: Any, tmp_path: Path) -> None:
     tab.close()
 
 
+@pytest.mark.programs
 def test_the_targets_can_be_put_in_another_order_without_a_script(browser: Any, text: str, tmp_path: Path) -> None:
     _, _, tab = opened(browser, text, tmp_path, 820, "light")
     first = tab.locator(".sorted").first
