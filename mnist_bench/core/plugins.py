@@ -34,13 +34,20 @@ def _of_others(package: ModuleType) -> "Mapping[str, EntryPoint]":
     """Return what other distributions add to a package."""
     if not hasattr(package, "OPEN"):
         return {}
-    changed = (os.stat(folder).st_mtime_ns for folder in sys.path if os.path.isdir(folder))  # noqa: PTH112, PTH116 as it is there
-    return _entry_points(package.__name__, tuple(sys.path), tuple(changed))
+    return _entry_points(package.__name__, tuple((folder, _changed_at(folder)) for folder in sys.path))
+
+
+def _changed_at(folder: str) -> int:
+    """Return when something was last put into a folder, or taken from it, in ns; 0 where there is none."""
+    try:
+        return os.stat(folder or os.curdir).st_mtime_ns  # noqa: PTH116 whatever stands in the path
+    except (OSError, ValueError):
+        return 0
 
 
 @functools.lru_cache(maxsize=8)
-def _entry_points(group: str, _path: tuple[str, ...], _changed: tuple[int, ...]) -> "Mapping[str, EntryPoint]":
-    """Read what distributions on the path declare, which takes a while: anew where one of its folders has changed."""
+def _entry_points(group: str, _path: tuple[tuple[str, int], ...]) -> "Mapping[str, EntryPoint]":
+    """Read what distributions on the path declare, which takes a while: anew where the path or a folder has changed."""
     from importlib import metadata
 
     return {entry.name: entry for entry in metadata.entry_points(group=group)}

@@ -1,6 +1,6 @@
 """What came out of a run, on one screen: what a newcomer knows after the first command."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from mnist_bench.analysis.classes import confused_pairs
 from mnist_bench.analysis.learning import first_epoch_at
@@ -10,7 +10,7 @@ from mnist_bench.core.bench_types import Row
 from mnist_bench.core.kinds import PROGRAM
 from mnist_bench.core.stats import share_interval
 from mnist_bench.core.types import FinalMeasurement, ParityRecord, Record
-from mnist_bench.report._deployment import State, deployment, fastest_passed, timed_targets
+from mnist_bench.report._deployment import Deployment, State, deployment, fastest_passed, timed_targets
 from mnist_bench.report._lines import flips, many, median_us
 from mnist_bench.report._material import Material
 from mnist_bench.report._summary import SHOWN_BATCHES
@@ -19,8 +19,6 @@ from mnist_bench.report.views.training.overfitting import true_gap
 
 PAIRS, NAMED = 5, 2
 """How many are named: all of it fits on 80 columns and 24 lines."""
-CAUSES: Mapping[State, str] = {"passed": "Left out", "failed": "Failed", "unknown": "Not known"}
-"""What the lines below a verdict are about."""
 
 
 def verdict(material: Material, record: Record) -> tuple[State, str]:
@@ -34,8 +32,7 @@ def closing(material: Material, record: Record, options: ViewOptions) -> Table:
     rows: list[list[str]] = []
     compared = material.comparison_of(record)
     if compared:
-        found = deployment(material, record)
-        rows += _named(CAUSES[found.state], found.causes)
+        rows += _of_verdict(deployment(material, record))
     if record.final:
         rows += _of_training(record, record.final, options)
     if compared:
@@ -43,6 +40,14 @@ def closing(material: Material, record: Record, options: ViewOptions) -> Table:
         rows += _of_speed(material, record, compared)
         rows += _named("Skipped", _of_skipped(compared), len(compared.skipped))
     return Table(record.name, [Column("What came out"), Column("")], rows)
+
+
+def _of_verdict(found: Deployment) -> Iterator[list[str]]:
+    """Say what is behind a verdict: of one that passed, what it does not cover."""
+    if found.state == "passed":
+        yield from (["Not verified", line] for line in found.causes)
+    else:
+        yield from _named("Failed" if found.state == "failed" else "Not known", found.causes)
 
 
 def _of_training(record: Record, final: FinalMeasurement, options: ViewOptions) -> Iterator[list[str]]:

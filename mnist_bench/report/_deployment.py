@@ -95,7 +95,7 @@ def _unasked(material: Material, record: Record) -> list[str]:
     left = [entry.name for entry in (manifest.artifacts if manifest else ()) if entry.sha256 not in asked]
     if not left or asked <= {None}:
         return []
-    return [f"{many(len(left), 'exported file')} {'was' if len(left) == 1 else 'were'} not verified: {_named(left)}"]
+    return [f"{_named(left)}: exported, but no target was asked about {'it' if len(left) == 1 else 'them'}"]
 
 
 def fastest_passed(

@@ -85,7 +85,7 @@ def test_a_failure_stays_one_whatever_becomes_of_its_file(verified: Path) -> Non
 
 
 def test_files_that_no_target_was_asked_about_are_named(verified: Path) -> None:
-    assert judged(verified).causes == ["1 exported file was not verified: model.c"]
+    assert judged(verified).causes == ["model.c: exported, but no target was asked about it"]
 
 
 def test_records_that_do_not_say_which_files_were_compared_are_taken_at_their_word(verified: Path) -> None:
