@@ -10,7 +10,7 @@ from mnist_bench.core.bench_types import Row
 from mnist_bench.core.kinds import PROGRAM
 from mnist_bench.core.stats import share_interval
 from mnist_bench.core.types import FinalMeasurement, ParityRecord, Record
-from mnist_bench.report._deployment import Deployment, State, deployment, fastest_passed, timed_targets
+from mnist_bench.report._deployment import State, deployment, fastest_passed, timed_targets
 from mnist_bench.report._lines import flips, many, median_us
 from mnist_bench.report._material import Material
 from mnist_bench.report._summary import SHOWN_BATCHES
@@ -30,24 +30,18 @@ def verdict(material: Material, record: Record) -> tuple[State, str]:
 def closing(material: Material, record: Record, options: ViewOptions) -> Table:
     """Return what came out of one run: a row a fact, without a word of how it was found."""
     rows: list[list[str]] = []
-    compared = material.comparison_of(record)
-    if compared:
-        rows += _of_verdict(deployment(material, record))
+    compared, found = material.comparison_of(record), deployment(material, record)
+    if compared and found.state != "passed":
+        rows += _named("Failed" if found.state == "failed" else "Not known", found.causes)
     if record.final:
         rows += _of_training(record, record.final, options)
     if compared:
         rows += _of_parity(compared)
         rows += _of_speed(material, record, compared)
+        if found.state == "passed":
+            rows += [["Not verified", line] for line in found.causes]
         rows += _named("Skipped", _of_skipped(compared), len(compared.skipped))
     return Table(record.name, [Column("What came out"), Column("")], rows)
-
-
-def _of_verdict(found: Deployment) -> Iterator[list[str]]:
-    """Say what is behind a verdict: of one that passed, what it does not cover."""
-    if found.state == "passed":
-        yield from (["Not verified", line] for line in found.causes)
-    else:
-        yield from _named("Failed" if found.state == "failed" else "Not known", found.causes)
 
 
 def _of_training(record: Record, final: FinalMeasurement, options: ViewOptions) -> Iterator[list[str]]:
