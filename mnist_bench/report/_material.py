@@ -162,7 +162,7 @@ def _changed(folder: Path, record: Record, compared: Sequence[ParityRecord]) -> 
         if sha256 in damaged:
             found[name] = f"{files[sha256].name} is missing, or not as it was exported: export it again"
         elif sha256 in asked - files.keys():
-            found[name] = f"its {result.configuration.format} file was exported again since"
+            found[name] = f"its {result.configuration.format} file was removed, or exported again, since"
     return found
 
 

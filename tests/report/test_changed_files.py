@@ -52,7 +52,7 @@ def lose(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (export_otherwise, "its onnx file was exported again since"),
+        (export_otherwise, "its onnx file was removed, or exported again, since"),
         (damage, "model.onnx is missing, or not as it was exported: export it again"),
         (lose, "model.onnx is missing, or not as it was exported: export it again"),
     ],
@@ -69,6 +69,8 @@ def test_of_a_file_that_changed_since_nothing_is_known(
     assert after.causes == [f"onnxruntime: {why}", f"Run mnist-bench verify --run digits-relu --out {verified.parent}"]
     page = render_page(report.gather([verified]), report.ViewOptions())
     assert "the files of 1 changed since" in page
+    assert "not known of onnxruntime, whose file changed after verification" in page
+    assert "yes, within the tolerance" not in page
     assert 'class="verdict unknown"' in page
 
 

@@ -1,6 +1,6 @@
 """Does the exported model still give the same answers?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mnist_bench.analysis.parity import (
     by_target,
@@ -23,18 +23,25 @@ QUESTION = "Does the exported model still give the same answers?"
 
 def build(material: Material, _options: ViewOptions) -> Iterator[Answer]:
     """Per verified run: failures first, then flips by precision, then what is proved."""
-    sentences = [" ".join(_sentences(record)) for record in material.comparisons]
+    sentences = [
+        " ".join(_sentences(record, list(material.changed.get(record.name, ())))) for record in material.comparisons
+    ]
     if sentences:
         yield Answer(QUESTION, sentences, "parity")
 
 
-def _sentences(record: ParityRecord) -> Iterator[str]:
+def _sentences(record: ParityRecord, changed: Sequence[str]) -> Iterator[str]:
+    """Answer of one run; of the targets whose files have `changed` it is not known any more."""
     targets = by_target(record)
     wrong = [name for name, results in targets.items() if failed(results)]
     verdict = f"NOT in {', '.join(wrong)}" if wrong else "yes, within the tolerance of each precision"
+    before = ""
+    if changed and not wrong:
+        files, before = "file" if len(changed) == 1 else "files", "Before that, "
+        verdict = f"not known of {', '.join(changed)}, whose {files} changed after verification"
     verdict += under_assumption(record)
     yield (
-        f"{record.name}: {verdict}. {len(targets)} target{'s' if len(targets) > 1 else ''} answered "
+        f"{record.name}: {verdict}. {before}{len(targets)} target{'s' if len(targets) > 1 else ''} answered "
         f"{len(record.labels):,} test images in {len(record.results)} configurations."
     )
     yield from _causes(record)
