@@ -62,6 +62,13 @@ class Asked:
             data_dir=root / given if given else None,
         )
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The runtimes that were named."""
+        from mnist_bench.stages.options import words
+
+        return words(self.runtimes)
+
     def plan(self, runtimes: tuple[str, ...]) -> Plan:
         """Return what to ask which runtimes."""
         from mnist_bench import parity
@@ -133,12 +140,11 @@ def _model(marker: pytest.Mark) -> object:
 def _against_run(asked: Asked) -> ParityRecord:
     from mnist_bench import parity, store
     from mnist_bench.core.events import ignore
-    from mnist_bench.stages.options import words
 
     folder = Path(str(asked.run))
     record = store.load_record(folder)
     images = asked.images(record.config.dataset).with_classes_of(record.dataset.classes)
-    plan = asked.plan(words(asked.runtimes))
+    plan = asked.plan(asked.named)
     return parity.verify_file(Path(asked.model), folder, images, plan, ignore, trusted=asked.trust_code)
 
 
@@ -147,7 +153,6 @@ def _against_itself(asked: Asked) -> ParityRecord:
     from mnist_bench import importing, parity, store
     from mnist_bench.core import scratch
     from mnist_bench.core.events import ignore
-    from mnist_bench.stages.options import words
 
     images = asked.images("mnist")
     wanted = importing.Wanted(Path(asked.model), images, asked.output, trusted=asked.trust_code)
@@ -155,7 +160,7 @@ def _against_itself(asked: Asked) -> ParityRecord:
         folder = place / "imported"
         with store.locked(folder):
             importing.bring(wanted, folder, lambda _: None)
-        return parity.verify(folder, images, asked.plan(words(asked.runtimes) or _openers(folder)), ignore)
+        return parity.verify(folder, images, asked.plan(asked.named or _openers(folder)), ignore)
 
 
 def _openers(folder: Path) -> tuple[str, ...]:

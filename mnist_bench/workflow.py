@@ -29,7 +29,7 @@ LEFT_OUT, REMEDY = "--quick leaves it out", "mnist-bench run without --quick"
 
 Pair = tuple[str, Precision]
 Asked = tuple[str, Precision, str, str | None]
-"""A runtime, a precision, and the label of a host."""
+"""A runtime, a precision, the label of a host, and the SHA-256 of what is opened, if anything is."""
 
 
 @dataclass(frozen=True)
@@ -184,11 +184,9 @@ def _places(settings: Settings) -> tuple[hosts.Host, ...]:
 def _covers(record: Record, found: ParityRecord, expected: set[Asked], plan: parity.Plan) -> bool:
     """Tell whether a comparison is of the present weights and files, and of all that is asked."""
     assert record.checkpoint
-    own = [result.configuration for result in found.results]
-    there = {
-        (one.runtime, one.precision, one.host, result.sha256) for one, result in zip(own, found.results, strict=True)
-    }
-    asked = {(one.batch_size, one.threads) for one in own}
+    own = [(result.configuration, result.sha256) for result in found.results]
+    there = {(one.runtime, one.precision, one.host, sha256) for one, sha256 in own}
+    asked = {(one.batch_size, one.threads) for one, _ in own}
     images = len(found.labels) + len(found.edges)
     wanted = {(min(size, images), threads) for size in plan.batch_sizes for threads in plan.threads}
     of_these = found.weights_sha256 == record.checkpoint.weights.sha256 and not found.assumed

@@ -173,7 +173,7 @@ def exported(shared: Path, light: Path) -> Path:
 
     def make(folder: Path) -> None:
         shutil.copytree(light, folder)
-        _export(folder, set(formats.names()) - {"onnx"})
+        export_into(folder, set(formats.names()) - {"onnx"})
 
     return made_once(shared / "exported" / "digits-relu", make)
 
@@ -184,12 +184,12 @@ def light(shared: Path, digits: data.Dataset) -> Path:
 
     def make(folder: Path) -> None:
         train_digits(folder, digits, epochs=5)
-        _export(folder, ["onnx"])
+        export_into(folder, ["onnx"])
 
     return made_once(shared / "light" / "digits-relu", make)
 
 
-def _export(folder: Path, names: Iterable[str]) -> None:
+def export_into(folder: Path, names: Iterable[str]) -> None:
     """Export, in this process what gives the same bytes there: it has imported torch already."""
     record = store.load_record(folder)
     for name in sorted(names):

@@ -9,7 +9,7 @@ from mnist_bench.analysis.parity import by_target, failed, flipped, under_assump
 from mnist_bench.analysis.processors import counted
 from mnist_bench.analysis.timing import Summary, summarise, timed_calls
 from mnist_bench.core.bench_types import InferenceBenchRecord, Row
-from mnist_bench.core.types import FleetRecord, ParityRecord, ParityResult, Record
+from mnist_bench.core.types import FleetRecord, Manifest, ParityRecord, ParityResult, Record
 from mnist_bench.report._lines import many, outcome
 from mnist_bench.report._material import Material
 
@@ -38,28 +38,29 @@ def deployment(material: Material, record: Record) -> Deployment:
     """
     compared, fleet = material.comparison_of(record), material.fleet_of(record)
     wrong, lost = _wrong(compared) if compared else {}, _lost(compared, fleet)
-    changed = material.changed.get(record.name, {})
+    changed = material.changed_of(record.name)
+    how = f"Run {material.command('verify', record)}"
+    again = _verified_before(changed, how)
     elsewhere = {name: found for name, found in _wrong(fleet).items() if name not in wrong} if fleet else {}
     if wrong or elsewhere:
         others = sum(name not in elsewhere for name in by_target(compared)) - len(wrong) if compared else 0
-        causes = [*(_causes(compared, wrong) if compared else ()), *_failures(elsewhere), *_not_asked(lost)]
-        causes += _verified_before(material, record, changed)
+        causes = [*(_causes(compared, wrong) if compared else ()), *_failures(elsewhere), *_not_asked(lost), *again]
         return Deployment("failed", f"{_named([*wrong, *elsewhere])} gave other answers{_rest(others)}", causes)
     if compared is None or not compared.results:
-        how = material.command("verify", record)
         said = "no target was asked" if compared else "not verified"
-        return Deployment("unknown", f"{said}, so nothing is known of its runtimes", [f"Run {how}"])
+        return Deployment("unknown", f"{said}, so nothing is known of its runtimes", [how])
     if record.final is None:
         return Deployment("unknown", "its training is not finished", ["Finish it, and verify it again"])
     if lost:
         words = f"{_named(list(lost))} could not be asked{_rest(len(by_target(compared)))}"
-        return Deployment("unknown", words, [*_not_asked(lost), *_verified_before(material, record, changed)])
+        return Deployment("unknown", words, [*_not_asked(lost), *again])
     if changed:
         others = len(by_target(compared).keys() - changed.keys())
         files = "the file of" if len(changed) == 1 else "the files of"
         words = f"{files} {_named(list(changed))} changed after verification{_rest(others)}"
-        return Deployment("unknown", words, _verified_before(material, record, changed))
-    return Deployment("passed", f"{_alike(compared)}{under_assumption(compared)}", _unasked(material, record))
+        return Deployment("unknown", words, again)
+    left = _unasked(material.manifest_of(record), [compared, *([fleet] if fleet else [])])
+    return Deployment("passed", f"{_alike(compared)}{under_assumption(compared)}", left)
 
 
 def _wrong(compared: ParityRecord) -> dict[str, list[ParityResult]]:
@@ -78,20 +79,18 @@ def _not_asked(lost: Mapping[str, str]) -> list[str]:
     return [f"{name} could not be asked: {reason}" for name, reason in lost.items()]
 
 
-def _verified_before(material: Material, record: Record, changed: Mapping[str, str]) -> list[str]:
+def _verified_before(changed: Mapping[str, str], how: str) -> list[str]:
     """Say what became of the files that were compared, a line a reason; and what to do."""
     by_reason: dict[str, list[str]] = {}
     for name, reason in changed.items():
         by_reason.setdefault(reason, []).append(name)
     lines = [f"{_named(names)}: {reason}" for reason, names in by_reason.items()]
-    return [*lines, f"Run {material.command('verify', record)}"] if lines else []
+    return [*lines, how] if lines else []
 
 
-def _unasked(material: Material, record: Record) -> list[str]:
+def _unasked(manifest: Manifest | None, compared: Sequence[ParityRecord]) -> list[str]:
     """Say which exported files no target was asked about, in a line; of older records that is not known."""
-    compared = [one for one in (material.comparison_of(record), material.fleet_of(record)) if one]
     asked = {result.sha256 for one in compared for result in one.results}
-    manifest = next((one for one in material.manifests if one.run == record.name), None)
     left = [entry.name for entry in (manifest.artifacts if manifest else ()) if entry.sha256 not in asked]
     if not left or asked <= {None}:
         return []

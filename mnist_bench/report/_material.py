@@ -41,9 +41,9 @@ class Material:
     """Training runs, and what was exported, compared and measured of their present weights; and studies.
 
     `fleets` are comparisons by processor. `stale` says of which documents the weights are not the present ones;
-    `changed`, by run, of which targets the file is not the one that was compared, and why. `out`
-    is the folder of their folders, for the commands that are named. `dataset` holds the images that the runs were
-    trained on, or why they are not here.
+    `changed`, by run, of which targets the file is not the one that was compared, and why. `out` is the folder of their
+    folders, for the commands that are named. `dataset` holds the images that the runs were trained on, or why they are
+    not here.
     """
 
     records: Sequence[Record]
@@ -79,6 +79,14 @@ class Material:
         """Return what was compared of a run by processor, if anything was."""
         return next((one for one in self.fleets if one.name == record.name), None)
 
+    def manifest_of(self, record: Record) -> Manifest | None:
+        """Return what was exported of a run, if anything was."""
+        return next((one for one in self.manifests if one.run == record.name), None)
+
+    def changed_of(self, name: str) -> Mapping[str, str]:
+        """Return of which of a run's targets the file is not the one that was compared, and why."""
+        return self.changed.get(name, {})
+
     def command_of_first(self, name: str, *words: str) -> str:
         """Spell a command line about the first of the runs; a figure of studies alone has none."""
         return self.command(name, self.records[0], *words) if self.records else line(name, *words, out=self.out)
@@ -98,20 +106,19 @@ def gather(folders: Sequence[Path]) -> Material:
     records = [store.load_record(folder) for folder in folders]
     runs = list(zip(folders, records, strict=True))
     stale: list[str] = []
-    comparisons = list(_of_present_weights(runs, ParityRecord, "verify", stale))
-    fleets = list(_of_present_weights(runs, FleetRecord, "verify --cpu", stale))
-    return Material(
+    material = Material(
         records=records,
         manifests=[
             replace(found, run=record.name) for folder, record in runs if (found := store.load(folder, Manifest))
         ],
-        comparisons=comparisons,
-        fleets=fleets,
-        changed={record.name: _changed(folder, record, [*comparisons, *fleets]) for folder, record in runs},
+        comparisons=list(_of_present_weights(runs, ParityRecord, "verify", stale)),
+        fleets=list(_of_present_weights(runs, FleetRecord, "verify --cpu", stale)),
         benchmarks=[one for kind, how in BENCHMARKS for one in _of_present_weights(runs, kind, how, stale)],
         stale=stale,
         out=folders[0].parent if folders else DEFAULT_OUT,
     )
+    changed = {record.name: _changed(material, folder, record) for folder, record in runs}
+    return dataclasses.replace(material, changed=changed)
 
 
 def gather_studies(folders: Sequence[Path]) -> list[StudyRecord]:
@@ -148,20 +155,19 @@ def _of_present_weights(
             stale.append(f"{record.name} was trained further since: run {command} again")
 
 
-def _changed(folder: Path, record: Record, compared: Sequence[ParityRecord]) -> dict[str, str]:
+def _changed(material: Material, folder: Path, record: Record) -> dict[str, str]:
     """Return the targets of a run of which the file that was compared is no longer there as it was, and why."""
-    manifest = store.load(folder, Manifest)
-    results = [result for one in compared if one.name == record.name for result in one.results]
-    own = {record.checkpoint.weights.sha256 if record.checkpoint else None, None}
-    asked = {result.sha256 for result in results} - own
+    compared, manifest = (material.comparison_of(record), material.fleet_of(record)), material.manifest_of(record)
+    results = [result for one in compared if one for result in one.results]
+    asked = {result.sha256 for result in results} - {record.checkpoint and record.checkpoint.weights.sha256, None}
     files = {entry.sha256: entry for entry in (manifest.artifacts if manifest else ()) if entry.sha256 in asked}
     damaged = {sha256 for sha256, entry in files.items() if not store.is_whole(folder, entry)}
-    found: dict[str, str] = {}
+    gone, found = asked - files.keys(), dict[str, str]()
     for result in results:
         name, sha256 = result.configuration.target, result.sha256
         if sha256 in damaged:
             found[name] = f"{files[sha256].name} is missing, or not as it was exported: export it again"
-        elif sha256 in asked - files.keys():
+        elif sha256 in gone:
             found[name] = f"its {result.configuration.format} file was removed, or exported again, since"
     return found
 

@@ -19,7 +19,7 @@ import psutil
 import pytest
 from msgspec.structs import replace
 
-from mnist_bench import environment, formats, hosts, parity, runtimes, store
+from mnist_bench import environment, hosts, parity, runtimes, store
 from mnist_bench.bench import inference, loadgen, session
 from mnist_bench.bench._messages import Probed
 from mnist_bench.cli import _bench
@@ -34,9 +34,8 @@ from mnist_bench.core.bench_types import (
 from mnist_bench.core.digest import sha256
 from mnist_bench.core.errors import Unreachable
 from mnist_bench.core.kinds import SCENARIOS, Skipped
-from mnist_bench.core.types import Artifact
 from tests.bench import made
-from tests.conftest import Run, heeds_ctrl_c, made_once
+from tests.conftest import Run, export_into, heeds_ctrl_c, made_once
 from tests.processes import lives, words_of
 
 BLOCKS = 2
@@ -61,7 +60,7 @@ def few(shared: Path, light: Path) -> Path:
 
     def make(folder: Path) -> None:
         shutil.copytree(light, folder)
-        assert isinstance(formats.export(folder, store.load_record(folder), "torchscript"), Artifact)
+        export_into(folder, ["torchscript"])
 
     return made_once(shared / "few" / "digits-relu", make)
 

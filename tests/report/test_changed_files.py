@@ -77,7 +77,6 @@ def test_of_a_file_that_changed_since_nothing_is_known(
 def test_a_failure_stays_one_whatever_becomes_of_its_file(verified: Path) -> None:
     record = store.load(verified, ParityRecord)
     assert record
-
     wrong = [msgspec.structs.replace(one, failures=("it is wrong",)) for one in record.results]
     store.save(verified, msgspec.structs.replace(record, results=tuple(wrong)))
     damage(verified)
@@ -91,7 +90,6 @@ def test_files_that_no_target_was_asked_about_are_named(verified: Path) -> None:
 
 
 def test_records_that_do_not_say_which_files_were_compared_are_taken_at_their_word(verified: Path) -> None:
-
     record = store.load(verified, ParityRecord)
     assert record
     older = [msgspec.structs.replace(one, sha256=None) for one in record.results]

@@ -1,6 +1,6 @@
 """Does the exported model still give the same answers?"""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 
 from mnist_bench.analysis.parity import (
     by_target,
@@ -23,14 +23,12 @@ QUESTION = "Does the exported model still give the same answers?"
 
 def build(material: Material, _options: ViewOptions) -> Iterator[Answer]:
     """Per verified run: failures first, then flips by precision, then what is proved."""
-    sentences = [
-        " ".join(_sentences(record, list(material.changed.get(record.name, ())))) for record in material.comparisons
-    ]
+    sentences = [" ".join(_sentences(one, material.changed_of(one.name))) for one in material.comparisons]
     if sentences:
         yield Answer(QUESTION, sentences, "parity")
 
 
-def _sentences(record: ParityRecord, changed: Sequence[str]) -> Iterator[str]:
+def _sentences(record: ParityRecord, changed: Collection[str]) -> Iterator[str]:
     """Answer of one run; of the targets whose files have `changed` it is not known any more."""
     targets = by_target(record)
     wrong = [name for name, results in targets.items() if failed(results)]

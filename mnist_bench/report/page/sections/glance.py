@@ -43,7 +43,7 @@ def _card(material: Material, record: Record, options: ViewOptions) -> Verdict:
     found, compared = deployment(material, record), material.comparison_of(record)
     tiles = [
         _accuracy(record, options),
-        _parity(compared, material.changed.get(record.name, {})),
+        _parity(compared, material.changed_of(record.name)),
         _certified(compared),
         _fastest(material, record, compared),
     ]
