@@ -10,7 +10,7 @@ from mnist_bench import store
 from mnist_bench.api._shown import Shown
 from mnist_bench.core.bench_types import InferenceBenchRecord
 from mnist_bench.core.errors import BadInput, RunNotFound
-from mnist_bench.core.types import EpochMetrics, ParityRecord, Record
+from mnist_bench.core.types import EpochMetrics, Record
 from mnist_bench.report.views.training.overfitting import true_gap
 from mnist_bench.stages.options import Place, data_folder
 
@@ -52,10 +52,13 @@ class Run(Shown):
 
     @property
     def parity(self) -> "Parity | None":
-        """What was last found when its runtimes were compared; None where they never were."""
+        """What was found when its runtimes were compared; None where its present weights never were.
+
+        Of a target whose file changed since, nothing is known: it is `unreachable`.
+        """
         from mnist_bench.api._verify import Parity
 
-        found = store.load(self.folder, ParityRecord)
+        found = reporting.comparison_in(self.folder)
         return Parity(self.folder, found) if found else None
 
     @property

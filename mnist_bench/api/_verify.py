@@ -7,7 +7,7 @@ from typing import get_args
 
 import mnist_bench.report as reporting
 from mnist_bench import data, store
-from mnist_bench.analysis.parity import by_target, flipped, judge
+from mnist_bench.analysis.parity import by_target, failed, flipped, judge
 from mnist_bench.api._progress import told, warn
 from mnist_bench.api._runs import Named, folder_of, images_of
 from mnist_bench.api._shown import Shown, View
@@ -69,9 +69,9 @@ class Parity(Shown):
                 yield from (table for table in tables if table.rows)
 
     def __repr__(self) -> str:
-        word = "passed" if self.passed else "FAILED"
-        targets = len(by_target(self.record))
-        return f"Parity({self.record.name!r}, {word}, {targets} targets, folder={str(self.folder)!r})"
+        targets = by_target(self.record)
+        word = "passed" if self.passed else "FAILED" if any(map(failed, targets.values())) else "NOT KNOWN"
+        return f"Parity({self.record.name!r}, {word}, {len(targets)} targets, folder={str(self.folder)!r})"
 
 
 def _options(folder: Path) -> reporting.ViewOptions:

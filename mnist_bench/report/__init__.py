@@ -20,7 +20,14 @@ from mnist_bench.report._fragment import Block, Verdict, fragment, on_terminal
 from mnist_bench.report._github import annotation, annotations, job_summary
 from mnist_bench.report._junit import junit
 from mnist_bench.report._lines import bench_line, load_line, many, parity_line, study_line, training_line
-from mnist_bench.report._material import Material, gather, gather_studies, matching_images, with_studies_beside
+from mnist_bench.report._material import (
+    Material,
+    comparison_in,
+    gather,
+    gather_studies,
+    matching_images,
+    with_studies_beside,
+)
 from mnist_bench.report._measured import comparison_table, environment_tables, load_table
 from mnist_bench.report._predictions import predictions_table
 from mnist_bench.report._summary import headline, summary
@@ -51,6 +58,7 @@ __all__ = [
     "bench_line",
     "bench_tables",
     "closing",
+    "comparison_in",
     "comparison_table",
     "data_tables",
     "draw_figures",

@@ -63,7 +63,7 @@ def _of_training(record: Record, final: FinalMeasurement, options: ViewOptions) 
 def _of_parity(compared: ParityRecord) -> Iterator[list[str]]:
     targets, covered = by_target(compared), compared.certificate
     passed = sum(not failed(results) for results in targets.values())
-    yield ["Targets that passed", f"{passed} of {len(targets)}; {flips(compared)}"]
+    yield ["Targets that passed", "; ".join(filter(None, (f"{passed} of {len(targets)}", flips(compared))))]
     yield ["Certified", f"{covered.certified:,} of {covered.images:,} images, for any float32 runtime"]
 
 

@@ -9,7 +9,7 @@ from mnist_bench.analysis.parity import by_target, failed, flipped, under_assump
 from mnist_bench.analysis.processors import counted
 from mnist_bench.analysis.timing import Summary, summarise, timed_calls
 from mnist_bench.core.bench_types import InferenceBenchRecord, Row
-from mnist_bench.core.types import FleetRecord, Manifest, ParityRecord, ParityResult, Record
+from mnist_bench.core.types import Absent, FleetRecord, Manifest, ParityRecord, ParityResult, Record
 from mnist_bench.report._lines import many, outcome
 from mnist_bench.report._material import Material
 
@@ -38,28 +38,21 @@ def deployment(material: Material, record: Record) -> Deployment:
     """
     compared, fleet = material.comparison_of(record), material.fleet_of(record)
     wrong, lost = _wrong(compared) if compared else {}, _lost(compared, fleet)
-    changed = material.changed_of(record.name)
-    how = f"Run {material.command('verify', record)}"
-    again = _verified_before(changed, how)
     elsewhere = {name: found for name, found in _wrong(fleet).items() if name not in wrong} if fleet else {}
+    others = len(by_target(compared).keys() - {*wrong, *elsewhere, *lost}) if compared else 0
+    how = f"Run {material.command('verify', record)}"
     if wrong or elsewhere:
-        others = sum(name not in elsewhere for name in by_target(compared)) - len(wrong) if compared else 0
-        causes = [*(_causes(compared, wrong) if compared else ()), *_failures(elsewhere), *_not_asked(lost), *again]
+        causes = [*(_causes(compared, wrong) if compared else ()), *_failures(elsewhere), *_reasons(lost)]
         return Deployment("failed", f"{_named([*wrong, *elsewhere])} gave other answers{_rest(others)}", causes)
-    if compared is None or not compared.results:
-        said = "no target was asked" if compared else "not verified"
-        return Deployment("unknown", f"{said}, so nothing is known of its runtimes", [how])
+    if compared is None:
+        return Deployment("unknown", "not verified, so nothing is known of its runtimes", [how])
     if record.final is None:
         return Deployment("unknown", "its training is not finished", ["Finish it, and verify it again"])
     if lost:
-        words = f"{_named(list(lost))} could not be asked{_rest(len(by_target(compared)))}"
-        return Deployment("unknown", words, [*_not_asked(lost), *again])
-    if changed:
-        others = len(by_target(compared).keys() - changed.keys())
-        files = "the file of" if len(changed) == 1 else "the files of"
-        words = f"{files} {_named(list(changed))} changed after verification{_rest(others)}"
-        return Deployment("unknown", words, again)
-    left = _unasked(material.manifest_of(record), [compared, *([fleet] if fleet else [])])
+        return Deployment("unknown", f"nothing is known of {_named(list(lost))}{_rest(others)}", _reasons(lost))
+    if not compared.results:
+        return Deployment("unknown", "no target was asked, so nothing is known of its runtimes", [how])
+    left = _unasked(material.manifest_of(record), [compared, *([fleet] if fleet else [])], how)
     return Deployment("passed", f"{_alike(compared)}{under_assumption(compared)}", left)
 
 
@@ -67,32 +60,29 @@ def _wrong(compared: ParityRecord) -> dict[str, list[ParityResult]]:
     return {name: results for name, results in by_target(compared).items() if failed(results)}
 
 
-def _lost(compared: ParityRecord | None, fleet: FleetRecord | None) -> dict[str, str]:
+def _lost(compared: ParityRecord | None, fleet: FleetRecord | None) -> dict[str, Absent]:
     """Return of what nothing is known although it was to be asked, and why: processors, where none of them counts."""
-    lost = {one.target: one.reason for found in (fleet, compared) if found for one in found.unreachable}
+    lost = {one.target: one for found in (fleet, compared) if found for one in found.unreachable}
     if fleet and not counted(fleet):
-        lost |= {one.name: one.refusal or "" for one in fleet.processors}
+        lost |= {one.name: Absent(target=one.name, reason=one.refusal or "", remedy="") for one in fleet.processors}
     return lost
 
 
-def _not_asked(lost: Mapping[str, str]) -> list[str]:
-    return [f"{name} could not be asked: {reason}" for name, reason in lost.items()]
+def _reasons(lost: Mapping[str, Absent]) -> list[str]:
+    """Say why nothing is known of some targets, and what to do: a line for all that share it."""
+    together: dict[str, list[str]] = {}
+    for name, one in lost.items():
+        together.setdefault("; ".join(filter(None, (one.reason, one.remedy))), []).append(name)
+    return [f"{_named(names)}: {why}" for why, names in together.items()]
 
 
-def _verified_before(changed: Mapping[str, str], how: str) -> list[str]:
-    """Say what became of the files that were compared, a line a reason; and what to do."""
-    by_reason: dict[str, list[str]] = {}
-    for name, reason in changed.items():
-        by_reason.setdefault(reason, []).append(name)
-    lines = [f"{_named(names)}: {reason}" for reason, names in by_reason.items()]
-    return [*lines, how] if lines else []
-
-
-def _unasked(manifest: Manifest | None, compared: Sequence[ParityRecord]) -> list[str]:
+def _unasked(manifest: Manifest | None, compared: Sequence[ParityRecord], how: str) -> list[str]:
     """Say which exported files no target was asked about, in a line; of older records that is not known."""
     asked = {result.sha256 for one in compared for result in one.results}
     left = [entry.name for entry in (manifest.artifacts if manifest else ()) if entry.sha256 not in asked]
-    if not left or asked <= {None}:
+    if left and asked <= {None}:
+        return [f"Which files were compared was not recorded at that time. {how} to be sure"]
+    if not left:
         return []
     return [f"{_named(left)}: exported, but no target was asked about {'it' if len(left) == 1 else 'them'}"]
 

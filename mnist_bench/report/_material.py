@@ -1,7 +1,7 @@
 """Everything that is reported of some runs, gathered from their folders."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -24,6 +24,7 @@ from mnist_bench.core.kinds import DEFAULT_OUT, Skipped
 from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import FleetRecord, Manifest, ParityRecord, Record
 from mnist_bench.data import Dataset
+from mnist_bench.report._standing import Present, standing
 
 S = TypeVar("S", bound="ParityRecord | BenchRecord")
 
@@ -40,10 +41,9 @@ NO_IMAGES = Skipped("images", "no dataset was loaded", "report --data-dir says w
 class Material:
     """Training runs, and what was exported, compared and measured of their present weights; and studies.
 
-    `fleets` are comparisons by processor. `stale` says of which documents the weights are not the present ones;
-    `changed`, by run, of which targets the file is not the one that was compared, and why. `out` is the folder of their
-    folders, for the commands that are named. `dataset` holds the images that the runs were trained on, or why they are
-    not here.
+    Of comparisons, `fleets` are those by processor, there is what is `standing`: the answers of files that are there
+    now. `stale` says of which documents the weights are not the present ones. `out` is the folder of their folders, for
+    the commands that are named. `dataset` holds the images that the runs were trained on, or why they are not here.
     """
 
     records: Sequence[Record]
@@ -51,7 +51,6 @@ class Material:
     comparisons: Sequence[ParityRecord] = ()
     benchmarks: Sequence[BenchRecord] = ()
     stale: Sequence[str] = field(default=())
-    changed: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     studies: Sequence[StudyRecord] = ()
     fleets: Sequence[FleetRecord] = ()
     out: Path = DEFAULT_OUT
@@ -83,10 +82,6 @@ class Material:
         """Return what was exported of a run, if anything was."""
         return next((one for one in self.manifests if one.run == record.name), None)
 
-    def changed_of(self, name: str) -> Mapping[str, str]:
-        """Return of which of a run's targets the file is not the one that was compared, and why."""
-        return self.changed.get(name, {})
-
     def command_of_first(self, name: str, *words: str) -> str:
         """Spell a command line about the first of the runs; a figure of studies alone has none."""
         return self.command(name, self.records[0], *words) if self.records else line(name, *words, out=self.out)
@@ -103,22 +98,21 @@ def gather(folders: Sequence[Path]) -> Material:
         RunNotFound: a folder holds no run.
         RecordDamaged: a document cannot be read, or is one of another schema version.
     """
-    records = [store.load_record(folder) for folder in folders]
-    runs = list(zip(folders, records, strict=True))
-    stale: list[str] = []
-    material = Material(
-        records=records,
-        manifests=[
-            replace(found, run=record.name) for folder, record in runs if (found := store.load(folder, Manifest))
-        ],
-        comparisons=list(_of_present_weights(runs, ParityRecord, "verify", stale)),
-        fleets=list(_of_present_weights(runs, FleetRecord, "verify --cpu", stale)),
-        benchmarks=[one for kind, how in BENCHMARKS for one in _of_present_weights(runs, kind, how, stale)],
+    runs, stale = [Present.read(folder) for folder in folders], list[str]()
+    return Material(
+        records=[run.record for run in runs],
+        manifests=[run.manifest for run in runs if run.manifest],
+        comparisons=list(_of_present(runs, ParityRecord, "verify", stale)),
+        fleets=list(_of_present(runs, FleetRecord, "verify --cpu", stale)),
+        benchmarks=[one for kind, how in BENCHMARKS for one in _of_present(runs, kind, how, stale)],
         stale=stale,
         out=folders[0].parent if folders else DEFAULT_OUT,
     )
-    changed = {record.name: _changed(material, folder, record) for folder, record in runs}
-    return dataclasses.replace(material, changed=changed)
+
+
+def comparison_in(folder: Path) -> ParityRecord | None:
+    """Read what was compared of a run's present weights and files, if anything was; raises as `gather` does."""
+    return next(_of_present([Present.read(folder)], ParityRecord, "verify", []), None)
 
 
 def gather_studies(folders: Sequence[Path]) -> list[StudyRecord]:
@@ -140,36 +134,18 @@ def with_studies_beside(material: Material, out: Path) -> Material:
     return dataclasses.replace(material, studies=studies, stale=[*material.stale, *complaints])
 
 
-def _of_present_weights(
-    runs: Sequence[tuple[Path, Record]], kind: type[S], command: str, stale: list[str]
-) -> Iterator[S]:
-    """Yield what a command found of these runs, where it was of their present weights."""
-    for folder, record in runs:
-        saved = store.load(folder, kind)
+def _of_present(runs: Sequence[Present], kind: type[S], command: str, stale: list[str]) -> Iterator[S]:
+    """Yield what a command found of these runs, where it was of their present weights; of comparisons what stands."""
+    for run in runs:
+        saved = store.load(run.folder, kind)
         if saved is None and kind in store.UNFINISHED:
-            saved = store.load_unfinished(folder, kind)
-        weights = record.checkpoint and record.checkpoint.weights.sha256
+            saved = store.load_unfinished(run.folder, kind)
+        weights = run.record.checkpoint and run.record.checkpoint.weights.sha256
         if saved and saved.weights_sha256 == weights:
-            yield replace(saved, name=record.name)  # a folder may be copied under another name
+            named = replace(saved, name=run.record.name)  # a folder may be copied under another name
+            yield standing(named, run) if isinstance(named, ParityRecord) else named
         elif saved:
-            stale.append(f"{record.name} was trained further since: run {command} again")
-
-
-def _changed(material: Material, folder: Path, record: Record) -> dict[str, str]:
-    """Return the targets of a run of which the file that was compared is no longer there as it was, and why."""
-    compared, manifest = (material.comparison_of(record), material.fleet_of(record)), material.manifest_of(record)
-    results = [result for one in compared if one for result in one.results]
-    asked = {result.sha256 for result in results} - {record.checkpoint and record.checkpoint.weights.sha256, None}
-    files = {entry.sha256: entry for entry in (manifest.artifacts if manifest else ()) if entry.sha256 in asked}
-    damaged = {sha256 for sha256, entry in files.items() if not store.is_whole(folder, entry)}
-    gone, found = asked - files.keys(), dict[str, str]()
-    for result in results:
-        name, sha256 = result.configuration.target, result.sha256
-        if sha256 in damaged:
-            found[name] = f"{files[sha256].name} is missing, or not as it was exported: export it again"
-        elif sha256 in gone:
-            found[name] = f"its {result.configuration.format} file was removed, or exported again, since"
-    return found
+            stale.append(f"{run.record.name} was trained further since: run {command} again")
 
 
 def matching_images(records: Sequence[Record], load: Callable[[], Dataset]) -> Dataset | Skipped:

@@ -54,10 +54,12 @@ def _verdict(compared: ParityRecord | None) -> str:
     if compared is None:
         return "not verified"
     targets = by_target(compared)
-    wrong = [name for name, results in targets.items() if failed(results)]
-    wrong += [entry.target for entry in compared.unreachable]
-    if wrong:
+    if wrong := [name for name, results in targets.items() if failed(results)]:
         return f"FAILED: {', '.join(wrong)}"
+    if lost := [one.target for one in compared.unreachable]:
+        return f"NOT KNOWN: {', '.join(lost)}"
+    if not targets:
+        return "no target was asked"
     flips = sum(flipped(compared, results) for results in targets.values())
     return f"{len(targets)} passed, {flips} flip{'' if flips == 1 else 's'}"
 

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from mnist_bench.core.errors import RecordDamaged
 from mnist_bench.core.reading import is_there
-from mnist_bench.core.types import Artifact, Manifest, Record
-from mnist_bench.store._files import contents_at, explained, remove, sync_all, sync_folder
+from mnist_bench.core.types import Artifact, Manifest, Record, SavedFile
+from mnist_bench.store._files import content, contents_at, explained, remove, sync_all, sync_folder
 from mnist_bench.store._records import load, save
 
 WAITING = ".waiting-"
@@ -63,10 +63,13 @@ def contents(folder: Path, artifact: Artifact) -> dict[str, bytes]:
     return contents_at(place, artifact)  # where it may have come from there just now
 
 
-def is_whole(folder: Path, artifact: Artifact) -> bool:
-    """Tell whether an exported file is there as the manifest says: all of it is read."""
+def is_whole(folder: Path, file: Artifact | SavedFile) -> bool:
+    """Tell whether an exported file, or one of the checkpoint's, is there as it was saved: all of it is read."""
     try:
-        contents(folder, artifact)
+        if isinstance(file, Artifact):
+            contents(folder, file)
+        else:
+            content(folder, file)
     except RecordDamaged:
         return False
     return True

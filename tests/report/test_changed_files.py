@@ -3,16 +3,21 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import pytest
 
+import mnist_bench as mb
 import mnist_bench.report as report
 from mnist_bench import data, formats, parity, store
-from mnist_bench.core.types import Artifact, ParityRecord
+from mnist_bench.core.types import Artifact, FleetRecord, ParityRecord
 from mnist_bench.report._deployment import Deployment, deployment
+from mnist_bench.report.answers import everywhere
 from mnist_bench.report.page import render_page
+from tests.report.test_page import emulated
 
+Found = TypeVar("Found", ParityRecord, FleetRecord)
 PLAN = parity.Plan(("onnxruntime", "torch-eager"), (128,), (1,))
 
 
@@ -36,27 +41,40 @@ def judged(folder: Path) -> Deployment:
     return deployment(material, material.records[0])
 
 
+def again(folder: Path, *words: str) -> str:
+    return " ".join(["run mnist-bench verify --run digits-relu", *words, "--out", str(folder.parent)])
+
+
+def found_in(folder: Path, kind: type[Found]) -> Found:
+    found = store.load(folder, kind)
+    assert found
+    return found
+
+
+def weights_of(folder: Path) -> str:
+    checkpoint = store.load_record(folder).checkpoint
+    assert checkpoint
+    return checkpoint.weights.name
+
+
 def export_otherwise(folder: Path) -> None:
     assert isinstance(formats.export(folder, store.load_record(folder), "onnx", opset=17), Artifact)
 
 
-def damage(folder: Path) -> None:
-    content = (folder / "model.onnx").read_bytes()
-    (folder / "model.onnx").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+def damage(folder: Path, name: str = "model.onnx") -> None:
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
 
 
 def lose(folder: Path) -> None:
     (folder / "model.onnx").unlink()
 
 
-@pytest.mark.parametrize(
-    ("change", "why"),
-    [
-        (export_otherwise, "its onnx file was removed, or exported again, since"),
-        (damage, "model.onnx is missing, or not as it was exported: export it again"),
-        (lose, "model.onnx is missing, or not as it was exported: export it again"),
-    ],
-)
+REMOVED = "its onnx file was removed, or exported again, since it was verified"
+DAMAGED = "model.onnx is missing, or not as it was saved: export it again"
+
+
+@pytest.mark.parametrize(("change", "why"), [(export_otherwise, REMOVED), (damage, DAMAGED), (lose, DAMAGED)])
 def test_of_a_file_that_changed_since_nothing_is_known(
     change: Callable[[Path], None], why: str, verified: Path
 ) -> None:
@@ -64,35 +82,122 @@ def test_of_a_file_that_changed_since_nothing_is_known(
     assert before.state == "passed"
     change(verified)
     after = judged(verified)
-    assert after.state == "unknown"
-    assert after.sentence.startswith("the file of onnxruntime changed after verification; the other ")
-    assert after.causes == [f"onnxruntime: {why}", f"Run mnist-bench verify --run digits-relu --out {verified.parent}"]
-    page = render_page(report.gather([verified]), report.ViewOptions())
-    assert "the files of 1 changed since" in page
-    assert "not known of onnxruntime, whose file changed after verification" in page
+    assert (after.state, after.sentence) == ("unknown", "nothing is known of onnxruntime; the other 4 passed")
+    assert after.causes == [f"onnxruntime: {why}; {again(verified)}"]
+
+
+def test_nothing_else_says_that_it_passed(verified: Path) -> None:
+    damage(verified)
+    material, options = report.gather([verified]), report.ViewOptions()
+    page = render_page(material, options)
+    assert "nothing is known of 1" in page
+    assert "not known of onnxruntime. 4 targets answered" in page
     assert "yes, within the tolerance" not in page
     assert 'class="verdict unknown"' in page
+    assert report.headline(material, options).rows[0][5] == "NOT KNOWN: onnxruntime"
+    targets, *_ = report.all_tables(material, options, ["runtimes"])
+    assert [row[0] for row in targets.rows] == [
+        "onnxruntime fp16",
+        "onnxruntime int8-dynamic",
+        "onnxruntime int8",
+        "torch-eager",
+    ]
+    (lost,) = report.all_tables(material, options, ["unreachable"])
+    assert lost.rows == [("onnxruntime", DAMAGED, again(verified))]
+    found = mb.open_run(verified).parity
+    assert found
+    assert not found.passed
+    assert repr(found).startswith("Parity('digits-relu', NOT KNOWN, 4 targets, ")
+    assert not mb.report(verified).passed
+
+
+def test_what_is_proved_of_a_file_is_not_said_of_another(verified: Path) -> None:
+    """The certificates of quantised files go with them; that of float32 is of the weights."""
+    before = report.comparison_in(verified)
+    assert before
+    assert {one.precision for one in before.quantised} == {"int8", "int8-dynamic"}
+    assert before.saturation.keys() == {"onnxruntime int8", "onnxruntime int8-dynamic"}
+    damage(verified, formats.file_name("onnx", "int8"))
+    after = report.comparison_in(verified)
+    assert after
+    assert [one.precision for one in after.quantised] == ["int8-dynamic"]
+    assert after.saturation.keys() == {"onnxruntime int8-dynamic"}
+    assert after.certificate == before.certificate
+    assert {one.target: one.remedy for one in after.unreachable} == {"onnxruntime int8": again(verified)}
+
+
+def test_the_weights_are_a_file_too(verified: Path) -> None:
+    damage(verified, weights_of(verified))
+    found = judged(verified)
+    assert (found.state, found.sentence) == ("unknown", "nothing is known of torch-eager; the other 4 passed")
+    why = f"{weights_of(verified)} is missing, or not as it was saved: restore it"
+    assert found.causes == [f"torch-eager: {why}; {again(verified)}"]
+
+
+def test_what_was_compared_of_other_weights_is_not_shown(verified: Path) -> None:
+    store.save(verified, msgspec.structs.replace(found_in(verified, ParityRecord), weights_sha256="0" * 64))
+    assert judged(verified).sentence == "not verified, so nothing is known of its runtimes"
+    assert mb.open_run(verified).parity is None
 
 
 def test_a_failure_stays_one_whatever_becomes_of_its_file(verified: Path) -> None:
-    record = store.load(verified, ParityRecord)
-    assert record
-    wrong = [msgspec.structs.replace(one, failures=("it is wrong",)) for one in record.results]
-    store.save(verified, msgspec.structs.replace(record, results=tuple(wrong)))
+    record = found_in(verified, ParityRecord)
+    results = [
+        msgspec.structs.replace(one, failures=("it is wrong",) if one.configuration.target == "onnxruntime" else ())
+        for one in record.results
+    ]
+    store.save(verified, msgspec.structs.replace(record, results=tuple(results)))
     damage(verified)
     found = judged(verified)
-    assert found.state == "failed"
-    assert any("not as it was exported" in cause for cause in found.causes)
+    assert (found.state, found.sentence) == ("failed", "onnxruntime gave other answers; the other 4 passed")
+    damage(verified, weights_of(verified))
+    found = judged(verified)
+    assert (found.state, found.sentence) == ("failed", "onnxruntime gave other answers; the other 3 passed")
+    assert [line.partition(":")[0] for line in found.causes] == ["onnxruntime", "torch-eager"]
+
+
+def test_what_was_tried_on_processors_is_of_its_file_too(verified: Path, digits: data.Dataset) -> None:
+    native = found_in(verified, ParityRecord)
+    store.save(verified, on_nehalem(native))
+    assert judged(verified).state == "passed"
+    export_otherwise(verified)
+    store.save(verified, parity.verify(verified, digits, PLAN, lambda _: None))
+    found = judged(verified)
+    assert (found.state, found.sentence) == (
+        "unknown",
+        "nothing is known of onnxruntime on nehalem; the other 5 passed",
+    )
+    assert found.causes == [f"onnxruntime on nehalem: {REMOVED}; {again(verified, '--cpu', 'all')}"]
+    (answer,) = everywhere.build(report.gather([verified]), report.ViewOptions())
+    assert "not known of onnxruntime on nehalem." in answer.sentences[0]
+    store.save(verified, on_nehalem(found_in(verified, ParityRecord)))
+    assert judged(verified).state == "passed"
+
+
+def on_nehalem(native: ParityRecord) -> FleetRecord:
+    """Make a comparison by processor of one that is not, of the ONNX file alone."""
+    ours = [one for one in native.results if one.configuration.runtime == "onnxruntime"]
+    there = [
+        msgspec.structs.replace(
+            one, configuration=msgspec.structs.replace(one.configuration, processor="nehalem", host="nehalem")
+        )
+        for one in ours
+    ]
+    return FleetRecord.of(msgspec.structs.replace(native, results=(*ours, *there)), (emulated("nehalem"),))
 
 
 def test_files_that_no_target_was_asked_about_are_named(verified: Path) -> None:
     assert judged(verified).causes == ["model.c: exported, but no target was asked about it"]
 
 
-def test_records_that_do_not_say_which_files_were_compared_are_taken_at_their_word(verified: Path) -> None:
-    record = store.load(verified, ParityRecord)
-    assert record
+def test_records_that_do_not_say_which_files_were_compared_say_so(verified: Path) -> None:
+    record = found_in(verified, ParityRecord)
     older = [msgspec.structs.replace(one, sha256=None) for one in record.results]
     store.save(verified, msgspec.structs.replace(record, results=tuple(older)))
+    found, how = judged(verified), again(verified).replace("run mnist", "Run mnist")
+    assert found.state == "passed"
+    assert found.causes == [f"Which files were compared was not recorded at that time. {how} to be sure"]
     damage(verified)
-    assert judged(verified) == Deployment("passed", judged(verified).sentence, [])
+    after = judged(verified)  # of any of its ONNX files, then
+    assert (after.state, after.sentence.endswith("; the other one passed")) == ("unknown", True)
+    assert f"onnxruntime: {DAMAGED}; {again(verified)}" in after.causes[0]

@@ -373,7 +373,7 @@ def test_it_may_not_be_deployed_where_another_processor_failed_or_a_target_was_n
     silent = replace(compared, unreachable=(Absent(target="board", reason="it hangs", remedy="switch it on"),))
     found = deployment(dataclasses.replace(material, comparisons=[silent]), record)
     assert found.state == "unknown"
-    assert found.causes == ["board could not be asked: it hangs"]
+    assert found.causes == ["board: it hangs; switch it on"]
 
 
 def test_what_says_nothing_of_a_run_is_no_yes(material: report.Material) -> None:
@@ -391,7 +391,7 @@ def test_what_says_nothing_of_a_run_is_no_yes(material: report.Material) -> None
     assert judged(replace(record, final=None)) == ("unknown", "its training is not finished")
     refused = FleetRecord.of(compared, (replace(emulated("nehalem"), refusal="it adds wrongly"),))
     state, sentence = judged(fleets=[refused])
-    assert (state, sentence.partition(";")[0]) == ("unknown", "nehalem could not be asked")
+    assert (state, sentence.partition(";")[0]) == ("unknown", "nothing is known of nehalem")
     hung = replace(FleetRecord.of(compared, ()), unreachable=(Absent(target="board", reason="it hangs", remedy=""),))
     assert judged(fleets=[hung])[0] == "unknown"
     wrong = FleetRecord.of(failing(compared), ())

@@ -44,10 +44,10 @@ def _sentences(record: FleetRecord) -> Iterator[str]:
         if tried := [one for one in results if one.configuration.processor]:
             yield f"{runtime} in {precision}: {_tried(record, tried)}"
     yield _proved(record)
-    for one in refused(record):
-        yield f"{one.name} was left out: {one.refusal}."
-    if unknown := [one.target for one in record.unreachable]:
-        yield f"No result for {', '.join(unknown)}."
+    left_out = {one.name: one.refusal for one in refused(record)}
+    yield from (f"{name} was left out: {refusal}." for name, refusal in left_out.items())
+    unknown = {one.target: one.reason for one in record.unreachable if one.target not in left_out}
+    yield from (f"Nothing is known of {name}: {reason}." for name, reason in unknown.items())
     yield "Emulated processors are never timed, so this says nothing about speed."
 
 
@@ -57,6 +57,8 @@ def _verdict(record: FleetRecord) -> str:
     failed = [one.configuration.target for one in tried if one.failures]
     if failed:
         return f"NOT in {', '.join(failed)}."
+    if unknown := [one.target for one in record.unreachable]:
+        return f"not known of {', '.join(unknown)}."
     changed = {one.configuration.precision for one in tried if native_flips(record, one)}
     if changed:
         where = ", ".join(sorted(changed))

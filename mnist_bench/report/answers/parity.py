@@ -1,6 +1,6 @@
 """Does the exported model still give the same answers?"""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from mnist_bench.analysis.parity import (
     by_target,
@@ -12,6 +12,7 @@ from mnist_bench.analysis.parity import (
     under_assumption,
 )
 from mnist_bench.core.types import ParityRecord, ParityResult, QuantisedCertificate
+from mnist_bench.report._lines import many
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.answers import Answer
@@ -23,28 +24,21 @@ QUESTION = "Does the exported model still give the same answers?"
 
 def build(material: Material, _options: ViewOptions) -> Iterator[Answer]:
     """Per verified run: failures first, then flips by precision, then what is proved."""
-    sentences = [" ".join(_sentences(one, material.changed_of(one.name))) for one in material.comparisons]
+    sentences = [" ".join(_sentences(record)) for record in material.comparisons]
     if sentences:
         yield Answer(QUESTION, sentences, "parity")
 
 
-def _sentences(record: ParityRecord, changed: Collection[str]) -> Iterator[str]:
-    """Answer of one run; of the targets whose files have `changed` it is not known any more."""
+def _sentences(record: ParityRecord) -> Iterator[str]:
+    """Answer of one run."""
     targets = by_target(record)
-    wrong = [name for name, results in targets.items() if failed(results)]
-    verdict = f"NOT in {', '.join(wrong)}" if wrong else "yes, within the tolerance of each precision"
-    before = ""
-    if changed and not wrong:
-        files, before = "file" if len(changed) == 1 else "files", "Before that, "
-        verdict = f"not known of {', '.join(changed)}, whose {files} changed after verification"
-    verdict += under_assumption(record)
     yield (
-        f"{record.name}: {verdict}. {before}{len(targets)} target{'s' if len(targets) > 1 else ''} answered "
-        f"{len(record.labels):,} test images in {len(record.results)} configurations."
+        f"{record.name}: {_verdict(record)}{under_assumption(record)}. {many(len(targets), 'target')} answered "
+        f"{len(record.labels):,} test images in {many(len(record.results), 'configuration')}."
     )
     yield from _causes(record)
-    if lost := [entry.target for entry in record.unreachable]:
-        yield f"No result for {', '.join(lost)}: {'they' if len(lost) > 1 else 'it'} could not be asked."
+    for one in record.unreachable:
+        yield f"Nothing is known of {one.target}: {one.reason}."
     for kind, wanted in (("float32", True), ("lower precisions", False)):
         of_kind = {
             name: results
@@ -62,6 +56,15 @@ def _sentences(record: ParityRecord, changed: Collection[str]) -> Iterator[str]:
         f"Proved for every IEEE float32 runtime, whether it was run or not and in whatever order it sums: on "
         f"{covered.certified:,} of {covered.images:,} test images it cannot predict anything else."
     )
+
+
+def _verdict(record: ParityRecord) -> str:
+    """Say in a word whether the answers are the same."""
+    if wrong := [name for name, results in by_target(record).items() if failed(results)]:
+        return f"NOT in {', '.join(wrong)}"
+    if lost := [one.target for one in record.unreachable]:
+        return f"not known of {', '.join(lost)}"
+    return "yes, within the tolerance of each precision" if record.results else "not known, since no target was asked"
 
 
 def _causes(record: ParityRecord) -> Iterator[str]:

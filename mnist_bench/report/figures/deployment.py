@@ -44,7 +44,7 @@ class Point:
 
 def build(material: Material) -> Iterator[Picture | Skipped]:
     """A picture per run that was both verified and benchmarked, at batch 1 or the smallest that was measured."""
-    compared = {record.name: record for record in material.comparisons}
+    compared = {record.name: record for record in material.comparisons if record.results}
     both = [(compared[one.name], one) for one in material.inference if one.name in compared]
     for found in both:
         yield _picture(*found)

@@ -1,6 +1,6 @@
 """May I deploy it: the verdict of each run, the four numbers behind it, and one picture."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from mnist_bench.analysis.learning import first_epoch_at
 from mnist_bench.analysis.parity import by_target, failed
@@ -43,7 +43,7 @@ def _card(material: Material, record: Record, options: ViewOptions) -> Verdict:
     found, compared = deployment(material, record), material.comparison_of(record)
     tiles = [
         _accuracy(record, options),
-        _parity(compared, material.changed_of(record.name)),
+        _parity(compared),
         _certified(compared),
         _fastest(material, record, compared),
     ]
@@ -69,14 +69,13 @@ def _accuracy(record: Record, options: ViewOptions) -> Tile:
     return Tile("Test accuracy", f"{final.test.accuracy:.2%}", notes)
 
 
-def _parity(compared: ParityRecord | None, changed: Mapping[str, str]) -> Tile:
+def _parity(compared: ParityRecord | None) -> Tile:
     if compared is None:
         return Tile("Parity", None, ["not verified"])
     targets = by_target(compared)
     passed = sum(not failed(results) for results in targets.values())
-    notes = [f"targets passed; {flips(compared)}"]
-    notes += [f"the files of {len(changed):,} changed since"] if changed else []
-    notes += [f"{len(compared.unreachable):,} could not be asked"] if compared.unreachable else []
+    notes = ["; ".join(filter(None, ("targets passed", flips(compared))))]
+    notes += [f"nothing is known of {len(compared.unreachable):,}"] if compared.unreachable else []
     notes += [f"{len(compared.skipped):,} skipped, named below"] if compared.skipped else []
     return Tile("Parity", f"{passed:,} of {len(targets):,}", notes)
 

@@ -1,4 +1,4 @@
-"""What could not be asked, and why: its worker hung, died, or does not speak the protocol."""
+"""What there is no result for, and why: its worker hung, died, or its file is not the one that was compared."""
 
 from collections.abc import Iterator
 
@@ -12,4 +12,4 @@ def build(record: ParityRecord, _options: ViewOptions) -> Iterator[Table]:
     """One table, where there was such a target: nothing is known of it, which is no success."""
     if record.unreachable:
         rows = [(entry.target, entry.reason, entry.remedy) for entry in record.unreachable]
-        yield Table("Could not be asked", [Column("Target"), Column("Why"), Column("Remedy")], rows)
+        yield Table("No result", [Column("Target"), Column("Why"), Column("Remedy")], rows)
