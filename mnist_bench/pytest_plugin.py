@@ -67,7 +67,7 @@ class Asked:
         """The runtimes that were named."""
         from mnist_bench.stages.options import words
 
-        return words(self.runtimes)
+        return words("runtimes", self.runtimes)
 
     def plan(self, runtimes: tuple[str, ...]) -> Plan:
         """Return what to ask which runtimes."""
@@ -80,7 +80,7 @@ class Asked:
             options.threads(self.threads) or THREADS,
             precision=self.precision,
             output=self.output,
-            assumption=parity.Assumption.of(options.words(self.assume)),
+            assumption=parity.Assumption.of(options.words("assume", self.assume)),
         )
 
     def images(self, usual: str) -> Dataset:

@@ -105,6 +105,8 @@ BAD = {
     "'models/good.onnx', tolerence=1": "@pytest.mark.parity: *tolerence*; it is parity(model, *",
     "'models/good.onnx', dataset='digits', threads=(0,)": "models/good.onnx could not be verified: threads must be *",
     "'models/good.onnx', dataset='digits', batch_sizes=1.5": "models/good.onnx could not be verified: batch_sizes *",
+    "'models/good.onnx', dataset='digits', batch_sizes=[[1]]": "models/good.onnx could not be verified: batch_sizes *",
+    "'models/good.onnx', dataset='digits', runtimes=None": "models/good.onnx could not be verified: runtimes must be *",
     "": "@pytest.mark.parity: *model*",
     "model='nothing.onnx', dataset='digits'": "nothing.onnx could not be verified: *nothing.onnx*",
 }

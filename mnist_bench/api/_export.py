@@ -91,8 +91,8 @@ def export(
     """
     folder = folder_of(run, out)
     asked = Export(
-        names=words(formats),
-        precisions=words(precisions),
+        names=words("formats", formats),
+        precisions=words("precisions", precisions),
         name=None,
         out=folder.parent,
         opset=opset,

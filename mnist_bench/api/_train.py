@@ -88,7 +88,7 @@ def train(
         "epochs": epochs,
         "seed": seed,
     }
-    asked = _asked(given, name, Path(out), data_folder(data_dir), resume, overwrite, words(trackers))
+    asked = _asked(given, name, Path(out), data_folder(data_dir), resume, overwrite, words("trackers", trackers))
     return _trained(asked, progress)
 
 

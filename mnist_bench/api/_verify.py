@@ -142,8 +142,8 @@ def verify(
         out=folder.parent,
         data_dir=images_of(run, data_dir),
         device=device,
-        runtimes=words(runtimes),
-        places=words(hosts),
+        runtimes=words("runtimes", runtimes),
+        places=words("hosts", hosts),
         commands=(),
         command_format="onnx",
         batch_sizes=numbers("batch_sizes", batch_sizes),
@@ -156,7 +156,7 @@ def verify(
         time_limit=None if time_limit is None else positive("time_limit", time_limit, LONGEST_S),
         memory_limit=None if memory_limit is None else whole("memory_limit", memory_limit, MOST_MIB),
         layers=layers,
-        assumptions=words(assume),
+        assumptions=words("assume", assume),
     )
     found = _found(folder, asked, progress)
     if check:

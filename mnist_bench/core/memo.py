@@ -64,13 +64,13 @@ def digest(value: object) -> bytes:
 def _feed(found: Any, value: object) -> None:
     """Add a value to a hash, with its type and its size: no two values come to the same bytes."""
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
-        found.update(f"array {value.dtype.str} {value.shape} ".encode())
+        found.update(f"array {value.dtype!r} {value.shape} ".encode())
         found.update(value.tobytes())
     elif isinstance(value, PLAIN):
         words = repr(value).encode()
         found.update(f"{type(value).__name__} {len(words)} ".encode() + words)
     elif isinstance(value, tuple | list):
-        found.update(f"{len(value)} parts ".encode())
+        found.update(f"{type(value).__name__} of {len(value)} ".encode())
         for part in value:
             _feed(found, part)
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):

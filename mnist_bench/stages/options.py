@@ -42,9 +42,18 @@ def dataset_name(dataset: Place) -> str:
     return resolved(os.fspath(dataset), data.names())
 
 
-def words(given: Words) -> tuple[str, ...]:
-    """Return one name or several as a tuple."""
-    return (given,) if isinstance(given, str) else tuple(dict.fromkeys(given))
+def words(name: str, given: Words) -> tuple[str, ...]:
+    """Return one name or several as a tuple.
+
+    Raises:
+        BadInput: it is neither.
+    """
+    names = []
+    for one in _several(given):
+        if not isinstance(one, str):
+            raise BadInput(f"{name} must be a name or several, not {given!r}")
+        names.append(one)
+    return tuple(dict.fromkeys(names))
 
 
 def numbers(name: str, given: Numbers, most: int = LARGEST_BATCH) -> tuple[int, ...]:
@@ -53,10 +62,12 @@ def numbers(name: str, given: Numbers, most: int = LARGEST_BATCH) -> tuple[int, 
     Raises:
         BadInput: one is no whole number from 1 to `most`.
     """
-    found = tuple(dict.fromkeys(given)) if isinstance(given, Iterable) else (given,)
-    for number in found:
-        whole(name, number, most)
-    return found
+    return tuple(dict.fromkeys([whole(name, number, most) for number in _several(given)]))
+
+
+def _several(given: object) -> tuple[object, ...]:
+    """Return one thing or several as a tuple; a text is one."""
+    return tuple(given) if isinstance(given, Iterable) and not isinstance(given, str | bytes) else (given,)
 
 
 def threads(given: Numbers) -> tuple[int, ...]:
@@ -64,7 +75,7 @@ def threads(given: Numbers) -> tuple[int, ...]:
     return numbers("threads", given, environment.available_cores())
 
 
-def whole(name: str, number: int, most: int, least: int = 1) -> int:
+def whole(name: str, number: object, most: int, least: int = 1) -> int:
     """Return a number; raises BadInput where it is no whole one in its range."""
     if type(number) is not int or not least <= number <= most:
         raise BadInput(f"{name} must be a whole number from {least} to {most:,}, not {number!r}")
