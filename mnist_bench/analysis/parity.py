@@ -23,6 +23,13 @@ def failed(results: Sequence[ParityResult]) -> bool:
     return any(result.failures for result in results)
 
 
+def passed_of_tried(record: ParityRecord) -> str:
+    """Return how many targets passed, of all that were to be asked: `19 of 20`."""
+    targets = by_target(record)
+    passed = sum(not failed(results) for results in targets.values())
+    return f"{passed:,} of {len(targets.keys() | {one.target for one in record.unreachable}):,}"
+
+
 def largest(results: Sequence[ParityResult], field: str) -> float | None:
     """Return the largest of a number over a target's configurations; None where none has it."""
     return max((value for result in results if (value := getattr(result, field)) is not None), default=None)

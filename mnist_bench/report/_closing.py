@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 
 from mnist_bench.analysis.classes import confused_pairs
 from mnist_bench.analysis.learning import first_epoch_at
-from mnist_bench.analysis.parity import by_target, failed
+from mnist_bench.analysis.parity import by_target, passed_of_tried
 from mnist_bench.analysis.timing import Summary
 from mnist_bench.core.bench_types import Row
 from mnist_bench.core.kinds import PROGRAM
 from mnist_bench.core.stats import share_interval
 from mnist_bench.core.types import FinalMeasurement, ParityRecord, Record
 from mnist_bench.report._deployment import State, deployment, fastest_passed, timed_targets
-from mnist_bench.report._lines import flips, many, median_us
+from mnist_bench.report._lines import flips, many, median_us, together
 from mnist_bench.report._material import Material
 from mnist_bench.report._summary import SHOWN_BATCHES
 from mnist_bench.report._table import Column, Table, ViewOptions
@@ -61,9 +61,8 @@ def _of_training(record: Record, final: FinalMeasurement, options: ViewOptions) 
 
 
 def _of_parity(compared: ParityRecord) -> Iterator[list[str]]:
-    targets, covered = by_target(compared), compared.certificate
-    passed = sum(not failed(results) for results in targets.values())
-    yield ["Targets that passed", "; ".join(filter(None, (f"{passed} of {len(targets)}", flips(compared))))]
+    covered = compared.certificate
+    yield ["Targets that passed", "; ".join(filter(None, (passed_of_tried(compared), flips(compared))))]
     yield ["Certified", f"{covered.certified:,} of {covered.images:,} images, for any float32 runtime"]
 
 
@@ -84,9 +83,7 @@ def _timed(row: Row, found: Summary) -> str:
 
 def _of_skipped(compared: ParityRecord) -> list[str]:
     """Name what was left out, and what brings it: first what is a command."""
-    ways_out: dict[str, list[str]] = {}
-    for one in compared.skipped:
-        ways_out.setdefault(one.remedy or one.reason, []).append(one.target)
+    ways_out = together(compared.skipped, lambda one: one.remedy or one.reason)
     ordered = sorted(ways_out, key=lambda way_out: PROGRAM not in way_out)
     return [f"{', '.join(ways_out[way_out])}: {way_out}" for way_out in ordered]
 

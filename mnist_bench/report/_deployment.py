@@ -10,7 +10,7 @@ from mnist_bench.analysis.processors import counted
 from mnist_bench.analysis.timing import Summary, summarise, timed_calls
 from mnist_bench.core.bench_types import InferenceBenchRecord, Row
 from mnist_bench.core.types import Absent, FleetRecord, Manifest, ParityRecord, ParityResult, Record
-from mnist_bench.report._lines import many, outcome
+from mnist_bench.report._lines import many, outcome, together
 from mnist_bench.report._material import Material
 
 NAMED = 5
@@ -70,10 +70,8 @@ def _lost(compared: ParityRecord | None, fleet: FleetRecord | None) -> dict[str,
 
 def _reasons(lost: Mapping[str, Absent]) -> list[str]:
     """Say why nothing is known of some targets, and what to do: a line for all that share it."""
-    together: dict[str, list[str]] = {}
-    for name, one in lost.items():
-        together.setdefault("; ".join(filter(None, (one.reason, one.remedy))), []).append(name)
-    return [f"{_named(names)}: {why}" for why, names in together.items()]
+    whys = together(lost.values(), lambda one: "; ".join(filter(None, (one.reason, one.remedy))))
+    return [f"{_named(names)}: {why}" for why, names in whys.items()]
 
 
 def _unasked(manifest: Manifest | None, compared: Sequence[ParityRecord], how: str) -> list[str]:

@@ -1,6 +1,6 @@
 """What came out of a command, in one line: what an engineer wants to find in a log."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from mnist_bench.analysis import self_test, study
 from mnist_bench.analysis.comparison import takes_part
@@ -11,7 +11,7 @@ from mnist_bench.analysis.parity import by_target, failed, flipped, under_assump
 from mnist_bench.analysis.timing import Summary, summarise, timed_calls, timed_epochs
 from mnist_bench.core.bench_types import BenchRecord, GateRecord, Row, SelfTestRecord
 from mnist_bench.core.study_types import StudyRecord
-from mnist_bench.core.types import FleetRecord, ParityRecord, Record
+from mnist_bench.core.types import Absent, FleetRecord, ParityRecord, Record
 from mnist_bench.report._study import points
 from mnist_bench.report._table import ViewOptions
 
@@ -145,6 +145,14 @@ def _arms(record: StudyRecord, options: ViewOptions) -> Iterator[str]:
     for arm in study.arms(record, options.convergence_at):
         spread = f" ± {points(arm.accuracy.deviation)}" if arm.accuracy.deviation is not None else ""
         yield f"{arm.activation} {arm.accuracy.mean:.2%}{spread}"
+
+
+def together(absent: Iterable[Absent], says: Callable[[Absent], str]) -> dict[str, list[str]]:
+    """Group targets by what is said of them, in the order in which they come: what holds of many is said once."""
+    groups: dict[str, list[str]] = {}
+    for one in absent:
+        groups.setdefault(says(one), []).append(one.target)
+    return groups
 
 
 def median_us(found: Summary) -> str:

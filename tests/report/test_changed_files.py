@@ -94,6 +94,7 @@ def test_nothing_else_says_that_it_passed(verified: Path) -> None:
     assert "not known of onnxruntime. 4 targets answered" in page
     assert "yes, within the tolerance" not in page
     assert 'class="verdict unknown"' in page
+    assert ["Targets that passed", "4 of 5; 0 flips"] in report.closing(material, material.records[0], options).rows
     assert report.headline(material, options).rows[0][5] == "NOT KNOWN: onnxruntime"
     targets, *_ = report.all_tables(material, options, ["runtimes"])
     assert [row[0] for row in targets.rows] == [

@@ -17,6 +17,7 @@ from mnist_bench.analysis.processors import (
     same_bits,
 )
 from mnist_bench.core.types import FleetRecord, ParityResult
+from mnist_bench.report._lines import together
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.answers import Answer
@@ -46,8 +47,9 @@ def _sentences(record: FleetRecord) -> Iterator[str]:
     yield _proved(record)
     left_out = {one.name: one.refusal for one in refused(record)}
     yield from (f"{name} was left out: {refusal}." for name, refusal in left_out.items())
-    unknown = {one.target: one.reason for one in record.unreachable if one.target not in left_out}
-    yield from (f"Nothing is known of {name}: {reason}." for name, reason in unknown.items())
+    unknown = [one for one in record.unreachable if one.target not in left_out]
+    for why, targets in together(unknown, lambda one: one.reason).items():
+        yield f"Nothing is known of {', '.join(targets)}: {why}."
     yield "Emulated processors are never timed, so this says nothing about speed."
 
 

@@ -12,7 +12,7 @@ from mnist_bench.analysis.parity import (
     under_assumption,
 )
 from mnist_bench.core.types import ParityRecord, ParityResult, QuantisedCertificate
-from mnist_bench.report._lines import many
+from mnist_bench.report._lines import many, together
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import ViewOptions
 from mnist_bench.report.answers import Answer
@@ -37,8 +37,8 @@ def _sentences(record: ParityRecord) -> Iterator[str]:
         f"{len(record.labels):,} test images in {many(len(record.results), 'configuration')}."
     )
     yield from _causes(record)
-    for one in record.unreachable:
-        yield f"Nothing is known of {one.target}: {one.reason}."
+    for why, names in together(record.unreachable, lambda one: one.reason).items():
+        yield f"Nothing is known of {', '.join(names)}: {why}."
     for kind, wanted in (("float32", True), ("lower precisions", False)):
         of_kind = {
             name: results

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from mnist_bench.analysis.learning import first_epoch_at
-from mnist_bench.analysis.parity import by_target, failed
+from mnist_bench.analysis.parity import passed_of_tried
 from mnist_bench.analysis.timing import Summary
 from mnist_bench.core.bench_types import Row
 from mnist_bench.core.kinds import Skipped
@@ -72,12 +72,10 @@ def _accuracy(record: Record, options: ViewOptions) -> Tile:
 def _parity(compared: ParityRecord | None) -> Tile:
     if compared is None:
         return Tile("Parity", None, ["not verified"])
-    targets = by_target(compared)
-    passed = sum(not failed(results) for results in targets.values())
     notes = ["; ".join(filter(None, ("targets passed", flips(compared))))]
     notes += [f"nothing is known of {len(compared.unreachable):,}"] if compared.unreachable else []
     notes += [f"{len(compared.skipped):,} skipped, named below"] if compared.skipped else []
-    return Tile("Parity", f"{passed:,} of {len(targets):,}", notes)
+    return Tile("Parity", passed_of_tried(compared), notes)
 
 
 def _certified(compared: ParityRecord | None) -> Tile:
