@@ -570,3 +570,38 @@ def test_a_network_that_cannot_be_exported_is_refused_before_it_is_trained(
     assert run("train", "--network", "net.py", "--dataset", "digits", "--run", "own", "--epochs", "100000") == 2
     assert "cannot be exported to ONNX" in capsys.readouterr().err
     assert not Path("exports/own").exists()
+
+
+def flat(nodes: list[onnx.NodeProto], **weights: NDArray[Any]) -> onnx.ModelProto:
+    """Write a network of flattened images, (n, 784)."""
+    graph = helper.make_graph(
+        [helper.make_node("Flatten", ["image"], ["flat"]), *nodes],
+        "flat",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["n", 1, 28, 28])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 10])],
+        [numpy_helper.from_array(array, name) for name, array in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def test_a_network_of_one_layer_is_quantised_too(run: Run, tmp_path: Path) -> None:
+    """What stays in float of others is all that it has."""
+    kernel = np.random.default_rng(0).normal(0, 0.1, (784, 10)).astype(np.float32)
+    linear = flat([helper.make_node("Gemm", ["flat", "kernel"], ["logits"])], kernel=kernel)
+    imported(run, saved(linear, tmp_path), name="linear")
+    for precision in ("int8", "int8-dynamic"):
+        assert run("export", "--run", "linear", "--format", "onnx", "--precision", precision) == 0
+    found = verified(run, "linear")
+    precisions = {one.configuration.precision for one in found.results}
+    assert precisions == {"fp32", "int8", "int8-dynamic"}
+    assert not any("as claimed" in failure for one in found.results for failure in one.failures)
+
+
+def test_what_has_no_product_cannot_be_quantised(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ends = {"first": np.array([300]), "last": np.array([310]), "axis": np.array([1])}
+    cut = flat([helper.make_node("Slice", ["flat", *ends], ["logits"])], **ends)
+    imported(run, saved(cut, tmp_path), name="cut")
+    for precision in ("int8", "int8-dynamic"):
+        assert run("export", "--run", "cut", "--format", "onnx", "--precision", precision) == 2
+        assert "cannot write this graph in int8" in (said := capsys.readouterr().err)
+        assert "there is no product in it to quantise" in said

@@ -137,6 +137,16 @@ def test_a_damaged_record_is_named(damage, folder: Path, trained: tuple[Path, Re
         store.load_record(folder)
 
 
+def test_a_damaged_document_that_can_be_made_again_says_how(folder: Path, trained: tuple[Path, Record]) -> None:
+    store.save(folder, trained[1])
+    store.save(folder, Manifest(run="mnist-relu"))
+    path = folder / "manifest.json"
+    for content in (path.read_bytes()[:20], path.read_bytes().replace(b"mnist-relu", b"mnist-rely")):
+        path.write_bytes(content)
+        with pytest.raises(RecordDamaged, match=r"restore it, or delete it and run mnist-bench export$"):
+            store.load(folder, Manifest)
+
+
 NOW = b'"schema_version": %d' % SCHEMA_VERSION
 
 

@@ -12,9 +12,9 @@ from mnist_bench import data, formats, parity, store, workflow
 from mnist_bench.bench import session
 from mnist_bench.core.bench_types import InferenceBenchRecord
 from mnist_bench.core.digest import sha256
-from mnist_bench.core.errors import MeasurementFailed, ParityBroken
+from mnist_bench.core.errors import MeasurementFailed, ParityBroken, Unanswered
 from mnist_bench.core.events import Event, StageEnded
-from mnist_bench.core.types import Artifact, Manifest, ParityRecord, Record
+from mnist_bench.core.types import Absent, Artifact, Emulated, FleetRecord, Manifest, ParityRecord, ParityResult, Record
 from tests.bench import made
 from tests.conftest import Run, made_once
 
@@ -198,7 +198,7 @@ def test_the_command_says_where_the_page_is(
 ) -> None:
     stages(monkeypatch, list)
     own = ("run", "--dataset", "digits", "--epochs", 1, "--activation", "both", "--quick")
-    assert run(*own) == 0
+    assert run(*own) == Unanswered.exit_code
     said = capsys.readouterr().out
     unknown = "not verified, so nothing is known of its runtimes"
     assert said.splitlines()[:3] == [f"NOT KNOWN  digits-relu: {unknown}", f"NOT KNOWN  digits-sigmoid: {unknown}", ""]
@@ -207,7 +207,7 @@ def test_the_command_says_where_the_page_is(
     page = Path("exports/digits-relu/report.html").read_text(encoding="utf-8")
     assert "Not here: parity of digits-sigmoid" in page.replace("<strong>", "")
     trained = Path("exports/digits-relu/run.json").read_bytes()
-    assert run(*own, "--quiet") == 0
+    assert run(*own, "--quiet") == Unanswered.exit_code
     assert Path("exports/digits-relu/run.json").read_bytes() == trained
     assert run(*own, "--seed", 1) == 2
     assert "seed was 0, not 1" in capsys.readouterr().err
@@ -220,6 +220,35 @@ def test_the_exit_code_is_that_of_a_failed_check_and_the_page_is_there(
     assert run("run", "--dataset", "digits", "--epochs", 1) == ParityBroken.exit_code
     assert Path("exports/digits-relu/report.html").exists()
     assert "nothing could be measured; one is wrong" in capsys.readouterr().err
+
+
+def test_the_exit_code_is_that_of_the_word_on_the_screen(
+    run: Run, light: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What failed on another processor is no failed stage of `run`, and its files may not be deployed all the same."""
+    stages(monkeypatch, list)
+    folder = Path(shutil.copytree(light, Path("exports") / light.name))
+    again = ("run", "--dataset", "digits", "--epochs", 5, "--quiet")
+    images = data.load("digits")
+    native = parity.verify(folder, images, parity.Plan(("onnxruntime",), (128,), (1,)), lambda _: None)
+    store.save(folder, native)
+    assert run(*again) == 0
+    assert capsys.readouterr().out.startswith("PASSED digits-relu: ")
+    there = [on_nehalem(one, failures=("it is wrong",)) for one in native.results]
+    processors = (Emulated(name="nehalem", model="nehalem", emulator="qemu"),)
+    wrong = FleetRecord.of(msgspec.structs.replace(native, results=(*native.results, *there)), processors)
+    store.save(folder, wrong)
+    assert run(*again) == ParityBroken.exit_code
+    assert capsys.readouterr().out.startswith("FAILED digits-relu: ")
+    lost = (Absent(target="nehalem", reason="it hangs", remedy="wait"),)
+    store.save(folder, msgspec.structs.replace(wrong, results=native.results, unreachable=lost))
+    assert run(*again) == Unanswered.exit_code
+    assert capsys.readouterr().out.startswith("NOT KNOWN digits-relu: nothing is known of nehalem")
+
+
+def on_nehalem(result: ParityResult, **changed: Any) -> ParityResult:
+    where = msgspec.structs.replace(result.configuration, processor="nehalem", host="nehalem")
+    return msgspec.structs.replace(result, configuration=where, **changed)
 
 
 @pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (SystemExit(143), 143)])

@@ -83,8 +83,22 @@ def by_file(record: FleetRecord) -> dict[tuple[str, str], list[ParityResult]]:
     groups: dict[tuple[str, str], list[ParityResult]] = {}
     for result in sorted(record.results, key=lambda one: bool(one.configuration.processor)):
         if result.largest_difference is not None:
-            groups.setdefault((result.configuration.runtime, result.configuration.precision), []).append(result)
+            groups.setdefault(file_of(result), []).append(result)
     return groups
+
+
+def file_of(result: ParityResult) -> tuple[str, str]:
+    """Return what a result has in common with those of other processors: its runtime and its precision."""
+    return result.configuration.runtime, result.configuration.precision
+
+
+def failed_on(record: FleetRecord) -> dict[tuple[str, str], list[str]]:
+    """Return the runtimes and precisions that failed on emulated processors, and on which."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for result in on_processors(record):
+        names = found.setdefault(file_of(result), []) if result.failures else []
+        names += [] if result.configuration.processor in names else [result.configuration.processor]
+    return found
 
 
 def on_processors(record: FleetRecord) -> Iterator[ParityResult]:

@@ -1,5 +1,6 @@
 """Runs: what is in a folder."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from mnist_bench import store
 from mnist_bench.api._shown import Shown
 from mnist_bench.core.bench_types import InferenceBenchRecord
 from mnist_bench.core.errors import BadInput, RunNotFound
-from mnist_bench.core.types import EpochMetrics, Record
+from mnist_bench.core.types import EpochMetrics, ParityRecord, Record
 from mnist_bench.report.views.training.overfitting import true_gap
 from mnist_bench.stages.options import Place, data_folder
 
@@ -58,16 +59,16 @@ class Run(Shown):
         """
         from mnist_bench.api._verify import Parity
 
-        found = reporting.comparison_in(self.folder)
+        found = reporting.present_in(self.folder, ParityRecord)
         return Parity(self.folder, found) if found else None
 
     @property
     def benchmark(self) -> "Benchmark | None":
-        """Its last finished benchmark of inference; None where there is none."""
+        """Its last finished benchmark of inference, of its present weights and files; None where there is none."""
         from mnist_bench.api._bench import Benchmark
 
-        found = store.load(self.folder, InferenceBenchRecord)
-        return Benchmark(self.folder, found) if found else None
+        found = reporting.present_in(self.folder, InferenceBenchRecord)
+        return Benchmark(self.folder, found) if found and found.finished and found.rows else None
 
     def _blocks(self) -> Iterator[reporting.Block]:
         material = reporting.gather([self.folder])
@@ -94,7 +95,10 @@ def open_run(folder: Place, *, data_dir: Place | None = None) -> Run:
     Raises:
         RunNotFound: the folder holds no run.
         RecordDamaged: its record cannot be read.
+        BadInput: it is no path.
     """
+    if not isinstance(folder, str | os.PathLike):
+        raise BadInput(f"a run's folder is a path, not {folder!r}")
     place = Path(folder)
     return Run(place, store.load_record(place), data_folder(data_dir))
 

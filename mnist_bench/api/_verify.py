@@ -7,7 +7,7 @@ from typing import get_args
 
 import mnist_bench.report as reporting
 from mnist_bench import data, store
-from mnist_bench.analysis.parity import by_target, failed, flipped, judge
+from mnist_bench.analysis.parity import by_target, flipped, judge
 from mnist_bench.api._progress import told, warn
 from mnist_bench.api._runs import Named, folder_of, images_of
 from mnist_bench.api._shown import Shown, View
@@ -48,6 +48,11 @@ class Parity(Shown):
         return bool(results) and not self.record.unreachable and not any(result.failures for result in results)
 
     @property
+    def _state(self) -> reporting.State:
+        wrong = any(result.failures for result in self.record.results)
+        return "passed" if self.passed else "failed" if wrong else "unknown"
+
+    @property
     def flips(self) -> dict[str, int]:
         """On how many test images each target's worst configuration predicts another class than the reference."""
         return {name: flipped(self.record, results) for name, results in by_target(self.record).items()}
@@ -62,25 +67,20 @@ class Parity(Shown):
         return View(tuple(reporting.parity_tables(self.record, _options(self.folder), names)))
 
     def _blocks(self) -> Iterator[reporting.Block]:
-        yield _verdict(self)
+        yield reporting.Verdict(self._state, reporting.parity_line(self.record))
         for name in SHOWN:
             tables = reporting.parity_tables(self.record, _options(self.folder), [name])
             if name != "flips" or any(self.flips.values()):
                 yield from (table for table in tables if table.rows)
 
     def __repr__(self) -> str:
+        word = "passed" if self.passed else reporting.WORD_OF[self._state]
         targets = by_target(self.record)
-        word = "passed" if self.passed else "FAILED" if any(map(failed, targets.values())) else "NOT KNOWN"
         return f"Parity({self.record.name!r}, {word}, {len(targets)} targets, folder={str(self.folder)!r})"
 
 
 def _options(folder: Path) -> reporting.ViewOptions:
     return reporting.ViewOptions(out=folder.parent)
-
-
-def _verdict(found: Parity) -> reporting.Verdict:
-    material = reporting.Material([store.load_record(found.folder)], comparisons=[found.record])
-    return reporting.Verdict(*reporting.verdict(material, material.records[0]))
 
 
 def verify(

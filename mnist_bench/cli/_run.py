@@ -1,7 +1,7 @@
 """What `mnist-bench run` does."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -14,7 +14,7 @@ from mnist_bench.cli._progress import configurations_display, processes_display,
 from mnist_bench.cli._screen import in_colour, say
 from mnist_bench.core import text, torchrun
 from mnist_bench.core.child import ChildFailed
-from mnist_bench.core.errors import SIGNALLED, BadInput, Interrupted, MnistBenchError
+from mnist_bench.core.errors import SIGNALLED, BadInput, Interrupted, MnistBenchError, ParityBroken, Unanswered
 from mnist_bench.core.events import Event, OnEvent, StageBegan, StageEnded, ignore
 from mnist_bench.core.types import Record
 from mnist_bench.stages.requests import Run
@@ -72,9 +72,23 @@ def carry_out(asked: Run) -> None:
         material = workflow.gathered(folders, wanted.data_dir)
         page = report.write_page(material, folders[0], options)
     _close(material, options, page, quiet=wanted.quiet)
+    judged = list(_judged(material))
     if errors:
         reasons = "; ".join(map(str, errors))
-        raise ChildFailed(f"{len(errors)} of the stages failed, the page shows the rest: {reasons}", _worst(errors))
+        worst = _worst([*errors, *judged])
+        raise ChildFailed(f"{len(errors)} of the stages failed, the page shows the rest: {reasons}", worst)
+    if judged:
+        raise min(judged, key=lambda error: error.exit_code)
+
+
+def _judged(material: report.Material) -> Iterator[MnistBenchError]:
+    """Yield an error for each run that may not be deployed: the exit code is that of the word on the screen."""
+    for record in material.records:
+        state, words = report.verdict(material, record)
+        if state == "failed":
+            yield ParityBroken(words)
+        elif state == "unknown":
+            yield Unanswered(words)
 
 
 def _close(material: report.Material, options: report.ViewOptions, page: Path, *, quiet: int) -> None:
@@ -105,7 +119,7 @@ def _imported(asked: Run) -> list[Record]:
     return [record] if record.imported else []
 
 
-def _worst(errors: list[MnistBenchError]) -> int:
+def _worst(errors: Sequence[MnistBenchError]) -> int:
     """Return the exit code to end with: of a failed check before all others."""
     return min(error.exit_code for error in errors)
 

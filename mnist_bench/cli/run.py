@@ -28,7 +28,7 @@ def command(context: click.Context, /, quick: bool, allow_busy: bool, **given: A
     """Train, export, verify, benchmark and write one page.
 
     Rerun to resume; finished stages are skipped. What cannot be done on this machine is named on the page and does not
-    stop the rest. The exit code is 1 if a runtime does not give the reference's answers.
+    stop the rest. Exit code 1: a runtime does not give the reference's answers. Exit code 3: of one nothing is known.
     """
     from mnist_bench.cli import _run
 

@@ -1,10 +1,13 @@
 """Quantised ONNX graphs, made by onnxruntime's tools."""
 
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
+
+from mnist_bench.core.errors import BadInput
 
 if TYPE_CHECKING:
     from mnist_bench.formats._request import Request
@@ -12,15 +15,20 @@ if TYPE_CHECKING:
 # 1,000, 10,000 and 60,000 images come to as many flips (docs/processors.md); batches only bound the memory.
 CALIBRATION_IMAGES, CALIBRATION_BATCH = 10_000, 100
 PRODUCTS = ("Gemm", "MatMul", "Conv")
+INTEGERS = re.compile("Quantize|Integer|QLinear")
+"""What operators on integers have in their names."""
 
 
 def quantised(exported: Any, request: "Request", image: str) -> Any:
-    """Quantise a graph; where ranges are fixed, the last product and what follows it stay in float.
+    """Quantise a graph; where ranges are fixed, the last of several products and what follows it stay in float.
 
     Args:
         exported: the `ModelProto`; it is changed. Its nodes have names.
         request: in which precision, and the images to calibrate with.
         image: the name of the graph's input.
+
+    Raises:
+        BadInput: there is nothing in it to quantise.
     """
     import onnx
     from onnxruntime import quantization
@@ -44,13 +52,16 @@ def quantised(exported: Any, request: "Request", image: str) -> Any:
             quantization.quantize_static(
                 prepared, made, reader, nodes_to_exclude=_last(onnx.load(prepared).graph), **common
             )
-        return _without_unused_domains(onnx.load(made))
+        found = onnx.load(made)
+    if not any(INTEGERS.search(node.op_type) for node in found.graph.node):
+        raise BadInput("there is no product in it to quantise")
+    return _without_unused_domains(found)
 
 
 def _last(graph: Any) -> list[str]:
-    """Name the last product of a graph, and what follows it."""
+    """Name the last of several products of a graph, and what follows it; one alone is quantised."""
     places = [place for place, node in enumerate(graph.node) if node.op_type in PRODUCTS]
-    return [node.name for node in graph.node[places[-1] :]] if places else []
+    return [node.name for node in graph.node[places[-1] :]] if len(places) > 1 else []
 
 
 def _reader(images: NDArray[Any], name: str, batch: int) -> Any:

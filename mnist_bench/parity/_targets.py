@@ -212,7 +212,8 @@ def _add_artifacts(
         targets.skip(name, f"the run holds no {module.FORMAT} file", again, on=launch.label)
     for entry, content in fitting:
         if entry.weights_sha256 != record.checkpoint.weights.sha256:
-            targets.skip(name, "it was exported before the run was trained further", again, entry.name)
+            how = again if entry.precision == "fp32" else f"{again} --precision {entry.precision}"
+            targets.skip(name, "it was exported before the run was trained further", how, entry.name)
         elif not hosts.takes(host, entry.signature):
             wants = f"it gives images as float32 (n, 1, 28, 28), and {entry.name} wants others"
             targets.skip(name, wants, "use a runtime of this Python", entry.name, on=launch.label)

@@ -13,7 +13,7 @@ from mnist_bench.core.types import FleetRecord, ParityRecord, Record
 from mnist_bench.report import answers, renderers
 from mnist_bench.report._closing import closing, verdict
 from mnist_bench.report._data import data_tables
-from mnist_bench.report._deployment import WORD_OF
+from mnist_bench.report._deployment import WORD_OF, State
 from mnist_bench.report._exports import exports_line, exports_table
 from mnist_bench.report._figures import draw_figures, pictures
 from mnist_bench.report._fragment import Block, Verdict, fragment, on_terminal
@@ -22,10 +22,10 @@ from mnist_bench.report._junit import junit
 from mnist_bench.report._lines import bench_line, load_line, many, parity_line, study_line, training_line
 from mnist_bench.report._material import (
     Material,
-    comparison_in,
     gather,
     gather_studies,
     matching_images,
+    present_in,
     with_studies_beside,
 )
 from mnist_bench.report._measured import comparison_table, environment_tables, load_table
@@ -47,6 +47,7 @@ __all__ = [
     "Column",
     "Material",
     "Quantity",
+    "State",
     "Table",
     "Unit",
     "Verdict",
@@ -58,7 +59,6 @@ __all__ = [
     "bench_line",
     "bench_tables",
     "closing",
-    "comparison_in",
     "comparison_table",
     "data_tables",
     "draw_figures",
@@ -82,6 +82,7 @@ __all__ = [
     "pictures",
     "prediction_text",
     "predictions_table",
+    "present_in",
     "render",
     "samples",
     "study_line",

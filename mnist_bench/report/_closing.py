@@ -10,7 +10,7 @@ from mnist_bench.core.bench_types import Row
 from mnist_bench.core.kinds import PROGRAM
 from mnist_bench.core.stats import share_interval
 from mnist_bench.core.types import FinalMeasurement, ParityRecord, Record
-from mnist_bench.report._deployment import State, deployment, fastest_passed, timed_targets
+from mnist_bench.report._deployment import State, deployment, fastest_passed, passed_everywhere, timed_targets
 from mnist_bench.report._lines import flips, many, median_us, together
 from mnist_bench.report._material import Material
 from mnist_bench.report._summary import SHOWN_BATCHES
@@ -68,13 +68,14 @@ def _of_parity(compared: ParityRecord) -> Iterator[list[str]]:
 
 def _of_speed(material: Material, record: Record, compared: ParityRecord) -> list[list[str]]:
     """Name the fastest of the targets that passed; that nothing was timed is said as well, with the command for it."""
-    measured = material.inference_of(record)
-    timed = [(batch, fastest_passed(measured, compared, batch)) for batch in SHOWN_BATCHES] if measured else []
+    measured, passed = material.inference_of(record), passed_everywhere(material, record)
+    timed = [(batch, fastest_passed(measured, passed, batch)) for batch in SHOWN_BATCHES] if measured else []
     rows = [[f"Fastest, batch {batch}", _timed(*found)] for batch, found in timed if found]
     asked = len(by_target(compared))
-    if measured and rows and (some := timed_targets(measured, compared)) < asked:
+    if measured and rows and (some := timed_targets(measured, passed)) < asked:
         rows.append(["Timed", f"{some} of {asked} targets; all: {material.command('bench', record)}"])
-    return rows or [["Fastest target", f"not benchmarked: {material.command('bench', record)}"]]
+    said = "none that passed was timed" if measured else "not benchmarked"
+    return rows or [["Fastest target", f"{said}: {material.command('bench', record)}"]]
 
 
 def _timed(row: Row, found: Summary) -> str:

@@ -1,15 +1,15 @@
 """May a run be deployed, as far as was seen: the first thing that a reader asks."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from mnist_bench.analysis.comparison import takes_part
 from mnist_bench.analysis.parity import by_target, failed, flipped, under_assumption
-from mnist_bench.analysis.processors import counted
+from mnist_bench.analysis.processors import counted, failed_on, file_of
 from mnist_bench.analysis.timing import Summary, summarise, timed_calls
 from mnist_bench.core.bench_types import InferenceBenchRecord, Row
-from mnist_bench.core.types import Absent, FleetRecord, Manifest, ParityRecord, ParityResult, Record
+from mnist_bench.core.types import Absent, FleetRecord, ParityRecord, ParityResult, Record
 from mnist_bench.report._lines import many, outcome, together
 from mnist_bench.report._material import Material
 
@@ -43,7 +43,7 @@ def deployment(material: Material, record: Record) -> Deployment:
     how = f"Run {material.command('verify', record)}"
     if wrong or elsewhere:
         causes = [*(_causes(compared, wrong) if compared else ()), *_failures(elsewhere), *_reasons(lost)]
-        return Deployment("failed", f"{_named([*wrong, *elsewhere])} gave other answers{_rest(others)}", causes)
+        return Deployment("failed", f"{_named([*wrong, *elsewhere])} failed{_rest(others)}", causes)
     if compared is None:
         return Deployment("unknown", "not verified, so nothing is known of its runtimes", [how])
     if record.final is None:
@@ -52,8 +52,21 @@ def deployment(material: Material, record: Record) -> Deployment:
         return Deployment("unknown", f"nothing is known of {_named(list(lost))}{_rest(others)}", _reasons(lost))
     if not compared.results:
         return Deployment("unknown", "no target was asked, so nothing is known of its runtimes", [how])
-    left = _unasked(material.manifest_of(record), [compared, *([fleet] if fleet else [])], how)
+    left = _unasked(material, record, [compared, *([fleet] if fleet else [])])
     return Deployment("passed", f"{_alike(compared)}{under_assumption(compared)}", left)
+
+
+def passed_everywhere(material: Material, record: Record) -> frozenset[str] | None:
+    """Return the targets that passed here and failed on no processor; None where nothing was compared."""
+    compared, fleet = material.comparison_of(record), material.fleet_of(record)
+    if compared is None:
+        return None
+    wrong = failed_on(fleet) if fleet else {}
+    return frozenset(
+        name
+        for name, results in by_target(compared).items()
+        if not failed(results) and file_of(results[0]) not in wrong
+    )
 
 
 def _wrong(compared: ParityRecord) -> dict[str, list[ParityResult]]:
@@ -74,37 +87,39 @@ def _reasons(lost: Mapping[str, Absent]) -> list[str]:
     return [f"{_named(names)}: {why}" for why, names in whys.items()]
 
 
-def _unasked(manifest: Manifest | None, compared: Sequence[ParityRecord], how: str) -> list[str]:
+def _unasked(material: Material, record: Record, compared: Sequence[ParityRecord]) -> list[str]:
     """Say which exported files no target was asked about, in a line; of older records that is not known."""
-    asked = {result.sha256 for one in compared for result in one.results}
-    left = [entry.name for entry in (manifest.artifacts if manifest else ()) if entry.sha256 not in asked]
+    asked, manifest = {result.sha256 for one in compared for result in one.results}, material.manifest_of(record)
+    left = [entry for entry in (manifest.artifacts if manifest else ()) if entry.sha256 not in asked]
     if left and asked <= {None}:
-        return [f"Which files were compared was not recorded at that time. {how} to be sure"]
-    if not left:
-        return []
-    return [f"{_named(left)}: exported, but no target was asked about {'it' if len(left) == 1 else 'them'}"]
+        how = material.command("verify", record)
+        return [f"Which files were compared was not recorded at that time. Run {how} to be sure"]
+    present = record.checkpoint and record.checkpoint.weights.sha256
+    older = [entry.name for entry in left if entry.weights_sha256 != present]
+    other = [entry.name for entry in left if entry.weights_sha256 == present]
+    lines = [f"{_named(older)}: exported before the run was trained further; export again"] if older else []
+    said = f"exported, but no target was asked about {'it' if len(other) == 1 else 'them'}"
+    return [*lines, *([f"{_named(other)}: {said}"] if other else [])]
 
 
 def fastest_passed(
-    measured: InferenceBenchRecord, compared: ParityRecord | None, batch_size: int
+    measured: InferenceBenchRecord, passed: Collection[str] | None, batch_size: int
 ) -> tuple[Row, Summary] | None:
     """Return the timed row with the lowest median at a batch size: of the targets that passed; of all, unverified."""
-    rows = [row for row in _timed_and_passed(measured, compared) if row.configuration.batch_size == batch_size]
+    rows = [row for row in _timed_and_passed(measured, passed) if row.configuration.batch_size == batch_size]
     return min(((row, summarise(measured, row)) for row in rows), key=lambda found: found[1].p50, default=None)
 
 
-def timed_targets(measured: InferenceBenchRecord, compared: ParityRecord | None) -> int:
+def timed_targets(measured: InferenceBenchRecord, passed: Collection[str] | None) -> int:
     """Return how many targets the fastest is the fastest of."""
-    return len({row.configuration.target for row in _timed_and_passed(measured, compared)})
+    return len({row.configuration.target for row in _timed_and_passed(measured, passed)})
 
 
-def _timed_and_passed(measured: InferenceBenchRecord, compared: ParityRecord | None) -> list[Row]:
-    groups = by_target(compared) if compared else {}
-    passed = {name for name, results in groups.items() if not failed(results)}
+def _timed_and_passed(measured: InferenceBenchRecord, passed: Collection[str] | None) -> list[Row]:
     return [
         row
         for row in timed_calls(measured)
-        if (compared is None or row.configuration.target in passed) and takes_part(measured, row)
+        if (passed is None or row.configuration.target in passed) and takes_part(measured, row)
     ]
 
 

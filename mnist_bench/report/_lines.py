@@ -39,18 +39,18 @@ def parity_line(record: ParityRecord) -> str:
     covered = record.certificate
     parts = [outcome(record), flips(record), f"{covered.certified:,} of {covered.images:,} images certified"]
     if isinstance(record, FleetRecord):
-        parts.append(f"{sum(one.refusal is None for one in record.processors)} emulated processors asked")
+        parts.append(f"{many(sum(one.refusal is None for one in record.processors), 'emulated processor')} asked")
     if record.skipped:
         parts.append(f"{len(record.skipped)} skipped")
     return f"{record.name}: {', '.join(filter(None, parts))}{under_assumption(record)}"
 
 
 def outcome(record: ParityRecord) -> str:
-    """Say which targets gave other answers or none; or that all gave the reference's."""
+    """Say which targets failed or could not be asked; or that all gave the reference's answers."""
     targets = by_target(record)
     wrong = [name for name, results in targets.items() if failed(results)]
     lost = [one.target for one in record.unreachable]
-    words = [f"{_named(wrong)} gave other answers ({len(wrong)} of {many(len(targets), 'target')})"] if wrong else []
+    words = [f"{_named(wrong)} failed ({len(wrong)} of {many(len(targets), 'target')})"] if wrong else []
     words += [f"{_named(lost)} could not be asked"] if lost else []
     if words:
         return "; ".join(words)

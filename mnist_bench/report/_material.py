@@ -24,7 +24,7 @@ from mnist_bench.core.kinds import DEFAULT_OUT, Skipped
 from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import FleetRecord, Manifest, ParityRecord, Record
 from mnist_bench.data import Dataset
-from mnist_bench.report._standing import Present, standing
+from mnist_bench.report._standing import Present, standing, still_here
 
 S = TypeVar("S", bound="ParityRecord | BenchRecord")
 
@@ -41,9 +41,10 @@ NO_IMAGES = Skipped("images", "no dataset was loaded", "report --data-dir says w
 class Material:
     """Training runs, and what was exported, compared and measured of their present weights; and studies.
 
-    Of comparisons, `fleets` are those by processor, there is what is `standing`: the answers of files that are there
-    now. `stale` says of which documents the weights are not the present ones. `out` is the folder of their folders, for
-    the commands that are named. `dataset` holds the images that the runs were trained on, or why they are not here.
+    Of comparisons, `fleets` are those by processor, and of benchmarks of inference there is what still stands: of files
+    that are there now. `stale` says of which documents the weights are not the present ones. `out` is the folder of
+    their folders, for the commands that are named. `dataset` holds the images that the runs were trained on, or why
+    they are not here.
     """
 
     records: Sequence[Record]
@@ -110,9 +111,9 @@ def gather(folders: Sequence[Path]) -> Material:
     )
 
 
-def comparison_in(folder: Path) -> ParityRecord | None:
-    """Read what was compared of a run's present weights and files, if anything was; raises as `gather` does."""
-    return next(_of_present([Present.read(folder)], ParityRecord, "verify", []), None)
+def present_in(folder: Path, kind: type[S]) -> S | None:
+    """Read what was found of a run's present weights and files, if anything was; raises as `gather` does."""
+    return next(_of_present([Present.read(folder)], kind, "", []), None)
 
 
 def gather_studies(folders: Sequence[Path]) -> list[StudyRecord]:
@@ -143,7 +144,9 @@ def _of_present(runs: Sequence[Present], kind: type[S], command: str, stale: lis
         weights = run.record.checkpoint and run.record.checkpoint.weights.sha256
         if saved and saved.weights_sha256 == weights:
             named = replace(saved, name=run.record.name)  # a folder may be copied under another name
-            yield standing(named, run) if isinstance(named, ParityRecord) else named
+            if isinstance(named, InferenceBenchRecord) and not all(run.holds(row.sha256) for row in named.rows):
+                stale.append(f"{run.record.name} was exported again since it was timed: run {command} again")
+            yield standing(named, run) if isinstance(named, ParityRecord) else still_here(named, run)
         elif saved:
             stale.append(f"{run.record.name} was trained further since: run {command} again")
 

@@ -1,4 +1,4 @@
-"""What of a saved comparison still stands: an answer is of the very file that gave it."""
+"""What of a saved comparison or benchmark still stands: an answer, and a time, are of the very file that gave them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from mnist_bench import parity, store
 from mnist_bench.analysis.parity import certificate_of
+from mnist_bench.core.bench_types import BenchRecord, InferenceBenchRecord
 from mnist_bench.core.commands import on_run
 from mnist_bench.core.types import (
     Absent,
@@ -22,6 +23,7 @@ from mnist_bench.core.types import (
 )
 
 P = TypeVar("P", bound=ParityRecord)
+B = TypeVar("B", bound=BenchRecord)
 
 
 @dataclass(frozen=True)
@@ -50,17 +52,24 @@ class Present:
         if damaged := next((one for one in here if not self._is_whole(one)), None):
             how = "export it again" if isinstance(damaged, Artifact) else "restore it"
             return f"{damaged.name} is missing, or not as it was saved: {how}"
-        if result.sha256 and not here:
+        if kind and not here:
             return f"its {kind} file was removed, or exported again, since it was verified"
         return ""
 
-    def _opened(self, result: ParityResult) -> list[Artifact | SavedFile]:
-        """Return what a result is of; where it does not say, as before schema version 9, all files of its format."""
+    def holds(self, sha256: str | None) -> bool:
+        """Tell whether a file of this hash is one of the run's; no file is."""
+        return sha256 is None or any(one.sha256 == sha256 for _, one in self._files())
+
+    def _files(self) -> list[tuple[str, Artifact | SavedFile]]:
+        """Return all files, each with its format."""
         exported, checkpoint = self.manifest.artifacts if self.manifest else (), self.record.checkpoint
         files: list[tuple[str, Artifact | SavedFile]] = [(one.format, one) for one in exported]
-        files += [(parity.WEIGHTS, checkpoint.weights)] if checkpoint else []
+        return [*files, (parity.WEIGHTS, checkpoint.weights)] if checkpoint else files
+
+    def _opened(self, result: ParityResult) -> list[Artifact | SavedFile]:
+        """Return what a result is of; where it does not say, as before schema version 9, all files of its format."""
         kind, sha256 = result.configuration.format, result.sha256
-        return [one for of, one in files if (one.sha256 == sha256 if sha256 else of == kind)]
+        return [one for of, one in self._files() if (one.sha256 == sha256 if sha256 else of == kind)]
 
     def _is_whole(self, file: Artifact | SavedFile) -> bool:
         if file.name not in self._whole:
@@ -96,13 +105,21 @@ def standing(compared: P, run: Present) -> P:
     )
 
 
+def still_here(measured: B, run: Present) -> B:
+    """Return a benchmark of inference without the rows of files that the run does not hold any more; others as is."""
+    if not isinstance(measured, InferenceBenchRecord):
+        return measured
+    return replace(measured, rows=tuple(row for row in measured.rows if run.holds(row.sha256)))
+
+
 def _lost(compared: ParityRecord, run: Present, gone: Mapping[str, str]) -> list[Absent]:
     """Name the targets of files that are gone, and how they are verified again.
 
     Of a comparison by processor, this machine's own processor is there to compare with, and is not named.
     """
     by_processor = isinstance(compared, FleetRecord)
-    again = on_run("verify", run.folder, *(["--cpu", "all"] if by_processor else []))
+    names = ",".join(one.name for one in compared.processors) if isinstance(compared, FleetRecord) else ""
+    again = on_run("verify", run.folder, *(["--cpu", names] if names else []))
     native = {one.configuration.target for one in compared.results if not one.configuration.processor}
     return [
         Absent(target=target, reason=why, remedy=f"run {again}")

@@ -10,7 +10,7 @@ from mnist_bench.core import plugins
 from mnist_bench.core.bench_types import InferenceBenchRecord
 from mnist_bench.core.types import ParityRecord, Record
 from mnist_bench.report import answers
-from mnist_bench.report._deployment import fastest_passed
+from mnist_bench.report._deployment import WORD_OF, deployment, fastest_passed
 from mnist_bench.report._material import Material
 from mnist_bench.report._table import Cell, Column, Table, Unit, ViewOptions
 from mnist_bench.report.renderers import markdown
@@ -87,7 +87,9 @@ def summary(material: Material, options: ViewOptions, tables: Iterator[Table]) -
         options: what a reader can choose.
         tables: what to fold, the most important first; those that no longer fit are named instead.
     """
-    parts = [markdown.render([headline(material, options)]), *_answers(material, options)] if material.records else []
+    parts = list(_verdicts(material))
+    if material.records:
+        parts += [markdown.render([headline(material, options)]), *_answers(material, options)]
     left = LONGEST_CHARACTERS - sum(map(len, parts))
     hidden = []
     for table in tables:
@@ -100,6 +102,15 @@ def summary(material: Material, options: ViewOptions, tables: Iterator[Table]) -
     if hidden:
         parts.append(f"{len(hidden)} more tables do not fit here: mnist-bench report shows them.\n")
     return "\n".join(parts)
+
+
+def _verdicts(material: Material) -> Iterator[str]:
+    """Say of each run whether it may be deployed, and what speaks against it, as the page does first."""
+    for record in material.records:
+        found = deployment(material, record)
+        sentence = markdown.escaped(f"{record.name}: {found.sentence}.")
+        causes = "".join(f"- {markdown.escaped(cause)}\n" for cause in found.causes)
+        yield f"**{WORD_OF[found.state]}** {sentence}\n" + (f"\n{causes}" if causes else "")
 
 
 def _answers(material: Material, options: ViewOptions) -> Iterator[str]:

@@ -1,13 +1,13 @@
 """What one needs to know of each target to choose one: a row a target."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from mnist_bench.analysis import starting
 from mnist_bench.analysis.parity import by_target, failed, flipped, largest
-from mnist_bench.analysis.processors import certified, lost
+from mnist_bench.analysis.processors import certified, failed_on, file_of, lost
 from mnist_bench.analysis.timing import summarise, timed_calls
 from mnist_bench.core.bench_types import InferenceBenchRecord, Row, Sample
-from mnist_bench.core.types import ParityRecord, ParityResult
+from mnist_bench.core.types import FleetRecord, ParityRecord, ParityResult
 from mnist_bench.report._summary import SHOWN_BATCHES
 from mnist_bench.report._table import Cell, Column, Table, Unit
 
@@ -27,8 +27,9 @@ MEASURED = [
     Column("Installed", Unit.MEMORY),
 ]
 NOTES = [
-    "Verdict, flips and |Δ|: the worst of all configurations. Certified: of the test images whose prediction is "
-    "proved, for float32 or for that very quantised file, those predicted accordingly.",
+    "Verdict, flips and |Δ|: the worst of all configurations here; what failed on another processor says so. "
+    "Certified: of the test images whose prediction is proved, for float32 or for that very quantised file, those "
+    "predicted accordingly.",
     "Latency: the lowest median of a call, at any number of threads. Start: importing, loading and the first call, "
     "medians in a fresh process. Memory: the peak of a process until its smallest batches were done, including Python "
     "and the test images. "
@@ -37,23 +38,29 @@ NOTES = [
 ]
 
 
-def targets_table(compared: ParityRecord, measured: InferenceBenchRecord | None) -> Table:
+def targets_table(
+    compared: ParityRecord, measured: InferenceBenchRecord | None, fleet: FleetRecord | None = None
+) -> Table:
     """Make the table of a run: what was compared of its targets, and measured where it was benchmarked."""
+    wrong = failed_on(fleet) if fleet else {}
     found = dict(_measured(measured)) if measured else {}
     lines = [
-        [*_compared(compared, name, results), *found.get(name, [None] * len(MEASURED))]
+        [*_compared(compared, name, results, wrong), *found.get(name, [None] * len(MEASURED))]
         for name, results in by_target(compared).items()
     ]
     return Table(f"Targets of {compared.name}", [*COMPARED, *MEASURED], lines, notes=NOTES)
 
 
-def _compared(record: ParityRecord, name: str, results: Sequence[ParityResult]) -> list[Cell]:
+def _compared(
+    record: ParityRecord, name: str, results: Sequence[ParityResult], wrong: Mapping[tuple[str, str], Sequence[str]]
+) -> list[Cell]:
+    places = wrong.get(file_of(results[0]), ())
     proved = certified(record, results[0].configuration)
     answered = [result for result in results if result.largest_difference is not None]
     broken = max((len(lost(record, result, proved)) for result in answered), default=len(proved))
     return [
         name,
-        "FAILED" if failed(results) else "passed",
+        "FAILED" if failed(results) else f"FAILED on {', '.join(places)}" if places else "passed",
         flipped(record, results),
         f"{len(proved) - broken:,} of {len(proved):,}".replace(" ", NO_BREAK) if proved else None,
         largest(results, "largest_difference"),

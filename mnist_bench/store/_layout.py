@@ -32,6 +32,16 @@ NAMES: dict[type[Saved], str] = {
 UNFINISHED: dict[type[Saved], str] = {
     kind: name.replace(".json", "-unfinished.json") for kind, name in NAMES.items() if issubclass(kind, BenchRecord)
 }
+MADE_BY = {
+    "manifest.json": "export",
+    "parity.json": "verify",
+    "processors.json": "verify --cpu all",
+    "bench.json": "bench",
+    "bench-training.json": "bench --training",
+    "gate.json": "bench --gate",
+    "self-test.json": "bench --self-test",
+}
+"""Which command makes a document of a run that is there."""
 FOLDERS: dict[type[Saved], str] = {Record: "run", StudyRecord: "study"}
 """The records that have a folder of their own, and what it is called."""
 

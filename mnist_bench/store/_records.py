@@ -18,7 +18,7 @@ from mnist_bench.core.reading import is_there, read_regular, unpacked
 from mnist_bench.core.study_types import StudyRecord
 from mnist_bench.core.types import READABLE_VERSIONS, SCHEMA_VERSION, Manifest, Record
 from mnist_bench.store._files import explained, sweep, write_atomically
-from mnist_bench.store._layout import FOLDERS, NAMES, UNFINISHED, Saved, names_of
+from mnist_bench.store._layout import FOLDERS, MADE_BY, NAMES, UNFINISHED, Saved, names_of
 
 CHECKSUM = re.compile(rb',\n"checksum": "([0-9a-f]{64})"\n}\n\Z')
 """The last line of a document: the SHA-256 of all that stands before it, the comma excluded."""
@@ -176,9 +176,15 @@ def _read(path: Path, kind: type[T], *, links: bool) -> T:
             return msgspec.json.decode(content, type=kind)
         return msgspec.convert(_of_now(msgspec.json.decode(content)), kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise RecordDamaged(f"{path} is not a readable record ({error}): restore it, or create it again") from error
+        raise RecordDamaged(f"{path} is not a readable record ({error}): {_way_out(path)}") from error
     except OSError as error:
         raise RecordDamaged(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _way_out(path: Path) -> str:
+    """Say what to do about a damaged document: what a command makes of a run can be made again."""
+    command = MADE_BY.get(path.name)
+    return f"restore it, or delete it and run mnist-bench {command}" if command else "restore it, or create it again"
 
 
 def _checked(path: Path, content: bytes, version: int) -> bytes:
@@ -187,7 +193,7 @@ def _checked(path: Path, content: bytes, version: int) -> bytes:
     if found is None and version < CHECKED_SINCE:
         return content
     if found is None or sha256(content[: found.start()]) != found[1].decode():
-        raise RecordDamaged(f"{path} is not as it was saved (its checksum): restore it, or create it again")
+        raise RecordDamaged(f"{path} is not as it was saved (its checksum): {_way_out(path)}")
     return content[: found.start()] + b"\n}\n"
 
 

@@ -15,7 +15,7 @@ from mnist_bench.bench import session
 from mnist_bench.cli import _options
 from mnist_bench.cli._output import show_result
 from mnist_bench.core.bench_types import BenchPlan, Failure, GateRecord, SelfTestRecord, TrainingBenchRecord
-from mnist_bench.core.errors import BadInput, EnvironmentProblem, RuntimeFailed
+from mnist_bench.core.errors import BadInput, EnvironmentProblem, RuntimeFailed, Unanswered
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import Absent, Artifact, Manifest, ParityRecord, Record
 from tests.bench import made
@@ -112,7 +112,7 @@ def test_verify_of_what_is_wrong(line_of: Said, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(parity, "verify", broken)
     words = line_of("verify", *QUICK, code=1)
     assert words.startswith("digits-relu: onnxruntime")
-    assert " gave other answers (1 of 4 targets); node could not be asked, 0 flips, " in words
+    assert " failed (1 of 4 targets); node could not be asked, 0 flips, " in words
 
 
 def test_bench(line_of: Said, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -170,7 +170,7 @@ def test_import(line_of: Said, here: Path) -> None:
 
 def test_run(line_of: Said, monkeypatch: pytest.MonkeyPatch, here: Path) -> None:
     monkeypatch.setattr(workflow, "finish", lambda *_: [])
-    both = line_of("run", *DIGITS, "--activation", "both")
+    both = line_of("run", *DIGITS, "--activation", "both", code=Unanswered.exit_code)
     unknown = "not verified, so nothing is known of its runtimes"
     place = Path("exports/digits-relu/report.html")
     assert both == f"NOT KNOWN digits-relu: {unknown}; NOT KNOWN digits-sigmoid: {unknown}; page: {place}"

@@ -11,13 +11,14 @@ import pytest
 import mnist_bench as mb
 import mnist_bench.report as report
 from mnist_bench import data, formats, parity, store
-from mnist_bench.core.types import Artifact, FleetRecord, ParityRecord
+from mnist_bench.core.types import Artifact, FleetRecord, Manifest, ParityRecord
 from mnist_bench.report._deployment import Deployment, deployment
 from mnist_bench.report.answers import everywhere
 from mnist_bench.report.page import render_page
+from tests.bench import made
 from tests.report.test_page import emulated
 
-Found = TypeVar("Found", ParityRecord, FleetRecord)
+Found = TypeVar("Found", ParityRecord, FleetRecord, Manifest)
 PLAN = parity.Plan(("onnxruntime", "torch-eager"), (128,), (1,))
 
 
@@ -114,12 +115,12 @@ def test_nothing_else_says_that_it_passed(verified: Path) -> None:
 
 def test_what_is_proved_of_a_file_is_not_said_of_another(verified: Path) -> None:
     """The certificates of quantised files go with them; that of float32 is of the weights."""
-    before = report.comparison_in(verified)
+    before = report.present_in(verified, ParityRecord)
     assert before
     assert {one.precision for one in before.quantised} == {"int8", "int8-dynamic"}
     assert before.saturation.keys() == {"onnxruntime int8", "onnxruntime int8-dynamic"}
     damage(verified, formats.file_name("onnx", "int8"))
-    after = report.comparison_in(verified)
+    after = report.present_in(verified, ParityRecord)
     assert after
     assert [one.precision for one in after.quantised] == ["int8-dynamic"]
     assert after.saturation.keys() == {"onnxruntime int8-dynamic"}
@@ -150,10 +151,10 @@ def test_a_failure_stays_one_whatever_becomes_of_its_file(verified: Path) -> Non
     store.save(verified, msgspec.structs.replace(record, results=tuple(results)))
     damage(verified)
     found = judged(verified)
-    assert (found.state, found.sentence) == ("failed", "onnxruntime gave other answers; the other 4 passed")
+    assert (found.state, found.sentence) == ("failed", "onnxruntime failed; the other 4 passed")
     damage(verified, weights_of(verified))
     found = judged(verified)
-    assert (found.state, found.sentence) == ("failed", "onnxruntime gave other answers; the other 3 passed")
+    assert (found.state, found.sentence) == ("failed", "onnxruntime failed; the other 3 passed")
     assert [line.partition(":")[0] for line in found.causes] == ["onnxruntime", "torch-eager"]
 
 
@@ -168,7 +169,7 @@ def test_what_was_tried_on_processors_is_of_its_file_too(verified: Path, digits:
         "unknown",
         "nothing is known of onnxruntime on nehalem; the other 5 passed",
     )
-    assert found.causes == [f"onnxruntime on nehalem: {REMOVED}; {again(verified, '--cpu', 'all')}"]
+    assert found.causes == [f"onnxruntime on nehalem: {REMOVED}; {again(verified, '--cpu', 'nehalem')}"]
     (answer,) = everywhere.build(report.gather([verified]), report.ViewOptions())
     assert "not known of onnxruntime on nehalem." in answer.sentences[0]
     store.save(verified, on_nehalem(found_in(verified, ParityRecord)))
@@ -187,6 +188,37 @@ def on_nehalem(native: ParityRecord) -> FleetRecord:
     return FleetRecord.of(msgspec.structs.replace(native, results=(*ours, *there)), (emulated("nehalem"),))
 
 
+def test_times_are_of_the_file_that_was_timed(verified: Path) -> None:
+    run, manifest = store.load_record(verified), found_in(verified, Manifest)
+    assert run.checkpoint
+    hashes = {"onnx": next(one.sha256 for one in manifest.artifacts if one.name == "model.onnx"), "null": None}
+    rows = [
+        msgspec.structs.replace(made.row([1e-5], made.configuration(name)), sha256=hashes[name])
+        for name in ("onnx", "null")
+    ]
+    timed = msgspec.structs.replace(made.record(rows), name="elsewhere", weights_sha256=run.checkpoint.weights.sha256)
+    store.save_finished(verified, timed)
+    before = mb.open_run(verified).benchmark
+    assert before
+    assert (before.record.name, len(before.record.rows)) == ("digits-relu", 2)
+    export_otherwise(verified)
+    material = report.gather([verified])
+    assert [row.configuration.runtime for row in material.inference[0].rows] == ["null"]
+    assert material.stale == ["digits-relu was exported again since it was timed: run bench again"]
+    store.save_finished(verified, msgspec.structs.replace(timed, weights_sha256="0" * 64))
+    assert mb.open_run(verified).benchmark is None
+
+
+def test_files_of_other_weights_are_named_as_such(verified: Path) -> None:
+    manifest = found_in(verified, Manifest)
+    older = [
+        msgspec.structs.replace(one, weights_sha256="0" * 64) if one.format == "c" else one
+        for one in manifest.artifacts
+    ]
+    store.save(verified, msgspec.structs.replace(manifest, artifacts=tuple(older)))
+    assert judged(verified).causes == ["model.c: exported before the run was trained further; export again"]
+
+
 def test_files_that_no_target_was_asked_about_are_named(verified: Path) -> None:
     assert judged(verified).causes == ["model.c: exported, but no target was asked about it"]
 
@@ -202,3 +234,5 @@ def test_records_that_do_not_say_which_files_were_compared_say_so(verified: Path
     after = judged(verified)  # of any of its ONNX files, then
     assert (after.state, after.sentence.endswith("; the other one passed")) == ("unknown", True)
     assert f"onnxruntime: {DAMAGED}; {again(verified)}" in after.causes[0]
+    (verified / "manifest.json").unlink()
+    assert judged(verified).sentence == after.sentence

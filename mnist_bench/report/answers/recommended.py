@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from mnist_bench.analysis import processors
-from mnist_bench.analysis.parity import by_target, failed, flipped
+from mnist_bench.analysis.parity import by_target, flipped
 from mnist_bench.analysis.starting import cold_starts, peak_memory
 from mnist_bench.analysis.timing import place_name, summarise, timed_calls
 from mnist_bench.core.bench_types import InferenceBenchRecord, Row
-from mnist_bench.core.types import FleetRecord, ParityRecord
+from mnist_bench.core.types import FleetRecord, Record
+from mnist_bench.report._deployment import passed_everywhere
 from mnist_bench.report._material import Material
 from mnist_bench.report._summary import SHOWN_BATCHES
 from mnist_bench.report._table import ViewOptions
@@ -16,38 +17,34 @@ from mnist_bench.report.answers import Answer
 ORDER = 4
 QUESTION = "Which target should I take?"
 RULE = (
-    "How this is chosen: among the targets that passed every comparison of the same weights, the one with the lowest "
-    "median latency at any number of threads (for significance, see Latency); the one whose process needs "
-    "the least memory; the one with the smallest libraries, or the smallest file if it needs none; and the one that "
-    "passed on the most processors."
+    "How this is chosen: among the targets that passed every comparison, here and on every processor that was tried, "
+    "the one with the lowest median latency at any number of threads (for significance, see Latency); the one whose "
+    "process needs the least memory; the one with the smallest libraries, or the smallest file if it needs none; and "
+    "the one that passed on the most processors."
 )
 
 
 def build(material: Material, _options: ViewOptions) -> Iterator[Answer]:
     """Per run that was both verified and benchmarked: the best that passed, by each of four measures."""
-    compared = {record.weights_sha256: record for record in material.comparisons}
-    fleets = {record.weights_sha256: record for record in material.fleets}
-    sentences = [
-        " ".join(words)
-        for record in material.inference
-        if (found := compared.get(record.weights_sha256))
-        and (words := list(_sentences(record, found, fleets.get(record.weights_sha256))))
-    ]
+    sentences = [" ".join(words) for record in material.records if (words := list(_of_run(material, record)))]
     if sentences:
         yield Answer(QUESTION, [*sentences, RULE], "targets")
 
 
-def _sentences(record: InferenceBenchRecord, compared: ParityRecord, fleet: FleetRecord | None) -> Iterator[str]:
-    flips = {name: flipped(compared, results) for name, results in by_target(compared).items() if not failed(results)}
+def _of_run(material: Material, run: Record) -> Iterator[str]:
+    record, compared = material.inference_of(run), material.comparison_of(run)
+    if record is None or compared is None:
+        return
+    passed = passed_everywhere(material, run) or ()
+    flips = {name: flipped(compared, results) for name, results in by_target(compared).items() if name in passed}
     rows = [row for row in timed_calls(record) if row.configuration.target in flips]
     sizes = {row.configuration.batch_size for row in rows}
     for size in sorted(sizes & {*SHOWN_BATCHES} or sizes):
         yield _fastest(record, [row for row in rows if row.configuration.batch_size == size], flips)
-    if not rows:
-        return
-    yield from _lightest(record, flips)
-    yield from _smallest(rows)
-    if fleet:
+    if rows:
+        yield from _lightest(record, flips)
+        yield from _smallest(rows)
+    if fleet := material.fleet_of(run):
         yield from _most_processors(fleet)
 
 

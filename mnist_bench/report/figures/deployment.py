@@ -1,18 +1,19 @@
 """Latency against accuracy lost, a point per target: what a target costs and what it gives, in one picture."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 
 from mnist_bench.analysis.comparison import takes_part
-from mnist_bench.analysis.parity import by_target, failed
+from mnist_bench.analysis.parity import by_target
 from mnist_bench.analysis.timing import place_name, summarise, timed_calls
 from mnist_bench.core import text
 from mnist_bench.core.bench_types import InferenceBenchRecord
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import ParityRecord
+from mnist_bench.report._deployment import passed_everywhere
 from mnist_bench.report._material import Material
 from mnist_bench.report.figures._style import BLUE, GREEN, ORANGE, PURPLE, Picture, panel, short, time_axis
 
@@ -44,16 +45,18 @@ class Point:
 
 def build(material: Material) -> Iterator[Picture | Skipped]:
     """A picture per run that was both verified and benchmarked, at batch 1 or the smallest that was measured."""
-    compared = {record.name: record for record in material.comparisons if record.results}
-    both = [(compared[one.name], one) for one in material.inference if one.name in compared]
-    for found in both:
-        yield _picture(*found)
-    if not both:
+    compared, drawn = {record.name: record for record in material.comparisons if record.results}, False
+    for record in material.records:
+        measured = material.inference_of(record)
+        if measured and record.name in compared:
+            yield _picture(compared[record.name], measured, passed_everywhere(material, record) or ())
+            drawn = True
+    if not drawn:
         how = material.command_of_first("bench" if compared else "verify")
         yield Skipped("latency against accuracy", "no run was both verified and benchmarked", how)
 
 
-def _points(compared: ParityRecord, measured: InferenceBenchRecord, batch: int) -> list[Point]:
+def _points(compared: ParityRecord, measured: InferenceBenchRecord, passed: Collection[str], batch: int) -> list[Point]:
     times: dict[str, float] = {}
     for row in timed_calls(measured):
         own = row.configuration
@@ -64,7 +67,7 @@ def _points(compared: ParityRecord, measured: InferenceBenchRecord, batch: int) 
         Point(
             name,
             results[0].configuration.precision,
-            failed(results),
+            name not in passed,
             100 * (compared.reference_correct - min(one.correct for one in results)) / len(compared.labels),
             times.get(name),
         )
@@ -72,9 +75,9 @@ def _points(compared: ParityRecord, measured: InferenceBenchRecord, batch: int) 
     ]
 
 
-def _picture(compared: ParityRecord, measured: InferenceBenchRecord) -> Picture:
+def _picture(compared: ParityRecord, measured: InferenceBenchRecord, passed: Collection[str]) -> Picture:
     batch = min(measured.plan.batch_sizes)
-    points = _points(compared, measured, batch)
+    points = _points(compared, measured, passed, batch)
     figure, axes = panel(f"{short(compared.name)}: latency against accuracy lost", 10.5, 3.3)
     timed = [one.time_us for one in points if one.time_us]
     aside = max(timed, default=1.0) * 3

@@ -9,7 +9,7 @@ from mnist_bench.core.bench_types import Row
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.stats import share_interval
 from mnist_bench.core.types import ParityRecord, Record
-from mnist_bench.report._deployment import deployment, fastest_passed, timed_targets
+from mnist_bench.report._deployment import deployment, fastest_passed, passed_everywhere, timed_targets
 from mnist_bench.report._figures import pictures
 from mnist_bench.report._lines import flips, many, median_us
 from mnist_bench.report._material import Material
@@ -45,7 +45,7 @@ def _card(material: Material, record: Record, options: ViewOptions) -> Verdict:
         _accuracy(record, options),
         _parity(compared),
         _certified(compared),
-        _fastest(material, record, compared),
+        _fastest(material, record),
     ]
     name = f"{record.name}: " if len(material.records) > 1 else ""
     return Verdict(found.state, f"{name}{found.sentence}", found.causes, tiles)
@@ -86,16 +86,17 @@ def _certified(compared: ParityRecord | None) -> Tile:
     return Tile("Certified", f"{covered.certified:,} of {covered.images:,}", [note])
 
 
-def _fastest(material: Material, record: Record, compared: ParityRecord | None) -> Tile:
-    measured = material.inference_of(record)
+def _fastest(material: Material, record: Record) -> Tile:
+    measured, passed = material.inference_of(record), passed_everywhere(material, record)
     if measured is None:
         return Tile("Fastest target", None, [f"not benchmarked; run {material.command('bench', record)}"])
-    found = {batch: best for batch in SHOWN_BATCHES if (best := fastest_passed(measured, compared, batch))}
+    found = {batch: best for batch in SHOWN_BATCHES if (best := fastest_passed(measured, passed, batch))}
     if not found:
-        return Tile("Fastest target", None, [f"not benchmarked at batch {' or '.join(map(str, SHOWN_BATCHES))}"])
+        which = "" if passed is None else ", of those that passed"
+        return Tile("Fastest target", None, [f"none timed at batch {' or '.join(map(str, SHOWN_BATCHES))}{which}"])
     first = next(iter(found.values()))
     notes = [_timed(batch, *best) for batch, best in found.items()]
-    label = f"Fastest of {many(timed_targets(measured, compared), 'target')} timed"
+    label = f"Fastest of {many(timed_targets(measured, passed), 'target')} timed"
     return Tile(label, first[0].configuration.target, notes)
 
 

@@ -25,7 +25,7 @@ def build(material: Material, _options: ViewOptions) -> Iterator[Block]:
     found = {record.name: record for record in material.comparisons}
     for record in material.records:
         if record.name in found:
-            table = targets_table(found[record.name], material.inference_of(record))
+            table = targets_table(found[record.name], material.inference_of(record), material.fleet_of(record))
             yield Sorted(table, _orders(table))
         else:
             how = material.command("verify", record)
@@ -46,4 +46,4 @@ def _orders(table: Table) -> Mapping[str, Sequence[Sequence[Cell]]]:
 def _key(row: Sequence[Cell], place: int) -> tuple[bool, bool, Cell, str]:
     """What failed first; what was not measured last; then by value, and by name."""
     value = row[place]
-    return (row[1] != "FAILED", value is None, 0 if value is None else value, str(row[0]))
+    return (row[1] == "passed", value is None, 0 if value is None else value, str(row[0]))
