@@ -172,6 +172,6 @@ def _found(folder: Path, asked: Verify, progress: bool) -> ParityRecord:
         loaded = data.load(asked.dataset or record.config.dataset, asked.data_dir)
         dataset = loaded.with_classes_of(record.dataset.classes)
         found = verifying.compare(folder, dataset, plan, asked, absent, shown.on_event)
-    if verifying.is_of_the_run(record, dataset, plan, asked) and (complaint := verifying.save(folder, found)):
+    if verifying.is_of_the_run(record, dataset, plan, asked) and (complaint := verifying.save(folder, found, asked)):
         warn(complaint)
     return found

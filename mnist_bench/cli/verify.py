@@ -124,7 +124,8 @@ def command(**given: Any) -> None:
     """Check that every runtime gives the reference's answers.
 
     Compares every runtime with one float64 reference, image by image. Each is graded by the strictest check it passes.
-    docs/certificate.md says on which images agreement is proved.
+    docs/certificate.md says on which images agreement is proved. Where only a part is asked, what was known of the rest
+    stays.
 
     Exit code 1: a runtime flips a certified image, leaves the tolerance, or does not run at the precision it claims;
     the likely cause is named if it is known. Exit code 3: a runtime could not be asked.
@@ -157,7 +158,7 @@ def _carry_out(asked: requests.Verify, reporter: "Reporter") -> None:
     with configurations_display(asked.quiet) as on_event:
         found = verifying.compare(folder, dataset, plan, asked, absent, on_event)
     _show(found, asked, reporter)
-    if verifying.is_of_the_run(record, dataset, plan, asked) and (complaint := verifying.save(folder, found)):
+    if verifying.is_of_the_run(record, dataset, plan, asked) and (complaint := verifying.save(folder, found, asked)):
         complain(complaint)
     judge(found)
     if stamping:

@@ -209,6 +209,12 @@ class Verify(Asking):
             raise BadInput("--cpu is of processors: leave out --device")
 
     @property
+    def partial(self) -> bool:
+        """Whether less is asked than could be: what else was known of the run stays."""
+        chosen = (self.runtimes, self.places, self.commands, self.batch_sizes, self.threads, self.processors)
+        return any(chosen) or self.device != "cpu"
+
+    @property
     def all_processors(self) -> bool:
         """Whether all processors are meant that can be emulated here."""
         return "all" in self.processors

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mnist_bench import environment, hosts, parity, store
+from mnist_bench.analysis.adding import added
 from mnist_bench.core.events import OnEvent
 from mnist_bench.core.types import Absent, ParityRecord, Record
 from mnist_bench.data import Dataset
@@ -58,14 +59,17 @@ def is_of_the_run(record: Record, dataset: Dataset, plan: parity.Plan, asked: Ve
     return bool(of_run and not asked.model_file and dataset.name == record.config.dataset)
 
 
-def save(folder: Path, found: ParityRecord) -> str | None:
-    """Save a comparison, unless the run was trained further meanwhile: there may be a newer one already.
+def save(folder: Path, found: ParityRecord, asked: Verify) -> str | None:
+    """Save a comparison, with what was known and not asked again where only a part was asked.
+
+    Unless the run was trained further meanwhile: there may be a newer one already.
 
     Returns:
         Why it was not saved; None where it was.
     """
     checkpoint = store.load_record(folder).checkpoint
     if checkpoint and checkpoint.weights.sha256 == found.weights_sha256:
-        store.save(folder, found)
+        before = store.load_if_sound(folder, type(found)) if asked.partial else None
+        store.save(folder, added(before, found) if before else found)
         return None
     return f"{folder} was trained further meanwhile: this is of the weights before, and is not saved"
