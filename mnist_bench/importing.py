@@ -90,7 +90,15 @@ def bring(wanted: Wanted, folder: Path, tell: Callable[[str], object]) -> Record
     given = content = importers.content(wanted.path)
     tell(f"reading {wanted.path} …")
     with scratch.folder() as place:
-        found = importers.read(wanted.path, content, place, trusted=wanted.trusted, output=wanted.output, limits=LIMITS)
+        found = importers.read(
+            wanted.path,
+            content,
+            place,
+            trusted=wanted.trusted,
+            output=wanted.output,
+            classes=len(wanted.dataset.classes),
+            limits=LIMITS,
+        )
         tell("finding out what images it wants …")
         try:
             network = _network(wanted, found, place)
@@ -200,21 +208,43 @@ def _network(wanted: Wanted, found: Found, place: Path) -> Network:
     images = data.to_input(wanted.dataset.test.pixels[:TRIED])
     tried = f"of {len(images):,} test images"
     labels = wanted.dataset.test.labels[:TRIED]
-    right = [_right(way, images, labels, usual=way is ways[0]) for way in ways]
+    predicted = [_predicted(way, images, usual=way is ways[0]) for way in ways]
+    right = [one == labels for one in predicted]
     shares = [float(one.mean()) for one in right]
     best = int(np.argmax(shares))
-    chosen = best if _clearly_better(right[best], right[0]) else 0  # what is usual, unless another is clearly better
-    return ways[chosen].chosen(_notes(found, ways, shares, chosen, tried))
+    # What is usual, unless another is clearly better, and no guess itself: all of them are where the classes are mixed.
+    better = shares[best] > 2 / classes and _clearly_better(right[best], right[0])
+    chosen = best if better else 0
+    notes = _notes(found, ways, shares, chosen, tried)
+    if max(shares) < LOW and (order := _other_order(predicted[0], labels, classes)):
+        notes += (f"{order} {tried} correctly: export it with its classes in the order of the labels",)
+    return ways[chosen].chosen(notes)
 
 
-def _right(way: "Way", images: NDArray[np.float32], labels: NDArray[np.uint8], *, usual: bool) -> NDArray[np.bool_]:
-    """Return which images a way answers correctly; a graph that cannot be evaluated is needed for others alone."""
+def _predicted(way: "Way", images: NDArray[np.float32], *, usual: bool) -> NDArray[np.int64]:
+    """Return what a way predicts of images; a graph that cannot be evaluated is needed for others alone."""
     try:
-        return np.asarray(way.logits(images).argmax(1) == labels, np.bool_)
+        return np.asarray(way.logits(images).argmax(1), np.int64)
     except ModelRefused:
         if usual:
             raise
-        return np.zeros(len(images), np.bool_)
+        return np.full(len(images), -1)
+
+
+def _other_order(predicted: NDArray[np.int64], labels: NDArray[np.uint8], classes: int) -> str:
+    """Say in which order of its classes a network would answer well; nothing where there is none.
+
+    As where images were read from folders by name (eight, five, four and so on), or the labels were words.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    counts = np.zeros((classes, classes), np.int64)  # of images, by what is predicted and by their label
+    np.add.at(counts, (predicted, labels), 1)
+    order = linear_sum_assignment(counts, maximize=True)[1]
+    share = counts[np.arange(classes), order].sum() / len(labels)
+    if share < LOW:
+        return ""
+    return f"with its classes taken for {', '.join(map(str, order))} it would answer {share:.1%}"
 
 
 def _clearly_better(one: NDArray[np.bool_], usual: NDArray[np.bool_]) -> bool:
@@ -271,6 +301,8 @@ def _ways(wanted: Wanted, found: Found) -> Iterator[tuple[Activation, Signature]
     if wanted.activation and found.activation not in (None, wanted.activation):
         raise BadInput(f"{wanted.path} has {found.activation} in it, not {wanted.activation}: leave --activation out")
     usual: tuple[Pixels, ...] = ("bytes", "inverted") if found.signature.dtype == "uint8" else PIXELS
+    if wanted.pixels and wanted.pixels not in usual:
+        raise BadInput(f"{wanted.path} takes images as uint8, from 0 to 255: --pixels {' or '.join(usual)}")
     for activation in (known,) if known else EITHER if found.specified else ("relu",):
         for pixels in (wanted.pixels,) if wanted.pixels else usual:
             for orientation in ORIENTATIONS:
@@ -293,7 +325,7 @@ def _notes(found: Found, ways: list[Way], shares: list[float], best: int, tried:
     if max(shares) < LOW:
         notes.append(f"no way to read an image answers more than {max(shares):.1%} {tried} correctly")
     if found.specified and not chosen.specified:
-        notes.append("its weights are those of 784-512-256-10, but it wants other images: it is held as its graph")
+        notes.append("its weights are those of 784-512-256-10, but it takes images otherwise: it is held as its graph")
     if found.activation is None and found.specified:
         notes.append(f"the file does not tell the activation: {chosen.activation} answers most images correctly")
     return tuple(notes)
@@ -355,7 +387,7 @@ def _answers(network: Network, images: data.Images) -> NDArray[np.float64]:
     if not np.isfinite(found).all():
         raise ModelRefused(f"it answers {int((~np.isfinite(found)).any(1).sum()):,} images with what is no number")
     if not found.any():
-        raise ModelRefused("it answers every image with zeros: its weights are empty")
+        raise ModelRefused("it answers every image alone with zeros: its weights are empty, or it compares images")
     return found
 
 

@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
-from mnist_bench import data, importing, parity, store
+from mnist_bench import data, formats, importing, parity, store
 from mnist_bench.core.bench_types import InferenceBenchRecord
+from mnist_bench.core.kinds import Skipped
 from mnist_bench.core.types import Manifest, ParityRecord, Record
 from tests.conftest import Run, made_once
 
@@ -527,7 +529,7 @@ def test_another_way_must_be_clearly_better() -> None:
     assert not importing._clearly_better(usual, usual)
 
 
-@pytest.mark.parametrize(("value", "words"), [(np.nan, "finite"), (0.0, "answers every image with zeros")])
+@pytest.mark.parametrize(("value", "words"), [(np.nan, "finite"), (0.0, "answers every image alone with zeros")])
 def test_weights_that_are_none_are_refused_and_leave_nothing(
     run: Run, tmp_path: Path, arrays: Arrays, capsys: pytest.CaptureFixture[str], value: float, words: str
 ) -> None:
@@ -605,3 +607,98 @@ def test_what_has_no_product_cannot_be_quantised(run: Run, tmp_path: Path, capsy
         assert run("export", "--run", "cut", "--format", "onnx", "--precision", precision) == 2
         assert "cannot write this graph in int8" in (said := capsys.readouterr().err)
         assert "there is no product in it to quantise" in said
+
+
+def test_what_came_in_a_lower_precision_stays_in_it(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], arrays: Arrays
+) -> None:
+    """A file that was quantised elsewhere, in an opset that ONNX's own reference does not know quantisation of."""
+    from onnxruntime import quantization
+
+    class Some(quantization.CalibrationDataReader):  # type: ignore[misc]
+        left = iter([{"image": data.to_input(data.load("digits").train.pixels[:64]).reshape(-1, 28, 28)}])
+
+        def get_next(self) -> Any:
+            return next(self.left, None)
+
+    plain = keras_like(arrays)
+    del plain.opset_import[:]
+    plain.opset_import.append(helper.make_opsetid("", 17))
+    quantization.quantize_static(saved(plain, tmp_path, "plain.onnx"), tmp_path / "q.onnx", Some())
+    content = (tmp_path / "q.onnx").read_bytes()
+    record = imported(run, tmp_path / "q.onnx")
+    assert record.imported
+    assert record.imported.precision == "int8"
+    own = Path("exports/theirs/model-int8.onnx")
+    assert own.read_bytes() == content
+    skipped = formats.export(own.parent, record, "onnx", precision="fp16")
+    assert isinstance(skipped, Skipped)
+    assert skipped.reason == "the graph that was imported is int8, and stays so"
+    assert run("export", "--run", "theirs", "--format", "all", "--precision", "all") == 0
+    assert own.read_bytes() == content
+    manifest = store.load(Path("exports/theirs"), Manifest)
+    assert manifest
+    assert {one.precision for one in manifest.artifacts} == {"int8"}
+    capsys.readouterr()
+    assert run("export", "--run", "theirs", "--format", "onnx") == 3
+    assert "--precision int8" in capsys.readouterr().err
+    found = verified(run)
+    assert {one.configuration.precision for one in found.results} == {"int8"}
+    assert not any(one.failures for one in found.results)
+
+
+def test_classes_in_another_order_are_told_and_no_pixels_are_made_up(
+    run: Run, tmp_path: Path, arrays: Arrays, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order = np.array([8, 5, 4, 9, 1, 7, 6, 3, 2, 0])  # eight, five, four and so on: by name
+    mixed = dict(arrays) | {name: arrays[name][order] for name in ("fc3.weight", "fc3.bias")}
+    record = imported(run, saved(keras_like(mixed), tmp_path))
+    assert record.imported
+    assert record.imported.signature.pixels == "unit"
+    said = " ".join(capsys.readouterr().out.split())
+    assert "with its classes taken for 8, 5, 4, 9, 1, 7, 6, 3, 2, 0 it would answer 9" in said
+    assert "export it with its classes in the order of the labels" in said
+
+
+def test_of_several_outputs_the_dataset_tells_the_answer(run: Run, tmp_path: Path, arrays: Arrays) -> None:
+    model = keras_like(arrays)
+    model.graph.output.append(helper.make_tensor_value_info("active2", TensorProto.FLOAT, ["n", 256]))
+    record = imported(run, saved(model, tmp_path))
+    assert record.imported
+    assert "the answer is output 'sum3', one of 2" in record.imported.notes
+
+
+def test_bytes_cannot_be_told_to_be_shares(
+    run: Run, tmp_path: Path, arrays: Arrays, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = keras_like(arrays, divide=True)
+    cast = helper.make_node("Cast", ["bytes"], ["image"], to=TensorProto.FLOAT)
+    model.graph.node.insert(0, cast)
+    model.graph.input[0].CopyFrom(helper.make_tensor_value_info("bytes", TensorProto.UINT8, ["n", 28, 28]))
+    path = saved(model, tmp_path)
+    assert run("import", path, "--dataset", "digits", "--pixels", "unit", "--run", "theirs") == 2
+    assert "takes images as uint8, from 0 to 255: --pixels bytes or inverted" in capsys.readouterr().err
+    imported(run, path)
+
+
+def test_a_checkpoint_that_is_damaged_inside_is_refused(
+    run: Run, tmp_path: Path, arrays: Arrays, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """PyTorch itself loads it, with other weights."""
+    path = tmp_path / "net.pt"
+    torch.save({name: torch.from_numpy(array.copy()) for name, array in arrays.items()}, path)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert torch.load(path, weights_only=True).keys() == arrays.keys()
+    assert run("import", path, "--dataset", "digits", "--run", "theirs") == 2
+    assert "in it is damaged (its checksum): copy or save the file again" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not find_spec("openvino"), reason="openvino is an extra")
+def test_a_fixed_batch_is_kept_to_in_every_precision(run: Run, tmp_path: Path, arrays: Arrays) -> None:
+    model = keras_like(arrays)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 4
+    imported(run, saved(model, tmp_path))
+    assert run("verify", "--run", "theirs", "--runtime", "openvino", "--threads", 1, "--batch-size", "1,4,7") == 0

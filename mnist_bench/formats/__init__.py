@@ -29,6 +29,8 @@ TIME_LIMIT_S = 600  # AOTInductor compiles for a minute or two on two cores
 __all__ = ["Facts", "Reference", "export", "file_name", "names", "precisions", "writes"]
 
 
+LOWER = ("fp16", "int8", "int8-dynamic")
+"""Precisions that an imported graph keeps: its numbers are rounded already."""
 OPEN = {"FILE_NAME": "model.unknown", "PRECISIONS": ("fp32",)}
 """Other distributions may add formats; see `core.plugins`."""
 
@@ -91,7 +93,7 @@ def export(
         OutputUnwritable: the folder cannot be written.
     """
     checkpoint = _exportable(folder, record, name, precision)
-    if skipped := _why_not(name, record, reference):
+    if skipped := _why_not(name, record, reference) or _why_not_in(precision, name, record):
         return skipped
     where = str(data_dir) if data_dir else None
     request = ExportRequest(
@@ -119,6 +121,22 @@ def _why_not(name: str, record: Record, reference: Callable[[], Reference] | Non
     if _wants_reference(name) and reference is None:
         return Skipped(name, "it was given no reference to bring along", f"mnist-bench export --format {name}")
     return None
+
+
+def _why_not_in(precision: Precision, name: str, record: Record) -> Skipped | None:
+    """Return why an imported graph is not written in a precision, or None: what is lowered already stays as it is."""
+    own = _own_precision(record)
+    if own in (None, precision):
+        return None
+    said = f"the graph that was imported is {own}, and stays so"
+    other = name if own in precisions(name) else "onnx"
+    return Skipped(name, said, f"mnist-bench export --format {other} --precision {own}")
+
+
+def _own_precision(record: Record) -> str | None:
+    """Return the lower precision of an imported graph; None where it is none, or not known."""
+    computes = record.imported.precision if record.imported and record.is_graph else None
+    return computes if computes in LOWER else None
 
 
 def _wants_reference(name: str) -> bool:

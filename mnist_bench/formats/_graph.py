@@ -16,13 +16,16 @@ if TYPE_CHECKING:
 
 
 def export(request: "Request", path: Path) -> Facts:
-    """Write the file; what is in float32 is written byte for byte as it was imported."""
+    """Write the file; in the precision that it came in it is written byte for byte as it was imported."""
     import onnx
     import onnxruntime
 
+    imported = request.record.imported
     assert request.graph is not None
+    assert imported
     made = onnx.load_model_from_string(request.graph)
-    if request.precision != "fp32":
+    as_it_came = request.precision in {"fp32", imported.precision}
+    if not as_it_came:
         made = _lowered(made, request)
         path.write_bytes(made.SerializeToString(deterministic=True))
     else:
@@ -30,8 +33,8 @@ def export(request: "Request", path: Path) -> Facts:
     sums = pair_sums(made.graph)
     return Facts(
         version=f"opset {next((entry.version for entry in made.opset_import if not entry.domain), 0)}",
-        exporter=made.producer_name or "unknown" if request.precision == "fp32" else "onnxruntime",
-        exporter_version=made.producer_version if request.precision == "fp32" else str(onnxruntime.__version__),
+        exporter=made.producer_name or "unknown" if as_it_came else "onnxruntime",
+        exporter_version=made.producer_version if as_it_came else str(onnxruntime.__version__),
         batch=request.record.signature.batch,
         saturation=sums and Saturation.of(*sums),
     )

@@ -88,7 +88,16 @@ def kind_of(path: Path, content: bytes) -> str:
         raise ModelRefused(f"{path} {error}") from error
 
 
-def read(path: Path, content: bytes, folder: Path, *, trusted: bool, output: str = "", limits: Limits) -> Found:
+def read(
+    path: Path,
+    content: bytes,
+    folder: Path,
+    *,
+    trusted: bool,
+    limits: Limits,
+    output: str = "",
+    classes: int | None = None,
+) -> Found:
     """Read a model file in a process of its own.
 
     Args:
@@ -97,6 +106,7 @@ def read(path: Path, content: bytes, folder: Path, *, trusted: bool, output: str
         folder: where its weights and its graph are written.
         trusted: read it although it is a program, which can do anything.
         output: the name of the output that is the answer, where a graph has several.
+        classes: how many classes there are, if known: of several outputs it may tell the answer.
         limits: on the time and the memory of that process.
 
     Raises:
@@ -111,7 +121,7 @@ def read(path: Path, content: bytes, folder: Path, *, trusted: bool, output: str
     with scratch.folder() as place:
         given = place / "given"
         given.write_bytes(content)
-        request = ReadRequest(kind=kind, path=str(given), folder=str(folder), output=output)
+        request = ReadRequest(kind=kind, path=str(given), folder=str(folder), output=output, classes=classes)
         try:
             return child.call(
                 "mnist_bench.importers._serve:serve",

@@ -59,12 +59,13 @@ class Limits(Protocol):
 
 
 class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a child reads: a file of a kind, at `path`, into a folder; `output` is the answer's name, if told."""
+    """What a child reads: a file of a kind, at `path`, into a folder; `output` and `classes` as in `Request`."""
 
     kind: str
     path: str
     folder: str
     output: str = ""
+    classes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -87,11 +88,15 @@ class Given:
 
 @dataclass(frozen=True)
 class Request:
-    """A file to read: its content, the folder that files are written into, and the name of the output, if told."""
+    """A file to read: its content, and the folder that files are written into.
+
+    `output` is the name of the answer, if told, and `classes` how many there are, if known.
+    """
 
     content: bytes
     folder: Path
     output: str = ""
+    classes: int | None = None
 
     def write_graph(self, content: bytes) -> str:
         """Write a graph, and return the file's name."""

@@ -55,9 +55,7 @@ def in_float32(arrays: Mapping[str, Array]) -> dict[str, Array]:
         found = {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}
     for name, array in found.items():
         if not np.isfinite(array).all():
-            raise ModelRefused(
-                f"its {name} holds numbers that are not finite: it was saved of a training that diverged"
-            )
+            raise ModelRefused(f"its {name} holds numbers that are not finite: it comes from a training that diverged")
     return found
 
 

@@ -20,7 +20,7 @@ def serve(asked: ReadRequest) -> Found:
     content = read_regular(Path(asked.path), limits.MODEL_BYTES)
     with warnings.catch_warnings(action="ignore"):  # libraries tell of their own futures
         try:
-            return importer.read(Request(content, Path(asked.folder), asked.output))
+            return importer.read(Request(content, Path(asked.folder), asked.output, asked.classes))
         except (MnistBenchError, OSError, ImportError, MemoryError):
             raise
         except Exception as error:

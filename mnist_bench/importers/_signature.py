@@ -64,7 +64,7 @@ def _image(proto: Any) -> Any:
     inputs = graphs.inputs_of(proto.graph)
     if len(inputs) != 1:
         found = text.reason(graphs.described(inputs)) or "nothing"
-        raise ModelRefused(f"it takes {len(inputs)} inputs, {found}: a model of one is needed, the image")
+        raise ModelRefused(f"its inputs are {found}: a model with one, the image, is needed")
     return inputs[0]
 
 
@@ -180,12 +180,13 @@ def _fix(image: Any, batch: Size, shape: Sequence[int]) -> None:
         image.type.tensor_type.shape.dim.add(dim_value=size)
 
 
-def answer_of(graph: Any, wanted: str) -> Answer:
+def answer_of(graph: Any, wanted: str, classes: int | None = None) -> Answer:
     """Return which value is the answer: the only output, or the only one of several that can be.
 
     Args:
         graph: with the types of its outputs inferred.
         wanted: the name of the output, where one was told.
+        classes: how many there are, where that is known: of several outputs it may tell.
 
     Raises:
         ModelRefused: there is none, there are several, or there is none of this name.
@@ -196,6 +197,8 @@ def answer_of(graph: Any, wanted: str) -> Answer:
         if not outputs:
             raise ModelRefused(f"it has no output {wanted!r}, but {text.reason(graphs.described(graph.output))}")
     able = [value for value in outputs if _is_answer(value)]
+    if len(able) > 1 and classes:
+        able = [value for value in able if _classes(value) == classes] or able
     if len(able) == 1:
         return Answer(able[0].name, _classes(able[0]), _chosen(able[0].name, graph))
     if not able and (behind := _behind_maps(graph, outputs)):

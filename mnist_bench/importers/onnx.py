@@ -82,7 +82,7 @@ def examined(content: bytes, request: Request, *, checked: bool = True) -> Found
     if checked:
         graphs.check(proto)  # with the sizes that it lacks: the checker wants some
     proto = _signature.check_sizes(proto)
-    answer = _signature.answer_of(proto.graph, request.output)
+    answer = _signature.answer_of(proto.graph, request.output, request.classes)
     if len(proto.graph.output) > 1 and not answer.behind:
         signature = replace(signature, output=answer.name)
     kept = _graph.cut(original, answer.name, _value(proto, answer)) if answer.behind else original

@@ -2,6 +2,7 @@
 
 import io
 import re
+import zipfile
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,8 @@ def read(request: Request) -> Found:
 def _loaded(content: bytes) -> Any:
     import torch
 
+    if damaged := _damaged(content):
+        raise ModelRefused(f"{text.line(damaged)} in it is damaged (its checksum): copy or save the file again")
     try:
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:
@@ -54,6 +57,14 @@ def _loaded(content: bytes) -> Any:
                 f"it holds objects of {text.line(named[1])}, a whole model perhaps, and not weights alone: {REMEDY}"
             ) from error
         raise ModelRefused(f"PyTorch cannot load it as weights ({text.reason(said)}): {REMEDY}") from error
+
+
+def _damaged(content: bytes) -> str | None:
+    """Name the first entry of an archive that is not what was written into it: PyTorch itself does not look."""
+    if not zipfile.is_zipfile(io.BytesIO(content)):
+        return None
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return archive.testzip()
 
 
 def _tensors(loaded: Any) -> "tuple[dict[str, torch.Tensor], tuple[str, ...]]":

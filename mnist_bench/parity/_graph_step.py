@@ -19,6 +19,9 @@ ELEMENTWISE = frozenset(
 )
 """Operators of one operand that may be asked for all images at once."""
 
+QUANTISERS, QUANTISERS_SINCE = frozenset({"QuantizeLinear", "DequantizeLinear"}), 19
+"""ONNX's reference has them from this opset on; what they had before, they do as before."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -78,7 +81,10 @@ class Step:
         node.CopyFrom(self.node)
         node.domain = "" if node.domain in ONNX else node.domain
         graph = onnx.helper.make_graph([node], "node", inputs, outputs)
-        return ReferenceEvaluator(graph, opsets=dict(self.opsets))
+        opsets = dict(self.opsets)
+        if self.operator in QUANTISERS:
+            opsets[""] = max(opsets.get("", QUANTISERS_SINCE), QUANTISERS_SINCE)
+        return ReferenceEvaluator(graph, opsets=opsets)
 
 
 def _tensor(found: Any) -> NDArray[Any]:

@@ -77,7 +77,7 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
         return np.array(request.get_tensor(answer).data)
 
     # Where oneDNN is told to leave instructions alone, OpenVINO does not know, and gives no answer at all.
-    if lowered and not run(np.zeros((1, *model.shape), model.dtype)).size:
+    if lowered and not run(np.zeros((batch or model.batch or 1, *model.shape), model.dtype)).size:
         raise DeviceUnavailable(NO_BF16)
     yield Session(in_float32(run, model), lambda: _effective(model, compiled), batch)
 

@@ -277,7 +277,7 @@ LOGITS, LABEL = value("logits", ["n", 10]), value("label", ["n"], TensorProto.IN
 PROBABILITIES, FEATURES = value("probabilities", ["n", 10]), value("features", ["n", 256])
 
 REFUSED = {
-    "two inputs": (two_inputs(), r"takes 2 inputs, image float32 \(n, 1, 28, 28\), more float32 \(n, 256\)"),
+    "two inputs": (two_inputs(), r"its inputs are image float32 \(n, 1, 28, 28\), more float32 \(n, 256\)"),
     "photographs": (
         of_shape(["n", 3, 224, 224], TensorProto.FLOAT16),
         r"it takes image float16 \(n, 3, 224, 224\): images .* are needed",

@@ -79,6 +79,8 @@ def _draw(content: Table, preview: int) -> RichTable:
     table = RichTable(
         title=Text(content.title, style="bold"), title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False
     )
+    if not content.rows:
+        table.min_width = cell_len(content.title)  # else the title is wrapped to the columns' few
     rows = [
         [text(cell, column) for cell, column in zip(row, content.columns, strict=True)]
         for row in content.rows[:preview]
