@@ -122,19 +122,23 @@ def read(
         given = place / "given"
         given.write_bytes(content)
         request = ReadRequest(kind=kind, path=str(given), folder=str(folder), output=output, classes=classes)
-        try:
-            return child.call(
-                "mnist_bench.importers._serve:serve",
-                request,
-                Found,
-                time_limit_s=limits.time_s,
-                memory_limit_bytes=limits.memory_bytes,
-                died_exit_code=USAGE,
-            )
-        except child.ChildFailed as error:
-            if error.exit_code == USAGE:
-                raise ModelRefused(f"{path} ({kind}): {text.line(str(error))}") from error
-            raise child.ChildFailed(f"{path} ({kind}): {error}", error.exit_code) from error
+        return _read(request, path, limits)
+
+
+def _read(request: ReadRequest, path: Path, limits: Limits) -> Found:
+    try:
+        return child.call(
+            "mnist_bench.importers._serve:serve",
+            request,
+            Found,
+            time_limit_s=limits.time_s,
+            memory_limit_bytes=limits.memory_bytes,
+            died_exit_code=USAGE,
+        )
+    except child.ChildFailed as error:
+        if error.exit_code == USAGE:
+            raise ModelRefused(f"{path} ({request.kind}): {text.line(str(error))}") from error
+        raise child.ChildFailed(f"{path} ({request.kind}): {error}", error.exit_code) from error
 
 
 def before_ending(graph: Any, output: str) -> str:
