@@ -18,7 +18,7 @@ from mnist_bench.bench import session
 from mnist_bench.core.bench_types import BenchPlan, InferenceBenchRecord
 from mnist_bench.core.errors import MnistBenchError, ParityBroken, Unanswered
 from mnist_bench.core.events import Exporting, OnEvent, StageBegan, StageEnded
-from mnist_bench.core.kinds import Precision, Skipped
+from mnist_bench.core.kinds import WEIGHTS, Precision, Skipped
 from mnist_bench.core.types import Absent, Artifact, Manifest, ParityRecord, Record
 
 BLOCKS, BATCH_SIZES = 6, (1, 128)  # as `bench --quick`
@@ -269,9 +269,7 @@ def _plan(folder: Path, record: Record, settings: Settings) -> BenchPlan:
 def _measured(saved: InferenceBenchRecord, folder: Path, record: Record, plan: BenchPlan) -> bool:
     """Tell whether a benchmark is finished, and is of the present files and of at least what is planned."""
     assert record.checkpoint
-    hashes = {
-        row.sha256 for row in saved.rows if row.kind == "inference" and row.configuration.format != parity.WEIGHTS
-    }
+    hashes = {row.sha256 for row in saved.rows if row.kind == "inference" and row.configuration.format != WEIGHTS}
     present = {entry.sha256 for entry in _present(folder, record)}
     pairs = [
         (plan.threads, saved.plan.threads),

@@ -9,6 +9,9 @@ DEFAULT_OUT = Path("exports")
 DEFAULT_CONVERGENCE_AT = 0.97
 """The validation accuracy, as a share, that counts as converged."""
 
+WEIGHTS = "weights"
+"""The format of the checkpoint itself."""
+
 Activation = Literal["relu", "sigmoid"]
 Validation = Literal["test", "holdout"]
 

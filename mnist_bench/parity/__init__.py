@@ -11,14 +11,13 @@ from mnist_bench.parity._inputs import build_inputs
 from mnist_bench.parity._network import Reference, bounds_of, graph_of, logits_of, reference_of, weights_of
 from mnist_bench.parity._predicting import Predictions, Said, predict
 from mnist_bench.parity._reference import Weights
-from mnist_bench.parity._targets import GRAPH_REMEDY, WEIGHTS, Target, Targets, Wanted, absence, find_targets
+from mnist_bench.parity._targets import GRAPH_REMEDY, Target, Targets, Wanted, absence, find_targets
 from mnist_bench.parity._verify import result, verify
 
 __all__ = [
     "BATCH_SIZES",
     "GRAPH_REMEDY",
     "THREADS",
-    "WEIGHTS",
     "Answer",
     "Assumption",
     "Bounds",

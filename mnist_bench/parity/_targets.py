@@ -7,13 +7,11 @@ from pathlib import Path
 from mnist_bench import formats, hosts, runtimes, store
 from mnist_bench.core.commands import on_run
 from mnist_bench.core.errors import BadInput, RecordDamaged, TargetUnavailable
-from mnist_bench.core.kinds import Precision
+from mnist_bench.core.kinds import WEIGHTS, Precision
 from mnist_bench.core.signature import Ending
 from mnist_bench.core.types import Absent, Artifact, Manifest, Record, target_name
 from mnist_bench.parity._assuming import Assumption
 
-WEIGHTS = "weights"
-"""The format of the checkpoint itself."""
 GRAPH_REMEDY = "use a runtime that reads ONNX, such as onnxruntime"
 
 

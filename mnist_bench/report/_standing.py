@@ -7,10 +7,11 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from mnist_bench import parity, store
+from mnist_bench import store
 from mnist_bench.analysis.parity import certificate_of
 from mnist_bench.core.bench_types import BenchRecord, InferenceBenchRecord
 from mnist_bench.core.commands import on_run
+from mnist_bench.core.kinds import WEIGHTS
 from mnist_bench.core.types import (
     Absent,
     Artifact,
@@ -57,14 +58,14 @@ class Present:
         return ""
 
     def holds(self, sha256: str | None) -> bool:
-        """Tell whether a file of this hash is one of the run's; no file is."""
+        """Tell whether the run has a file of this hash, or there is no file that it would need."""
         return sha256 is None or any(one.sha256 == sha256 for _, one in self._files())
 
     def _files(self) -> list[tuple[str, Artifact | SavedFile]]:
         """Return all files, each with its format."""
         exported, checkpoint = self.manifest.artifacts if self.manifest else (), self.record.checkpoint
         files: list[tuple[str, Artifact | SavedFile]] = [(one.format, one) for one in exported]
-        return [*files, (parity.WEIGHTS, checkpoint.weights)] if checkpoint else files
+        return [*files, (WEIGHTS, checkpoint.weights)] if checkpoint else files
 
     def _opened(self, result: ParityResult) -> list[Artifact | SavedFile]:
         """Return what a result is of; where it does not say, as before schema version 9, all files of its format."""
@@ -117,12 +118,11 @@ def _lost(compared: ParityRecord, run: Present, gone: Mapping[str, str]) -> list
 
     Of a comparison by processor, this machine's own processor is there to compare with, and is not named.
     """
-    by_processor = isinstance(compared, FleetRecord)
-    names = ",".join(one.name for one in compared.processors) if isinstance(compared, FleetRecord) else ""
-    again = on_run("verify", run.folder, *(["--cpu", names] if names else []))
-    native = {one.configuration.target for one in compared.results if not one.configuration.processor}
+    words, native = list[str](), set[str]()
+    if isinstance(compared, FleetRecord):
+        words = ["--cpu", ",".join(one.name for one in compared.processors)]
+        native = {one.configuration.target for one in compared.results if not one.configuration.processor}
+    again = on_run("verify", run.folder, *words)
     return [
-        Absent(target=target, reason=why, remedy=f"run {again}")
-        for target, why in gone.items()
-        if not (by_processor and target in native)
+        Absent(target=target, reason=why, remedy=f"run {again}") for target, why in gone.items() if target not in native
     ]
