@@ -1,9 +1,11 @@
 """What a comparison of a part adds to what was known of a run."""
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 from msgspec.structs import replace
 
+from mnist_bench.analysis.parity import certificates_of
 from mnist_bench.core.types import Environment, FleetRecord, ParityRecord, ParityResult, QuantisedCertificate
 
 P = TypeVar("P", bound=ParityRecord)
@@ -26,7 +28,8 @@ def added(before: P, found: P) -> P:
         if (name := one.configuration.target) not in lost and files.get(name, one.sha256) == one.sha256
     }
     results = kept | {_place(one): one for one in found.results}
-    again = {*files, *lost}
+    here, again = {one.sha256 for one in kept.values()}, {*files, *lost}
+    older = [one for one in before.shares if one.sha256 in here]
     named = {*again, *(one.target for one in found.skipped)}
     return replace(
         _with_processors(before, found),
@@ -36,8 +39,8 @@ def added(before: P, found: P) -> P:
         saturation={name: one for name, one in before.saturation.items() if name not in again} | found.saturation,
         layers=(*(one for one in before.layers if one.target not in again), *found.layers),
         diagnoses=(*(one for one in before.diagnoses if one.target not in again), *found.diagnoses),
-        shares=tuple({one.sha256: one for one in (*before.shares, *found.shares)}.values()),
-        quantised=_certificates(before, found),
+        shares=tuple({one.sha256: one for one in (*older, *found.shares)}.values()),
+        quantised=_together([*found.quantised, *certificates_of(before, kept.values())]),
         blind=found.blind or before.blind,
     )
 
@@ -73,11 +76,11 @@ def _place(result: ParityResult) -> tuple[str, int, int]:
     return own.target, own.batch_size, own.threads
 
 
-def _certificates(before: ParityRecord, found: ParityRecord) -> tuple[QuantisedCertificate, ...]:
-    """Return all certificates of quantised files, each with all formats that have its numbers."""
+def _together(certificates: Iterable[QuantisedCertificate]) -> tuple[QuantisedCertificate, ...]:
+    """Return certificates, one for the same numbers, with all formats that have them."""
     every: dict[str, QuantisedCertificate] = {}
-    for one in (*before.quantised, *found.quantised):
-        known = every.get(one.sha256)
-        others = {name for other in (one, known) if other for name in (other.format, *other.others)} - {one.format}
-        every[one.sha256] = replace(one, others=tuple(sorted(others)))
+    for one in certificates:
+        first = every.get(one.sha256, one)
+        others = {*first.others, one.format, *one.others} - {first.format}
+        every[one.sha256] = replace(first, others=tuple(sorted(others)))
     return tuple(every.values())

@@ -1,6 +1,6 @@
 """What a comparison of runtimes says: functions over the saved results."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -59,6 +59,12 @@ def certificate_of(record: ParityRecord, configuration: Configuration) -> Quanti
         if found.precision == configuration.precision and configuration.format in (found.format, *found.others):
             return found
     return None
+
+
+def certificates_of(record: ParityRecord, results: Iterable[ParityResult]) -> list[QuantisedCertificate]:
+    """Return what is proved of the quantised files that some results are of, in the record's order."""
+    theirs = [certificate_of(record, one.configuration) for one in results]
+    return [one for one in record.quantised if any(found is one for found in theirs)]
 
 
 def quantised_name(found: QuantisedCertificate) -> str:

@@ -96,8 +96,9 @@ def failed_on(record: FleetRecord) -> dict[tuple[str, str], list[str]]:
     """Return the runtimes and precisions that failed on emulated processors, and on which."""
     found: dict[tuple[str, str], list[str]] = {}
     for result in on_processors(record):
-        names = found.setdefault(file_of(result), []) if result.failures else []
-        names += [] if result.configuration.processor in names else [result.configuration.processor]
+        if result.failures:
+            names = found.setdefault(file_of(result), [])
+            names += {result.configuration.processor} - {*names}
     return found
 
 

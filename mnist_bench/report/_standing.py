@@ -8,7 +8,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from mnist_bench import store
-from mnist_bench.analysis.parity import certificate_of
+from mnist_bench.analysis.parity import certificates_of
 from mnist_bench.core.bench_types import BenchRecord, InferenceBenchRecord
 from mnist_bench.core.commands import on_run
 from mnist_bench.core.kinds import WEIGHTS
@@ -94,7 +94,6 @@ def standing(compared: P, run: Present) -> P:
         return compared
     still = {one.configuration.target for one in kept}
     here = {one.sha256 for one in kept}
-    certified = [certificate_of(compared, one.configuration) for one in kept]
     return replace(
         compared,
         results=tuple(kept),
@@ -102,7 +101,7 @@ def standing(compared: P, run: Present) -> P:
         saturation={name: found for name, found in compared.saturation.items() if name in still},
         layers=tuple(one for one in compared.layers if one.target in still),
         shares=tuple(one for one in compared.shares if one.sha256 in here),
-        quantised=tuple(one for one in compared.quantised if any(found is one for found in certified)),
+        quantised=tuple(certificates_of(compared, kept)),
     )
 
 

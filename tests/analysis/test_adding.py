@@ -71,7 +71,13 @@ def test_what_was_skipped_and_is_here_now_is_skipped_no_more(first: ParityRecord
 def test_of_another_file_of_a_target_nothing_stays(first: ParityRecord, light: Path, digits: data.Dataset) -> None:
     older = replace(first, results=tuple(replace(one, sha256="0" * 64) for one in first.results))
     other = compared(light, digits, "onnxruntime", batch=7)
-    assert added(older, other).results == other.results
+    older = replace(
+        older, quantised=tuple(replace(one, sha256="0" * 63 + str(n)) for n, one in enumerate(first.quantised))
+    )
+    both = added(older, other)
+    assert both.results == other.results
+    assert both.quantised == other.quantised
+    assert both.quantised
 
 
 @pytest.mark.parametrize(
