@@ -510,6 +510,68 @@ def test_a_softmax_over_the_batch_is_none_over_the_classes(run: Run, tmp_path: P
     )  # nothing is proved of it, and it fails: each image is answered by its batch
 
 
+BORDERS = {
+    "float16 in and out": (TensorProto.FLOAT16, TensorProto.FLOAT16, ""),
+    "answers in float16": (TensorProto.FLOAT, TensorProto.FLOAT16, ""),
+    "probabilities in float16": (TensorProto.FLOAT, TensorProto.FLOAT16, "Softmax"),
+    "pixels of float16": (TensorProto.FLOAT16, TensorProto.FLOAT, ""),
+    "float64 in and out": (TensorProto.DOUBLE, TensorProto.DOUBLE, ""),
+    "bytes": (TensorProto.UINT8, TensorProto.FLOAT, ""),
+}
+TYPES = {
+    TensorProto.FLOAT: "float32",
+    TensorProto.DOUBLE: "float64",
+    TensorProto.FLOAT16: "float16",
+    TensorProto.UINT8: "uint8",
+}
+
+
+def with_borders(arrays: Arrays, taken: int, given: int, ending: str = "") -> onnx.ModelProto:
+    """Let the network, which computes in float32, take and give other types."""
+    model = keras_like(arrays, ending=ending, divide=taken == TensorProto.UINT8)
+    graph = model.graph
+    if taken != TensorProto.FLOAT:
+        graph.node[0].input[0] = "cast"
+        graph.node.insert(0, helper.make_node("Cast", ["image"], ["cast"], to=TensorProto.FLOAT))
+        graph.input[0].type.tensor_type.elem_type = taken
+    if given != TensorProto.FLOAT:
+        graph.node.append(helper.make_node("Cast", [graph.output[0].name], ["given"], to=given))
+        graph.output[0].CopyFrom(helper.make_tensor_value_info("given", given, ["n", 10]))
+    return model
+
+
+@pytest.mark.parametrize(("taken", "given", "ending"), BORDERS.values(), ids=BORDERS)
+def test_borders_of_other_types_change_no_verdict(
+    taken: int, given: int, ending: str, run: Run, tmp_path: Path, arrays: Arrays, own_copy: Path
+) -> None:
+    """Neither of the run that a file becomes, nor of the file beside the run whose weights it has."""
+    path = saved(with_borders(arrays, taken, given, ending), tmp_path)
+    record = imported(run, path)
+    assert record.imported
+    signature = record.imported.signature
+    assert (signature.dtype, signature.answers) == (TYPES[taken], TYPES[given])
+    assert record.imported.specified == (taken == TensorProto.FLOAT)
+    found = verified(run)
+    assert [one.failures for one in found.results] == [()]
+    assert found.certificate.certified > 0.9 * found.certificate.images
+    beside = ("--run", own_copy.name, "--out", own_copy.parent, "--model", path, "--batch-size", "128")
+    assert run("verify", *beside, *(["--assume", "softmax"] if ending else [])) == 0
+
+
+@pytest.mark.parametrize("given", [TensorProto.FLOAT16, TensorProto.DOUBLE], ids=["float16", "float64"])
+def test_what_is_wrong_shows_behind_any_border(
+    given: int, run: Run, tmp_path: Path, arrays: Arrays, own_copy: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Half of a thousandth of the largest logit more: less than its rounding to float16 may be elsewhere."""
+    off = dict(arrays)
+    off["fc3.bias"] = arrays["fc3.bias"] + np.float32(0.02) * (np.arange(10) == 3)
+    path = saved(with_borders(off, TensorProto.FLOAT, given), tmp_path)
+    command = ("--run", own_copy.name, "--out", own_copy.parent, "--model", path, "--batch-size", "128")
+    assert run("verify", *command) == 1
+    said = " ".join(capsys.readouterr().err.split())
+    assert ("beyond the rounding to float16" in said) == (given == TensorProto.FLOAT16)
+
+
 def test_a_batch_that_does_not_divide_the_images_is_filled_up(run: Run, tmp_path: Path, arrays: Arrays) -> None:
     model = keras_like(arrays)
     for value in (*model.graph.input, *model.graph.output):

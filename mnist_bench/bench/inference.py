@@ -160,7 +160,7 @@ class Process:
         """Make a row of one sample; or say what is wrong with the answers."""
         checked, deviations = UNCHECKED, 0
         if found.logits is not None:
-            inputs = self.inputs.under(self.target.ending).first(len(found.logits) if found.logits.ndim else 0)
+            inputs = self.inputs.given_by(self.target.signature).first(len(found.logits) if found.logits.ndim else 0)
             result = parity.result(self.target, inputs, parity.Answer(own, found.logits, precision))
             if result.failures:
                 return InvalidResult(own.threads, own.batch_size, f"wrong answers: {'; '.join(result.failures)}")

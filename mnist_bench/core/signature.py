@@ -7,7 +7,7 @@ for it in another shape, type or range: so images are changed on their way to th
 import math
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +26,7 @@ Orientation = Literal["rows", "columns"]
 """Which way the image is read: as it is, or transposed."""
 Ending = Literal["logits", "softmax", "log-softmax"]
 """What the answers are: the last layer's sums, or what follows them."""
+AnswerType = Literal["float32", "float64", "float16"]
 
 SAID: dict[str, str] = {
     "bytes": "pixels from 0 to 255",
@@ -38,7 +39,8 @@ class Signature(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a model takes and which of its outputs is the answer.
 
     `shape` is that of one image, `dtype` the type of its pixels, `output` the answer's name where there are several
-    outputs, `ending` what the answers are, `batch` the batch size where that is fixed.
+    outputs, `ending` what the answers are, `answers` the type that they are rounded to at the very end, `batch` the
+    batch size where that is fixed.
     """
 
     shape: Annotated[tuple[Annotated[int, Meta(gt=0)], ...], Meta(max_length=8)] = OUR_SHAPE
@@ -47,6 +49,7 @@ class Signature(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     orientation: Orientation = "rows"
     output: str = ""
     ending: Ending = "logits"
+    answers: AnswerType = "float32"
     batch: Annotated[int, Meta(gt=0)] | None = None
 
     def __post_init__(self) -> None:
@@ -60,8 +63,9 @@ class Signature(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def is_plain(self) -> bool:
-        """Whether a worker need not know of it: images come as ours do, and the only output is the answer."""
-        return (self.shape, self.dtype, self.output, self.batch or 1) == (OUR_SHAPE, "float32", "", 1)
+        """Whether a worker need not know of it: images come as ours do, the only output is the answer, and as ours."""
+        borders = (self.shape, self.dtype, self.output, self.answers)
+        return borders == (OUR_SHAPE, "float32", "", "float32") and self.batch in (None, 1)
 
     def adapt(self, images: "NDArray[np.float32]") -> "NDArray[Any]":
         """Return images as the model wants them: (n, *shape) of its dtype.
@@ -87,24 +91,43 @@ class Signature(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             values = whole if self.dtype == "uint8" else np.where(abs(values - whole) <= TWICE * whole, whole, values)
         return np.ascontiguousarray(values.reshape(len(images), *self.shape), self.dtype)
 
+    def held(self, images: "NDArray[np.float32]") -> "NDArray[np.float32]":
+        """Return the nearest images that a model can be told, whose pixels are bytes or of half precision.
+
+        Args:
+            images: float32 (n, 1, 28, 28) in [0, 1].
+        """
+        if self.dtype not in ("uint8", "float16"):
+            return images
+        told = structs.replace(self, shape=OUR_SHAPE, orientation="rows").adapt(images)
+        return before(told.astype("float32"), "bytes" if self.dtype == "uint8" else self.pixels)
+
     def said(self) -> tuple[str, ...]:
         """Return what is done to images, a phrase each; nothing where they stay as they are."""
-        changes = []
-        if self.shape != OUR_SHAPE:
-            changes.append(f"shape (n, {', '.join(map(str, self.shape))})")
-        if self.dtype != "float32":
-            changes.append(self.dtype)
-        if self.pixels in SAID:
-            changes.append(SAID[self.pixels])
-        if self.orientation == "columns":
-            changes.append("transposed images")
-        if self.batch:
-            changes.append(f"{self.batch} image{'s' if self.batch > 1 else ''} at a time")
-        if self.output:
-            changes.append(f"output {self.output!r}")
-        if self.ending != "logits":
-            changes.append(f"answers behind {self.ending}")
-        return tuple(changes)
+        changes = (
+            (self.shape != OUR_SHAPE, f"shape (n, {', '.join(map(str, self.shape))})"),
+            (self.dtype != "float32", self.dtype),
+            (self.pixels in SAID, SAID.get(self.pixels, "")),
+            (self.orientation == "columns", "transposed images"),
+            (self.batch, f"{self.batch} image{'s' if self.batch != 1 else ''} at a time"),
+            (self.output, f"output {self.output!r}"),
+            (self.ending != "logits", f"answers behind {self.ending}"),
+            (self.answers != "float32", f"answers in {self.answers}"),
+        )
+        return tuple(said for differs, said in changes if differs)
+
+
+def before(values: "NDArray[Any]", pixels: Pixels) -> "NDArray[np.float32]":
+    """Return the images that are these values once they have been changed to such pixels; see `Signature.adapt`."""
+    import numpy as np
+
+    if pixels == "bytes":
+        values = values / np.float32(255)
+    elif pixels == "normalised":
+        values = values * np.float32(DEVIATION) + np.float32(MEAN)
+    elif pixels == "inverted":
+        values = np.float32(1) - values
+    return np.ascontiguousarray(values, np.float32)
 
 
 OURS = Signature()

@@ -146,10 +146,10 @@ def is_of_this_machine(host: Host) -> bool:
 
 
 def takes(host: Host, signature: Signature | None) -> bool:
-    """Tell whether a host's worker can give a model the images that it wants: not all beside Python can."""
+    """Tell whether a host's worker can give a model its images, and take its answers: not all beside Python can."""
     if signature is None or signature.is_plain or not getattr(module := load(host.kind), "ONLY", False):
         return True
-    return signature.dtype in getattr(module, "PIXEL_TYPES", ())
+    return {signature.dtype, signature.answers} <= set(getattr(module, "BORDER_TYPES", ()))
 
 
 def answers_with(host: Host, runtime: str) -> bool:

@@ -72,7 +72,7 @@ class HostModule(Protocol):
     """A kind of host: a module of this folder.
 
     It may also have `install(tell)`, which fetches or builds what it needs and returns where; `ONLY`, whether it has no
-    other runtimes than its `RUNTIMES`, and then `PIXEL_TYPES`, of which types it gives images of other signatures;
+    other runtimes than its `RUNTIMES`, and then `BORDER_TYPES`, of which types models of other signatures are;
     `why_without(runtime)`, a `Skipped` or None; `version()`, of what answers there; and `installed_bytes(runtime)`, the
     size of its libraries on disk, or None.
     """

@@ -13,7 +13,7 @@ ARGUMENT, RUNTIMES, TIMED = False, ("onnxruntime",), True
 PROCESSOR = None
 ONLY = True
 """No other runtime answers there."""
-PIXEL_TYPES = ("float32", "float64", "uint8")
+BORDER_TYPES = ("float32", "float64", "uint8")
 """Of what types the images may be that models from elsewhere want."""
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")

@@ -14,8 +14,8 @@ ARGUMENT, RUNTIMES, TIMED = False, ("onnxruntime",), True
 PROCESSOR = None
 ONLY = True
 """No other runtime answers there."""
-PIXEL_TYPES = ("float32", "float64", "uint8")
-"""Of what types the images may be that models from elsewhere want."""
+BORDER_TYPES = ("float32", "float64", "uint8")
+"""Of what types the images may be that models from elsewhere want, and the answers that they give."""
 
 SOURCE = Path(__file__).parent / "_node_worker" / "worker.mjs"
 OURS = (SOURCE, *(worker.JAVASCRIPT / name for name in ("answering.mjs", "timing.mjs")))

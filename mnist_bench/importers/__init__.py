@@ -142,7 +142,7 @@ def _read(request: ReadRequest, path: Path, limits: Limits) -> Found:
 
 
 def before_ending(graph: Any, output: str) -> str:
-    """Return the name of the value that a graph's softmax or log-softmax, if its output is one, is applied to."""
+    """Return the name of the value that a graph's softmax or log-softmax is applied to, or its last cast."""
     from mnist_bench.importers._graph import View
     from mnist_bench.importers._recognise import ending_of
 

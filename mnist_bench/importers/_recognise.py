@@ -51,7 +51,23 @@ class Chain:
 
 
 def ending_of(view: View, output: str) -> tuple[Ending, str]:
-    """Return what an output is, and the value before its softmax; itself, where there is none."""
+    """Return what an output is, and the value before its softmax, or, where there is none, before it is cast."""
+    ending, before = _ending(view, output)
+    return ending, before if before != output else _before_cast(view, output)
+
+
+def _before_cast(view: View, name: str) -> str:
+    """Return the value that a value is cast from at the very end: what that rounds to, the answer's type tells."""
+    from onnx import TensorProto
+
+    node = view.source.get(name)
+    told = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16)
+    if node is None or node.op_type != "Cast" or attributes(node).get("to") not in told:
+        return name
+    return str(node.input[0])
+
+
+def _ending(view: View, output: str) -> tuple[Ending, str]:
     at, steps = output, 0
     while (node := view.source.get(at)) is not None and steps < MOST_STEPS:
         if node.op_type in ENDINGS:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from mnist_bench.core import text
 from mnist_bench.core.architecture import PIXELS
 from mnist_bench.core.errors import ModelRefused
-from mnist_bench.core.signature import OUR_SHAPE, Signature
+from mnist_bench.core.signature import OUR_SHAPE, AnswerType, Signature
 from mnist_bench.importers import _graph
 from mnist_bench.importers._graph import View, attributes
 from mnist_bench.runtimes import _onnx_graph as graphs
@@ -208,6 +208,23 @@ def answer_of(graph: Any, wanted: str, classes: int | None = None) -> Answer:
         names = ", ".join(text.line(value.name) for value in able)
         raise ModelRefused(f"any of its outputs {shown} may be the answer: choose by --output, from {names}")
     raise ModelRefused(f"it gives {shown}: logits or probabilities are needed, floats (n, classes)")
+
+
+def with_answer(signature: Signature, graph: Any, answer: Answer) -> Signature:
+    """Return a signature with the type of the answer, float32 where none is told, and its name, where that is needed.
+
+    Args:
+        signature: of the image.
+        graph: with the types of its values inferred.
+        answer: from `answer_of`.
+    """
+    from onnx import TensorProto
+
+    known: dict[int, AnswerType] = {TensorProto.DOUBLE: "float64", TensorProto.FLOAT16: "float16"}
+    values = (value for value in (*graph.output, *graph.value_info) if value.name == answer.name)
+    kind = next((value.type.tensor_type.elem_type for value in values), TensorProto.FLOAT)
+    named = len(graph.output) > 1 and not answer.behind
+    return replace(signature, answers=known.get(kind, "float32"), output=answer.name if named else "")
 
 
 def _chosen(name: str, graph: Any) -> str | None:

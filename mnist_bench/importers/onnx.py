@@ -83,8 +83,7 @@ def examined(content: bytes, request: Request, *, checked: bool = True) -> Found
         graphs.check(proto)  # with the sizes that it lacks: the checker wants some
     proto = _signature.check_sizes(proto)
     answer = _signature.answer_of(proto.graph, request.output, request.classes)
-    if len(proto.graph.output) > 1 and not answer.behind:
-        signature = replace(signature, output=answer.name)
+    signature = _signature.with_answer(signature, proto.graph, answer)
     kept = _graph.cut(original, answer.name, _value(proto, answer)) if answer.behind else original
     graph_file = request.write_graph(kept.SerializeToString() if answer.behind else content)
     notes = (*notes, *([answer.note] if answer.note else []))

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mnist_bench.core.kinds import Precision
+from mnist_bench.core.signature import AnswerType, Signature
 from mnist_bench.core.types import Configuration, Deviation, ParityResult
 from mnist_bench.parity._certificate import Bounds
 from mnist_bench.parity._int8 import Int8Bounds
-from mnist_bench.parity._outputs import KINDS, Kind, Output, bounded
+from mnist_bench.parity._outputs import KINDS, Kind, Output, bounded, rounded, rounding
 
 TOLERANCE_EPS = 32
 """The fp32 tolerance in units of float32 eps (2^-23) times the reference's largest |logit|."""
@@ -62,6 +63,7 @@ class Inputs:
     found from the weights. `bounds` are the reference's logits and the certificate, for all of them. `of_all` is the
     `largest_logit` of more images, of which these are some, and `of_tests` how many test images are among those.
     `output` is what is answered; where that is not logits, `bounds` are of it, and `logits` are the reference's.
+    `answers` is the type that answers are rounded to.
     """
 
     images: NDArray[np.float32]
@@ -73,6 +75,13 @@ class Inputs:
     of_tests: int | None = None
     output: Output = "logits"
     logits: NDArray[np.float64] | None = None
+    answers: AnswerType = "float32"
+
+    def given_by(self, signature: Signature) -> "Inputs":
+        """Return the same with what a model of a signature gives; of what is assumed already, no other ending."""
+        found = self.under(signature.ending) if self.output == "logits" else self
+        bounds = rounded(found.bounds, found.output, signature.answers)
+        return replace(found, bounds=bounds, answers=signature.answers)
 
     def under(self, output: Output) -> "Inputs":
         """Return the same with what a network answers that ends so; of these that answer with logits."""
@@ -142,6 +151,11 @@ class Inputs:
         return self.of_all or float(np.abs(self.reference[: len(self.labels)]).max())
 
     @property
+    def rounding(self) -> NDArray[np.float64]:
+        """By how much each answer may be off besides, for its type: float64 (n + e + p, classes)."""
+        return rounding(self.bounds.logits, self.answers)
+
+    @property
     def tolerance(self) -> float:
         """The largest |Δ| that a float32 runtime may show: of logits, or of what that makes of another output."""
         return TOLERANCE_EPS * EPS * (self.kind.slope * self.largest_logit + self.kind.rounding)
@@ -154,6 +168,12 @@ class Inputs:
         """
         own: NDArray[np.float64] = np.abs(self.reference).max(1) / self.largest_logit
         return np.maximum(own, 1.0)
+
+    @property
+    def nearest_answers(self) -> NDArray[np.float32]:
+        """The reference's answers in float32, rounded to the type of the answers before."""
+        with np.errstate(over="ignore"):
+            return self.bounds.logits.astype(self.answers).astype(np.float32)
 
 
 def equal_bits(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.bool_]:
@@ -252,7 +272,9 @@ def _measured(
     difference = np.abs(answer.astype(np.float64) - bounds.logits)
     ulp = difference / np.spacing(np.abs(bounds.logits).astype(np.float32))
     flipped = predictions != bounds.predictions
-    within = difference.max(1) <= inputs.tolerance
+    # What the type of the answers costs is no runtime's doing.
+    excess = np.maximum(difference - inputs.rounding, 0.0)
+    within = excess.max(1) <= inputs.tolerance
     ties = flipped & within & ~bounds.certified
     result = ParityResult(
         configuration=configuration,
@@ -265,12 +287,12 @@ def _measured(
         largest_ulp=float(ulp.max()),
         median_ulp=float(np.median(ulp)),
         tier=tier.name if tier else "",
-        smallest_tolerance_eps=float(TOLERANCE_EPS * difference.max() / inputs.tolerance),
+        smallest_tolerance_eps=float(TOLERANCE_EPS * excess.max() / inputs.tolerance),
         beyond_bound=int((difference > bounds.logit_bounds).sum()),
     )
     if tier is None:
-        return _with(result, _exact_failures(inputs, result, flipped, within))
-    return _with(result, _tier_failures(inputs, result, tier))
+        return _with(result, _exact_failures(inputs, result, excess, flipped, within))
+    return _with(result, _tier_failures(inputs, result, excess, tier))
 
 
 def _on_probes(
@@ -281,7 +303,7 @@ def _on_probes(
     answer, bounds = answer[last], (quantised.bounds if quantised else inputs.bounds).only(last)
     exact = tier is None or quantised is not None
     allowed = inputs.kind.slope * tier.largest_difference if tier else inputs.tolerance
-    difference = np.abs(answer.astype(np.float64) - bounds.logits).max(1)
+    difference = (np.abs(answer.astype(np.float64) - bounds.logits) - inputs.rounding[last]).max(1)
     wrong = ~(difference <= allowed * inputs.scales[last])  # also what is no number
     if exact:
         flipped, beyond = _against_proof(answer, bounds)
@@ -302,18 +324,21 @@ def _with(result: ParityResult, failures: tuple[str, ...]) -> ParityResult:
 
 def _rung(inputs: Inputs, answer: NDArray[np.float32], flipped: NDArray[np.bool_], within: NDArray[np.bool_]) -> int:
     """Climb until a rung does not hold; the first two hold already."""
-    rounded = inputs.bounds.logits.astype(np.float32)
     holds = (
         not (flipped & inputs.bounds.certified).any(),
         not flipped.any(),
         bool(within.all()),
-        bool((answer == rounded).all()),
+        bool((answer == inputs.nearest_answers).all()),
     )
     return 2 + (holds.index(False) if False in holds else len(holds))
 
 
 def _exact_failures(
-    inputs: Inputs, result: ParityResult, flipped: NDArray[np.bool_], within: NDArray[np.bool_]
+    inputs: Inputs,
+    result: ParityResult,
+    excess: NDArray[np.float64],
+    flipped: NDArray[np.bool_],
+    within: NDArray[np.bool_],
 ) -> tuple[str, ...]:
     failures = []
     if count := int((flipped & inputs.bounds.certified).sum()):
@@ -321,14 +346,19 @@ def _exact_failures(
     if count := int((~within).sum()):
         others = int((~within)[len(inputs.labels) :].sum())
         among = f", {others} of them edge images," if others else ""
-        largest = f"largest |Δ{inputs.kind.unit}| {result.largest_difference:.2g}, allowed {inputs.tolerance:.2g}"
-        failures.append(f"{count} images{among} leave the tolerance: {largest}")
+        failures.append(f"{count} images{among} leave the tolerance: {_largest(inputs, excess, inputs.tolerance)}")
     if result.beyond_bound:
         failures.append(f"{result.beyond_bound} logits lie outside the certificate's bound{NOT_FLOAT32}")
     return tuple(failures)
 
 
-def _tier_failures(inputs: Inputs, result: ParityResult, tier: Tier) -> tuple[str, ...]:
+def _largest(inputs: Inputs, excess: NDArray[np.float64], allowed: float) -> str:
+    """Say how far off answers are, but for what their type costs."""
+    beyond = "" if inputs.answers == "float32" else f" beyond the rounding to {inputs.answers}"
+    return f"largest |Δ{inputs.kind.unit}|{beyond} {excess.max():.2g}, allowed {allowed:.2g}"
+
+
+def _tier_failures(inputs: Inputs, result: ParityResult, excess: NDArray[np.float64], tier: Tier) -> tuple[str, ...]:
     asked = len(inputs.labels)
     flips = sum(deviation.image < asked for deviation in result.deviations)
     reference_correct = int((inputs.bounds.predictions[:asked] == inputs.labels).sum())
@@ -337,8 +367,8 @@ def _tier_failures(inputs: Inputs, result: ParityResult, tier: Tier) -> tuple[st
     images = inputs.of_tests or asked
     failures = []
     allowed = inputs.kind.slope * tier.largest_difference
-    if result.largest_difference is not None and result.largest_difference > allowed:
-        failures.append(f"largest |Δ{inputs.kind.unit}| {result.largest_difference:.2g}, allowed {allowed:.2g}")
+    if excess.max() > allowed:
+        failures.append(_largest(inputs, excess, allowed))
     if tier.flips is not None and flips > tier.flips:
         failures.append(f"{flips} flips, allowed {tier.flips}")
     if flips > max(tier.flip_share * images, 1):

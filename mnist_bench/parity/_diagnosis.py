@@ -28,7 +28,6 @@ from mnist_bench.core.errors import (
     Unsupported,
 )
 from mnist_bench.core.kinds import PROTOCOL_BATCH
-from mnist_bench.core.signature import OURS
 from mnist_bench.core.types import Diagnosis, Hypothesis, ParityResult
 from mnist_bench.parity import hypotheses
 from mnist_bench.parity._asking import Answer
@@ -119,7 +118,7 @@ def _case(asking: "_Asking", inputs: Inputs, chosen: NDArray[np.intp], proof: Ca
         ask=asking.ask,
         show=asking.show,
         output=inputs.output,
-        signature=target.model.signature or OURS,
+        signature=target.signature,
         weights=looking.known_weights,
         others=lambda: other_runs(looking.folder),
         proof=of_chosen,

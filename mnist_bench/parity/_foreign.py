@@ -72,7 +72,7 @@ def verify_file(
     """
     record, reference = store.steady(folder, lambda record: reference_of(folder, record))
     targets = targets_of_file(path, folder, record, plan, trusted=trusted)
-    inputs = build_inputs(dataset, reference, probing=True, assumption=plan.assumption)
+    inputs = build_inputs(dataset, reference, probing=True, assumption=plan.assumption, signature=targets[0].signature)
     found = Findings(inputs, assumption=plan.assumption)
     workers = Workers(plan.foreign_limits, shared=False)
     looking = Looking(reference, found.inputs, workers, plan, folder)

@@ -1,9 +1,12 @@
 """The images that runtimes are compared on: the whole test set, and edge cases."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mnist_bench import data
+from mnist_bench.core.signature import OURS, Signature
 from mnist_bench.parity._assuming import NOTHING, Assumption
 from mnist_bench.parity._compare import Inputs
 from mnist_bench.parity._network import Reference, bounds_of
@@ -23,12 +26,17 @@ def edge_images() -> dict[str, NDArray[np.float32]]:
 
 
 def build_inputs(
-    dataset: data.Dataset, reference: Reference, *, probing: bool = False, assumption: Assumption = NOTHING
+    dataset: data.Dataset,
+    reference: Reference,
+    *,
+    probing: bool = False,
+    assumption: Assumption = NOTHING,
+    signature: Signature = OURS,
 ) -> Inputs:
     """Put test and edge images together, and probes where they are wanted; evaluate the reference and its bounds.
 
     Probes light every unit of the specified network; of others nobody knows how to find them. Under an assumption they
-    are the bounds of what is answered then.
+    are the bounds of what is answered then. For a model of another signature images are those that it can be told.
 
     Raises:
         BadInput: the dataset has more classes than the network has outputs.
@@ -38,7 +46,11 @@ def build_inputs(
     if probing and isinstance(reference, Weights):
         found = probes(reference)
     images = np.concatenate([data.to_input(dataset.test.pixels), np.stack(list(edges.values())), found])
-    bounds = bounds_of(reference, images, assumption.pixel_errors(images))
+    images = signature.held(images)
+    # A model that takes bytes makes pixels of them itself, in one rounding or two; a graph does so in its reference.
+    divided = signature.dtype == "uint8" and isinstance(reference, Weights)
+    changed = replace(assumption, pixels="bytes") if divided else assumption
+    bounds = bounds_of(reference, images, changed.pixel_errors(images))
     dataset.check_fits(bounds.logits.shape[1])
     inputs = Inputs(images, dataset.test.labels, tuple(edges), bounds, probes=len(found))
     return inputs.under(assumption.output)

@@ -58,10 +58,8 @@ def _up_to_logits(content: bytes, signature: Signature) -> bytes:
         if node.op_type == "Dropout":
             del node.input[2:]  # whether it is in training: that it answers otherwise then is what is to be found out
     (answer,) = [one for one in proto.graph.output if one.name == (signature.output or proto.graph.output[0].name)]
-    name = answer.name if signature.ending == "logits" else importers.before_ending(proto.graph, answer.name)
-    kept = onnx.helper.make_tensor_value_info(name, answer.type.tensor_type.elem_type, None)
     del proto.graph.output[:]
-    proto.graph.output.append(kept)
+    proto.graph.output.append(onnx.ValueInfoProto(name=importers.before_ending(proto.graph, answer.name)))
     return bytes(proto.SerializeToString())
 
 

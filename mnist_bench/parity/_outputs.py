@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from mnist_bench.core.signature import AnswerType
 from mnist_bench.parity._certificate import OUTWARD, TINY, U32, U64, Bounds
 from mnist_bench.parity._reference import Array
 
@@ -16,6 +17,9 @@ Output = Literal["logits", "softmax", "log-softmax"]
 
 ULPS = 8
 """Assumed of a runtime's exponential and logarithm: within so many float32 ulp of the true value."""
+
+U16, LARGEST_16, TINY_16 = 2.0**-11, 65504.0, 2.0**-14
+"""Of float16: the relative error of a rounding, the largest number, and the smallest that no processor flushes."""
 
 FARTHEST = 1024.0
 """Logits further below the largest have no probability, in float64 either: their rounding does nothing to it."""
@@ -71,6 +75,34 @@ def bounded(bounds: Bounds, output: Output) -> Bounds:
     margin_bounds = (bounds.margin_bounds + slack) * OUTWARD
     certified = bounds.certified & (bounds.margins * (2 - OUTWARD) > margin_bounds)
     return replace(bounds, logits=values, logit_bounds=errors, margin_bounds=margin_bounds, certified=certified)
+
+
+def rounding(values: Array, answers: AnswerType) -> Array:
+    """Return by how much numbers of such magnitudes can change at most when they are rounded to a type at the end.
+
+    What float32 does is in every bound and tolerance already.
+    """
+    half = np.asarray((U16 * np.abs(values) + TINY_16) * OUTWARD, np.float64)
+    return half if answers == "float16" else np.zeros_like(half)
+
+
+def rounded(bounds: Bounds, output: Output, answers: AnswerType) -> Bounds:
+    """Return the bounds of what a network gives that rounds its answers to a type at the very end.
+
+    Rounding swaps no two answers, but can make them equal: an image stays certified where they remain apart.
+    """
+    if answers != "float16":
+        return bounds
+    with np.errstate(over="ignore", invalid="ignore"):
+        largest = np.abs(bounds.logits) + bounds.logit_bounds
+        errors = rounding(largest, answers)
+        # Margins are differences of logarithms, which a relative error changes; the largest probability is no tiny one.
+        slack = 4 * U16 if output == "softmax" else 2 * errors.max(1)
+        margin_bounds = (bounds.margin_bounds + slack) * OUTWARD
+        fits = largest.max(1) < LARGEST_16
+        certified = bounds.certified & fits & (bounds.margins * (2 - OUTWARD) > margin_bounds)
+        errors = np.where(fits[:, None], (bounds.logit_bounds + errors) * OUTWARD, np.inf)
+    return replace(bounds, logit_bounds=errors, margin_bounds=margin_bounds, certified=certified)
 
 
 def _evaluated(bounds: Bounds, output: Output) -> tuple[Array, Array, Array]:

@@ -92,6 +92,6 @@ def _said(
 
 def _as_logits(target: Target, answers: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return what softmax makes the same probabilities of, where a file gives those: their logarithms."""
-    if target.ending != "softmax":
+    if target.signature.ending != "softmax":
         return answers
     return np.asarray(np.log(np.maximum(answers, np.finfo(np.float64).tiny)), np.float64)

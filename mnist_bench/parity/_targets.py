@@ -8,7 +8,7 @@ from mnist_bench import formats, hosts, runtimes, store
 from mnist_bench.core.commands import on_run
 from mnist_bench.core.errors import BadInput, RecordDamaged, TargetUnavailable
 from mnist_bench.core.kinds import WEIGHTS, Precision
-from mnist_bench.core.signature import Ending
+from mnist_bench.core.signature import OURS, Signature
 from mnist_bench.core.types import Absent, Artifact, Manifest, Record, target_name
 from mnist_bench.parity._assuming import Assumption
 
@@ -43,9 +43,9 @@ class Target:
         return replace(self, model=assumption.of_model(self.model))
 
     @property
-    def ending(self) -> Ending:
-        """What its answers are."""
-        return self.model.signature.ending if self.model.signature else "logits"
+    def signature(self) -> Signature:
+        """What its model takes and gives."""
+        return self.model.signature or OURS
 
     def name(self, device: str = "cpu") -> str:
         """Return what it is called; see `target_name`."""

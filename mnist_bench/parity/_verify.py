@@ -168,7 +168,7 @@ class Findings:
 
     def __post_init__(self) -> None:
         self.certificates = Certificates(self.inputs, self.assumption)
-        self._under: dict[str, Inputs] = {}
+        self._given: dict[tuple[str, str], Inputs] = {}
 
     def add(self, target: Target, answers: Iterable[Answer]) -> list[Answer]:
         """Compare a target's answers with the reference, one after the other, as they come; return them."""
@@ -184,12 +184,12 @@ class Findings:
         return compared
 
     def inputs_of(self, target: Target) -> Inputs:
-        """Return what a target's answers are compared with: those of some files are probabilities."""
-        if self.inputs.output != "logits":  # that is assumed of all of them
-            return self.inputs
-        if target.ending not in self._under:
-            self._under[target.ending] = self.inputs.under(target.ending)
-        return self._under[target.ending]
+        """Return what a target's answers are compared with: those of some files are probabilities, or rounded."""
+        signature = target.signature
+        key = signature.ending, signature.answers
+        if key not in self._given:
+            self._given[key] = self.inputs.given_by(signature)
+        return self._given[key]
 
     def _as_assumed(self, answer: Answer) -> Answer:
         if answer.logits is None:
@@ -308,7 +308,7 @@ def parity_record(record: Record, dataset: data.Dataset, found: Findings, refere
         reference_margins=tuple((ordered[:, -1] - ordered[:, -2]).tolist()),
         largest_logit=inputs.largest_logit,
         tolerance=inputs.tolerance,
-        certificate=certificate(inputs),
+        certificate=certificate(_as_answered(inputs, record)),
         results=tuple(found.results),
         skipped=(*found.skipped, *found.certificates.absent),
         saturation=found.saturation,
@@ -326,6 +326,13 @@ def _blind(inputs: Inputs, weights: Weights) -> Blind:
     """Say what comparisons on these images would not see."""
     missed = unseen(weights, inputs.images, inputs.tolerance * inputs.scales, TRIALS)
     return Blind(probes=inputs.probes, unseen=missed, trials=TRIALS)
+
+
+def _as_answered(inputs: Inputs, record: Record) -> Inputs:
+    """Return the inputs with what is proved of predictions that the run's own graph makes of its logits."""
+    given = inputs.given_by(record.signature).bounds
+    bounds = dataclasses.replace(inputs.bounds, margin_bounds=given.margin_bounds, certified=given.certified)
+    return dataclasses.replace(inputs, bounds=bounds)
 
 
 def certificate(inputs: Inputs) -> Certificate:

@@ -19,7 +19,7 @@ from mnist_bench.core import plugins
 from mnist_bench.core.digest import sha256
 from mnist_bench.core.errors import BadInput, RuntimeFailed, Unreachable, Unsupported
 from mnist_bench.core.kinds import Activation, Precision
-from mnist_bench.core.signature import DEVIATION, MEAN, OURS, Pixels
+from mnist_bench.core.signature import DEVIATION, MEAN, OURS, Pixels, before
 from mnist_bench.core.types import Diagnosis, Hypothesis
 from mnist_bench.parity import Assumption, Weights, _reference, hypotheses
 from mnist_bench.parity._compare import EPS, TOLERANCE_EPS
@@ -31,7 +31,7 @@ from mnist_bench.parity._network import weights_of
 from mnist_bench.parity._quantised import Certificates
 from mnist_bench.parity._targets import Target
 from mnist_bench.parity.hypotheses import _narrow, permuted
-from mnist_bench.parity.hypotheses._case import Case, Guess, Proof, before
+from mnist_bench.parity.hypotheses._case import Case, Guess, Proof
 from mnist_bench.runtimes import Model as Opened
 from tests.parity.int8_kernels import CONFORMING, PAIRS, answer
 from tests.parity.test_certificate import random_weights

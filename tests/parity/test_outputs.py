@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mnist_bench.core.signature import Signature
 from mnist_bench.core.types import Configuration
 from mnist_bench.parity import Bounds, Inputs, compare
-from mnist_bench.parity._outputs import KINDS, Output, answered, bounded
+from mnist_bench.parity._outputs import KINDS, Output, answered, bounded, rounded
 from tests.parity.float32 import F32
 from tests.parity.test_certificate import random_images, random_weights
 
@@ -128,6 +129,50 @@ def test_a_difference_of_logits_moves_an_output_by_its_slope_at_most(output: Out
         for sign in off * np.random.default_rng(3).choice([-1.0, 1.0], (50, *logits.shape))
     )
     assert 0.7 * KINDS[output].slope * off < moved <= 1.001 * KINDS[output].slope * off
+
+
+# Answers that are rounded to half precision
+
+
+@pytest.mark.parametrize("output", ["logits", *WAYS])
+@pytest.mark.parametrize("scale", [0.5, 10.0, 60.0])
+def test_answers_rounded_to_float16_stay_within_their_bounds(output: Output, scale: float) -> None:
+    """The largest of them too, of every image that is certified: rounding makes neighbours equal."""
+    bounds = drawn(12, scale, 1e-3)
+    found = rounded(bounded(bounds, output), output, "float16")
+    ties = 0
+    for sign in np.random.default_rng(13).choice([-1.0, 1.0], (20, *bounds.logits.shape)):
+        exact = answered(bounds.logits + sign * bounds.logit_bounds * 0.999, output)
+        given = exact.astype(np.float16)
+        assert (np.abs(given.astype(np.float64) - found.logits) <= found.logit_bounds).all()
+        assert (given.argmax(1) == bounds.predictions)[found.certified].all()
+        ordered = np.sort(given, axis=1)
+        assert (ordered[:, -1] > ordered[:, -2])[found.certified].all()
+        ties += int((ordered[:, -1] == ordered[:, -2])[bounds.certified].sum())
+    assert ties or output != "logits" or scale < 10  # which a certificate without the rounding would have let pass
+    assert found.certified.sum() >= bounds.certified.sum() - 100
+
+
+def test_what_float16_cannot_hold_is_not_certified() -> None:
+    bounds = drawn(14, 30_000.0, 1e-3)
+    found = rounded(bounds, "logits", "float16")
+    beyond = np.abs(bounds.logits).max(1) >= 65504
+    assert beyond.any()
+    assert not found.certified[beyond].any()
+    assert rounded(bounds, "logits", "float64") is bounds
+
+
+def test_answers_in_float16_are_compared_as_such() -> None:
+    plain = inputs()
+    found = plain.given_by(Signature(answers="float16"))
+    right = plain.bounds.logits.astype(np.float16).astype(f32)
+    assert compare(plain, right, CONFIGURATION).failures
+    result = compare(found, right, CONFIGURATION)
+    assert (result.failures, result.rung) == ((), 6)
+    assert result.smallest_tolerance_eps == 0
+    assert compare(found.first(7), right[:7], CONFIGURATION).failures == ()
+    neighbour = np.nextafter(right.astype(np.float16), np.float16(np.inf)).astype(f32)
+    assert "beyond the rounding to float16" in " ".join(compare(found, neighbour, CONFIGURATION).failures)
 
 
 # What is compared

@@ -9,9 +9,9 @@ from msgspec.structs import replace as replace_field
 from numpy.typing import NDArray
 
 from mnist_bench.core.kinds import Precision
-from mnist_bench.core.signature import DEVIATION, MEAN, OURS, Pixels, Signature
+from mnist_bench.core.signature import OURS, Pixels, Signature, before
 from mnist_bench.parity._certificate import Bounds
-from mnist_bench.parity._outputs import KINDS, Output, answered
+from mnist_bench.parity._outputs import KINDS, Output, answered, rounding
 from mnist_bench.parity._reference import Array, Weights
 
 Images = NDArray[np.float32]
@@ -49,9 +49,10 @@ class Case:
 
     `images` float32 (n, 1, 28, 28) as the reference gets them, `answers` (n, classes) to them, `logits` float64
     (n, classes) the reference's. What is answered is an `output`, and the images have been changed to a `signature` on
-    their way. Of logits no larger than `largest` a difference of `tolerance` passes. `ask` asks the target again about
-    as many images as one likes, `show` for its layers. `weights` are the reference's, if they are known, `others` those
-    of other models that might have been meant, by name; `proof` is of a quantised file.
+    their way. Of logits no larger than `largest` a difference of `tolerance` passes, and besides what the type of the
+    answers costs. `ask` asks the target again about as many images as one likes, `show` for its layers. `weights` are
+    the reference's, if they are known, `others` those of other models that might have been meant, by name; `proof` is
+    of a quantised file.
     """
 
     images: Images
@@ -84,8 +85,10 @@ class Case:
             return np.zeros(len(logits), np.bool_)
         scale = np.maximum(np.abs(logits).max(1) / self.largest, 1.0)
         allowed = slack * self.tolerance * (KINDS[kind].slope * scale + KINDS[kind].rounding / self.largest)
+        expected = answered(logits, kind)
         with np.errstate(invalid="ignore"):  # what is no number is explained by nothing
-            return np.asarray(np.abs(answers - answered(logits, kind)).max(1) <= allowed, np.bool_)
+            off = np.abs(answers - expected) - rounding(expected, self.signature.answers)
+            return np.asarray(off.max(1) <= allowed, np.bool_)
 
     def right(self) -> Hits:
         """Return on which images answers are as they should be."""
@@ -106,17 +109,6 @@ class Case:
         if pixels is None:
             return np.ascontiguousarray(turned)
         return before(replace_field(OURS, pixels=pixels).adapt(turned), self.signature.pixels)
-
-
-def before(values: NDArray[Any], pixels: Pixels) -> Images:
-    """Return the images that are these values once they have been changed to such pixels; see `Signature.adapt`."""
-    if pixels == "bytes":
-        values = values / np.float32(255)
-    elif pixels == "normalised":
-        values = values * np.float32(DEVIATION) + np.float32(MEAN)
-    elif pixels == "inverted":
-        values = np.float32(1) - values
-    return np.ascontiguousarray(values, np.float32)
 
 
 def within(answers: Answers, bounds: Bounds) -> Hits:

@@ -3,8 +3,8 @@
 import { callsASample } from "./timing.mjs";
 
 const PIXELS = 28 * 28;
-const OURS = { shape: [1, 28, 28], dtype: "float32", output: "", batch: null };
-const PIXEL_ARRAYS = { float32: Float32Array, float64: Float64Array, uint8: Uint8Array };
+const OURS = { shape: [1, 28, 28], dtype: "float32", output: "", answers: "float32", batch: null };
+const ARRAYS = { float32: Float32Array, float64: Float64Array, uint8: Uint8Array };
 const FLOAT_BYTES = 4 * 535818; // the specified network's parameters in float32
 const BESIDES = 1.05; // what a file holds besides: a few thousand bytes
 
@@ -42,7 +42,7 @@ export class Answering {
   /** Answer a message: {message, fields, arrays}, whose arrays are [name, dtype, shape, typed array]. */
   async answer(asked) {
     try {
-      if (asked.arrays.images) this.#images = new PIXEL_ARRAYS[this.#signature.dtype](asked.arrays.images.buffer);
+      if (asked.arrays.images) this.#images = new ARRAYS[this.#signature.dtype](asked.arrays.images.buffer);
       return await this.#answered(asked);
     } catch (error) {
       return { message: "error", fields: { kind: "failed", reason: String(error.message ?? error).split("\n")[0] } };
@@ -74,8 +74,9 @@ export class Answering {
 
   async #open(asked) {
     const signature = { ...OURS, ...asked.signature };
-    if (!(signature.dtype in PIXEL_ARRAYS)) {
-      return { message: "error", fields: { kind: "unsupported", reason: `there are no images of ${signature.dtype} here` } };
+    const unknown = [signature.dtype, signature.answers].find((type) => !(type in ARRAYS));
+    if (unknown) {
+      return { message: "error", fields: { kind: "unsupported", reason: `there are no images or answers of ${unknown} here` } };
     }
     const [content] = Object.values(asked.arrays);
     const start = this.#engine.now();
