@@ -43,6 +43,7 @@ EITHER: tuple[Activation, ...] = ("relu", "sigmoid")
 LIMITS = hosts.Limits(120.0, 4 * 1024**3)
 """Of the process that reads a file: torch alone takes a gigabyte."""
 EXPORT_S = 600
+COMPARES = "what it answers to an image depends on the others of its batch"
 LOW = 0.5
 """Below this accuracy the record says that something does not fit."""
 
@@ -66,7 +67,7 @@ class Wanted:
 class Network:
     """What was found: the network, how it reads an image, and what was said about that.
 
-    `content` is what a run keeps of it: its weights, or its graph.
+    `content` is what a run keeps of it: its weights, or its graph; `compares` as in `Found`.
     """
 
     reference: parity.Reference
@@ -75,6 +76,7 @@ class Network:
     content: bytes
     specified: bool
     notes: tuple[str, ...]
+    compares: bool
 
 
 def bring(wanted: Wanted, folder: Path, tell: Callable[[str], object]) -> Record:
@@ -278,7 +280,15 @@ class Way:
 
     def chosen(self, notes: tuple[str, ...]) -> Network:
         """Return what is known of it, now that it is the one."""
-        return Network(self._reference(), self.activation, self.signature, self._content(), self.specified, notes)
+        return Network(
+            self._reference(),
+            self.activation,
+            self.signature,
+            self._content(),
+            self.specified,
+            notes,
+            self.found.compares,
+        )
 
     def _reference(self) -> parity.Reference:
         if self.specified:
@@ -314,6 +324,7 @@ def _notes(found: Found, ways: list[Way], shares: list[float], best: int, tried:
     notes = [
         *found.notes,
         *(f"{one} answers otherwise each time: export it after model.eval()" for one in found.random),
+        *([f"{COMPARES}: export it so that each image is answered alone"] if found.compares else []),
     ]
     chosen, usual = ways[best], ways[0].signature.said()
     if changes := [one for one in chosen.signature.said() if one not in usual]:
@@ -387,7 +398,8 @@ def _answers(network: Network, images: data.Images) -> NDArray[np.float64]:
     if not np.isfinite(found).all():
         raise ModelRefused(f"it answers {int((~np.isfinite(found)).any(1).sum()):,} images with what is no number")
     if not found.any():
-        raise ModelRefused("it answers every image alone with zeros: its weights are empty, or it compares images")
+        why = COMPARES if network.compares else "its weights are damaged or empty"
+        raise ModelRefused(f"it answers every image, asked about it alone, with zeros: {why}")
     return found
 
 

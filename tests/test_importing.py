@@ -518,7 +518,7 @@ BORDERS = {
     "float64 in and out": (TensorProto.DOUBLE, TensorProto.DOUBLE, ""),
     "bytes": (TensorProto.UINT8, TensorProto.FLOAT, ""),
 }
-TYPES = {
+TYPES: dict[int, str] = {
     TensorProto.FLOAT: "float32",
     TensorProto.DOUBLE: "float64",
     TensorProto.FLOAT16: "float16",
@@ -591,7 +591,7 @@ def test_another_way_must_be_clearly_better() -> None:
     assert not importing._clearly_better(usual, usual)
 
 
-@pytest.mark.parametrize(("value", "words"), [(np.nan, "finite"), (0.0, "answers every image alone with zeros")])
+@pytest.mark.parametrize(("value", "words"), [(np.nan, "finite"), (0.0, "with zeros: its weights are damaged")])
 def test_weights_that_are_none_are_refused_and_leave_nothing(
     run: Run, tmp_path: Path, arrays: Arrays, capsys: pytest.CaptureFixture[str], value: float, words: str
 ) -> None:

@@ -28,7 +28,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     `precision` is a `Precision`, "fp64" or "unknown". `notes` are sentences: what was adapted or chosen. `graph_file`
     is the network as a self-contained ONNX graph, of which `signature`, `ending` and `classes` tell; None where there
     is none. `opens` are operators that are not standard, `com.microsoft.FusedGemm` say, and `random` is what makes
-    answers differ from call to call.
+    answers differ from call to call. `compares`: the answer to an image depends on the others of its batch.
     """
 
     kind: str
@@ -44,6 +44,7 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     graph_file: str | None = None
     opens: tuple[str, ...] = ()
     random: tuple[str, ...] = ()
+    compares: bool = False
 
 
 class Limits(Protocol):

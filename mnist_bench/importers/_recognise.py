@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from mnist_bench.core.kinds import Activation
 from mnist_bench.core.signature import Signature
 from mnist_bench.importers import _graph, _network
-from mnist_bench.importers._contract import Ending
+from mnist_bench.importers._contract import Ending, Found
 from mnist_bench.importers._graph import View, attributes
 from mnist_bench.importers._network import Dense, Function
 
@@ -28,6 +28,8 @@ IMAGES = 4
 TOLERANCES = {"fp16": 2e-2, "bf16": 1e-1}
 TOLERANCE = 1e-4
 """Of the largest logit: float32's rounding is a hundredth of it; half precision has a tolerance of its own."""
+IN_COMPANY = 1e-2
+"""Of the largest answer: by more the rounding of no precision, in another order, changes it."""
 
 
 @dataclass
@@ -227,6 +229,25 @@ def evaluated(proto: Any, image: str, value: str, signature: Signature) -> NDArr
     except Exception:  # noqa: BLE001 whatever an evaluator makes of a stranger's graph
         found = _by_onnxruntime(one, image, value, images)
     return None if found is None else np.asarray(found, np.float64)
+
+
+def compares(proto: Any, image: str, answer: str, found: Found) -> bool:
+    """Tell whether a graph answers an image otherwise beside other ones; no, where it cannot be evaluated here.
+
+    What is quantised as it runs has one scale for a whole batch, and does so by design.
+    """
+    size = found.signature.batch or IMAGES
+    if size == 1 or found.precision == "int8-dynamic":
+        return False
+    images = _network.random_images(2 * size)
+    images[size] = images[0]
+    one = _graph.cut(proto, answer)
+    halves = (found.signature.adapt(half) for half in (images[:size], images[size:]))
+    first, second = (_by_onnxruntime(one, image, answer, half) for half in halves)
+    if first is None or second is None or first.shape != second.shape:
+        return False
+    here, there = np.asarray(first[0], np.float64), np.asarray(second[0], np.float64)
+    return bool(np.abs(here - there).max() > IN_COMPANY * max(np.abs(here).max(), np.abs(there).max()))
 
 
 def _by_onnxruntime(one: Any, image: str, value: str, images: Any) -> Any:

@@ -12,6 +12,7 @@ from mnist_bench.importers._graph import View
 from mnist_bench.importers._signature import Answer
 from mnist_bench.runtimes import _onnx_graph as graphs
 from mnist_bench.runtimes import effective_precision
+from mnist_bench.runtimes._onnx_precision import FLOAT_PRODUCTS
 
 WHAT, PROGRAM = "an ONNX model", False
 FIELDS = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 26: 2}
@@ -74,40 +75,52 @@ def examined(content: bytes, request: Request, *, checked: bool = True) -> Found
     original = graphs.self_contained(content)
     proto = type(original)()
     proto.CopyFrom(original)
-    image, signature, notes = _signature.image_signature(proto)
-    notes = (*notes, *onnx_stamp.told(content))
+    image, signature, told = _signature.image_signature(proto)
+    notes = [*told, *onnx_stamp.told(content)]
     if not graphs.image_of(original.graph).type.tensor_type.HasField("shape"):  # no runtime's checker takes that
         original, content = proto, proto.SerializeToString()
-        notes = (*notes, "it tells no shape of its image, which was written into the graph")
+        notes.append("it tells no shape of its image, which was written into the graph")
     if checked:
         graphs.check(proto)  # with the sizes that it lacks: the checker wants some
     proto = _signature.check_sizes(proto)
     answer = _signature.answer_of(proto.graph, request.output, request.classes)
-    signature = _signature.with_answer(signature, proto.graph, answer)
     kept = _graph.cut(original, answer.name, _value(proto, answer)) if answer.behind else original
     graph_file = request.write_graph(kept.SerializeToString() if answer.behind else content)
-    notes = (*notes, *([answer.note] if answer.note else []))
+    precision = effective_precision(original.graph)
+    notes += [*([answer.note] if answer.note else []), *_kept_in_half(proto, precision)]
     ending, logits = _recognise.ending_of(View.of(proto.graph), answer.name)
     found = Found(
         kind="onnx",
         specified=False,
         ending=ending,
-        signature=signature,
-        precision=effective_precision(original.graph),
+        signature=_signature.with_answer(signature, proto.graph, answer),
+        precision=precision,
         classes=answer.classes,
         producer=text.reason(f"{original.producer_name} {original.producer_version}".strip()),
-        notes=notes,
+        notes=tuple(notes),
         graph_file=graph_file,
         opens=_not_standard(kept),
         random=_random(kept),
     )
-    return _told(found, proto, image, logits, request)
+    return _told(found, proto, image, answer.name, logits, request)
 
 
-def _told(found: Found, proto: Any, image: str, logits: str, request: Request) -> Found:
-    """Add the specified network's weights, where the graph computes with them, and nothing else."""
+def _kept_in_half(proto: Any, precision: str) -> tuple[str, ...]:
+    """Say where the products of weights that are kept in half precision are all float32's; of inferred types."""
+    from onnx import TensorProto
+
+    types = {value.name: value.type.tensor_type.elem_type for value in (*proto.graph.value_info, *proto.graph.output)}
+    made = [types.get(node.output[0]) for node in proto.graph.node if node.op_type in FLOAT_PRODUCTS]
+    if precision not in ("fp16", "bf16") or set(made) != {TensorProto.FLOAT}:
+        return ()
+    return (f"its weights are kept in {precision}, and cast to float32 before anything is computed with them",)
+
+
+def _told(found: Found, proto: Any, image: str, answer: str, logits: str, request: Request) -> Found:
+    """Add what is found out by asking: of a graph that is the specified network, and nothing else, its weights."""
     if found.random:
         return found
+    found = replace(found, compares=_recognise.compares(proto, image, answer, found))
     recognised = _recognise.specified(proto, image, logits, found.signature, found.precision)
     if recognised is None:
         return found
@@ -145,8 +158,8 @@ def _random(proto: Any) -> tuple[str, ...]:
         what = f"{node.op_type} {text.line(node.name or ', '.join(node.output))!r}"
         if node.op_type in DRAWN:
             found.append(what)
-        elif (node.op_type == "Dropout" and _recognise.is_training(view, node)) or (
-            node.op_type == "BatchNormalization" and _graph.attributes(node).get("training_mode")
-        ):
+        elif node.op_type == "Dropout" and _recognise.is_training(view, node):
+            found.append(f"{what} in training mode, unless left out, as ONNX Runtime does it,")
+        elif node.op_type == "BatchNormalization" and _graph.attributes(node).get("training_mode"):
             found.append(f"{what} in training mode")
     return tuple(found)

@@ -81,8 +81,9 @@ def _tensors(loaded: Any) -> "tuple[dict[str, torch.Tensor], tuple[str, ...]]":
     for name in named:
         found, notes = _inner(inner[name])
         if found:
-            others = _left_out([other for other in map(str, loaded) if other != name])
-            return found, (f"the weights are those in {text.line(name)!r}", *others, *notes)
+            alike = [other for other in inner if other != name and _shapes(_inner(inner[other])[0]) == _shapes(found)]
+            others = _left_out([other for other in map(str, loaded) if other not in (name, *alike)])
+            return found, (f"the weights are those in {text.line(name)!r}", *_not_taken(alike), *others, *notes)
     raise ModelRefused(f"it holds no tensors by names, but {_names(list(map(str, loaded)))}: {REMEDY}")
 
 
@@ -91,6 +92,18 @@ def _inner(values: Mapping[Any, Any]) -> "tuple[dict[str, torch.Tensor], tuple[s
 
     tensors = {str(name): value for name, value in values.items() if isinstance(value, torch.Tensor)}
     return tensors, _left_out([str(name) for name in values if str(name) not in tensors])
+
+
+def _shapes(tensors: "Mapping[str, torch.Tensor]") -> list[tuple[int, ...]]:
+    return sorted(tuple(tensor.shape) for tensor in tensors.values())
+
+
+def _not_taken(names: list[str]) -> tuple[str, ...]:
+    """Say which other sets of weights there are, an average over steps perhaps, and how one of them is chosen."""
+    if not names:
+        return ()
+    alone = f"torch.save(torch.load(FILE, weights_only=True)[{text.line(names[0])!r}], 'other.pt')"
+    return (f"it holds other weights of the same shapes in {_names(names)}: to take those, {alone}",)
 
 
 def _left_out(names: list[str]) -> tuple[str, ...]:

@@ -3,6 +3,9 @@
 import io
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from msgspec.structs import replace
+
 from mnist_bench.core import text
 from mnist_bench.core.errors import ModelRefused
 from mnist_bench.core.signature import Signature
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
 
 WHAT, PROGRAM = "a TorchScript archive", True
 CODE = "/code/"
+IN_TRAINING = "it was saved in training mode, and answers so where it is loaded: save it after model.eval()"
 
 
 def recognises(given: Given) -> bool:
@@ -31,12 +35,24 @@ def read(request: Request) -> Found:
 
     refuse_output(request, "a TorchScript archive")
     try:
-        loaded = torch.jit.load(io.BytesIO(request.content), map_location="cpu").eval()  # type: ignore[no-untyped-call]
+        loaded = torch.jit.load(io.BytesIO(request.content), map_location="cpu")  # type: ignore[no-untyped-call]
     except Exception as error:
         raise ModelRefused(f"PyTorch cannot load it: {text.reason(str(error))}") from error
+    trains = getattr(loaded, "training", False)  # a frozen one has no modes
+    loaded.eval()
     signatures = tuple(Signature(shape=shape) for shape in _programs.SHAPES)
     found, answers = _programs.found_program(request, "torchscript", loaded, signatures, _tensors(loaded))
-    return _programs.with_graph(request, found, lambda: _exported(loaded, answers))
+    found = _programs.with_graph(request, found, lambda: _exported(loaded, answers))
+    return replace(found, notes=(*found.notes, IN_TRAINING)) if trains and _differs(loaded.train(), answers) else found
+
+
+def _differs(training: Any, answers: _programs.Answering) -> bool:
+    """Tell whether a program in training mode answers otherwise than in evaluation mode."""
+    import torch
+
+    with torch.inference_mode():
+        found = training(_programs.example(answers)).to(torch.float64).numpy()
+    return not np.allclose(found, answers.values)
 
 
 def _tensors(loaded: Any) -> "dict[str, torch.Tensor]":

@@ -338,6 +338,37 @@ def test_maps_of_probabilities_are_looked_behind(tmp_path: Path) -> None:
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
 
 
+DROPPING = "Dropout 'drop' in training mode, unless left out, as ONNX Runtime does it,"
+
+
+@pytest.mark.parametrize("batch", ["n", 3, 1])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_answers_that_depend_on_the_others_of_a_batch_are_told(axis: int, batch: str | int, tmp_path: Path) -> None:
+    nodes, held = mlp()
+    nodes[-1].output[0] = "sums"
+    image: Any = [batch, 1, 28, 28]
+    ending = [node("Softmax", ["sums"], "logits", axis=axis)]
+    proto = model([*nodes, *ending], held, image, [value("logits", [batch, 10])])
+    assert made.read(proto.SerializeToString(), tmp_path).compares == (axis == 0 and batch != 1)
+
+
+@pytest.mark.parametrize(("kind", "told"), [(TensorProto.FLOAT16, False), (TensorProto.FLOAT, True)])
+def test_weights_that_are_only_kept_in_half_precision_are_told(kind: int, told: bool, tmp_path: Path) -> None:
+    held = {"w": np.ones((784, 10), np.float16), "b": np.arange(10, dtype=np.float16)}
+    flat = node("Flatten", ["image"], "x")
+    cast = [node("Cast", [name], f"{name}.cast", to=TensorProto.FLOAT) for name in held]
+    names = [f"{name}.cast" if told else name for name in held]
+    proto = model(
+        [flat, *(cast if told else []), node("Gemm", ["x", *names], "logits")],
+        held,
+        outputs=[value("logits", ["n", 10], kind)],
+        kind=kind,
+    )
+    found = made.read(proto.SerializeToString(), tmp_path)
+    assert found.precision == "fp16"
+    assert any("kept in fp16, and cast to float32" in note for note in found.notes) == told
+
+
 def test_what_is_random_is_told(tmp_path: Path) -> None:
     nodes, held = mlp()
     nodes[0] = node("Flatten", ["image"], "f")
@@ -348,7 +379,7 @@ def test_what_is_random_is_told(tmp_path: Path) -> None:
     for on in (True, False):
         proto = model([nodes[0], *dropping, *nodes[1:]], held | {"on": np.array(on)})
         found = made.read(proto.SerializeToString(), tmp_path)
-        assert found.random == (("Dropout 'drop' in training mode",) if on else ())
+        assert found.random == ((DROPPING,) if on else ())
         assert found.specified is not on
 
 

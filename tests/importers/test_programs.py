@@ -78,6 +78,18 @@ def test_the_specified_network_is_known_by_its_answers(
         np.testing.assert_allclose(answers, made.expected(made.IMAGES, activation), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("rate", [0.0, 0.5])
+def test_a_program_that_was_saved_in_training_mode_says_so(rate: float, tmp_path: Path) -> None:
+    """Where that changes what it answers."""
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(rate), torch.nn.Linear(784, 10))
+    for training in (True, False):
+        buffer = io.BytesIO()
+        with warnings.catch_warnings(action="ignore"):
+            torch.jit.save(torch.jit.script(network.train(training)), buffer)
+        notes = made.read(buffer.getvalue(), tmp_path).notes
+        assert any("saved in training mode" in note for note in notes) == (training and rate > 0)
+
+
 def test_other_networks_come_as_a_graph(tmp_path: Path) -> None:
     found = made.read(scripted(Network(torch.tanh)), tmp_path)
     assert (found.specified, found.weights_file, found.ending) == (False, None, "logits")

@@ -157,3 +157,14 @@ def test_nothing_in_a_state_dict_is_run(tmp_path: Path) -> None:
 def test_weights_have_no_outputs_to_choose_from(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="leave 'logits' out"):
         made.read(save(made.arrays()), tmp_path, "logits")
+
+
+def test_of_two_sets_of_weights_it_is_said_which_was_taken_and_how_the_other_is(tmp_path: Path) -> None:
+    weights = {name: torch.from_numpy(array) for name, array in made.arrays().items()}
+    average = {name: 0.5 * tensor for name, tensor in weights.items()}
+    found = made.read(saved({"epoch": 3, "model": weights, "ema": average, "optimizer": {"state": {}}}), tmp_path)
+    check(found, tmp_path, 0)
+    said = "; ".join(found.notes)
+    assert "the weights are those in 'model'" in said
+    assert "other weights of the same shapes in ema: to take those, torch.save(torch.load(" in said
+    assert "epoch, optimizer left out: no weights" in said
