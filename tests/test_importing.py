@@ -475,6 +475,13 @@ def test_a_run_of_that_name_is_not_replaced_unless_told(run: Run, tmp_path: Path
     imported(run, path, "--overwrite")
 
 
+def test_a_variable_that_was_never_set_is_no_name(
+    run: Run, tmp_path: Path, arrays: Arrays, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("import", saved(keras_like(arrays), tmp_path), "--run", "", "--dataset", "digits") == 2
+    assert "--run': it is empty" in capsys.readouterr().err
+
+
 def two_outputs(arrays: Arrays) -> onnx.ModelProto:
     """Answer with the label and with probabilities, as converters of scikit-learn do."""
     model = keras_like(arrays, ending="Softmax")

@@ -36,10 +36,14 @@ SHOWN = ("runtimes", "flips", "diagnosis", "unreachable", "skipped")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Parity(Shown):
-    """Whether runtimes give the reference's answers: the run's `folder`, and the saved `record`."""
+    """Whether runtimes give the reference's answers: the run's `folder`, and the `record`.
+
+    `model` is the name of the file that was compared with the run, where that is none of the run's.
+    """
 
     folder: Path
     record: ParityRecord
+    model: str = ""
 
     @property
     def passed(self) -> bool:
@@ -67,7 +71,7 @@ class Parity(Shown):
         return View(tuple(reporting.parity_tables(self.record, _options(self.folder), names)))
 
     def _blocks(self) -> Iterator[reporting.Block]:
-        yield reporting.Verdict(self._state, reporting.parity_line(self.record))
+        yield reporting.Verdict(self._state, reporting.parity_line(self.record, self.model))
         for name in SHOWN:
             tables = reporting.parity_tables(self.record, _options(self.folder), [name])
             if name != "flips" or any(self.flips.values()):
@@ -76,7 +80,8 @@ class Parity(Shown):
     def __repr__(self) -> str:
         word = "passed" if self.passed else reporting.WORD_OF[self._state]
         targets = by_target(self.record)
-        return f"Parity({self.record.name!r}, {word}, {len(targets)} targets, folder={str(self.folder)!r})"
+        beside = f"model={self.model!r}, " if self.model else ""
+        return f"Parity({self.record.name!r}, {beside}{word}, {len(targets)} targets, folder={str(self.folder)!r})"
 
 
 def _options(folder: Path) -> reporting.ViewOptions:
@@ -161,7 +166,7 @@ def verify(
     found = _found(folder, asked, progress)
     if check:
         judge(found)
-    return Parity(folder, found)
+    return Parity(folder, found, asked.model_file.name if asked.model_file else "")
 
 
 def _found(folder: Path, asked: Verify, progress: bool) -> ParityRecord:

@@ -46,7 +46,7 @@ def _existing_if_typed(context: click.Context, parameter: click.Parameter, value
     return value
 
 
-def _not_empty(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+def not_empty(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """Refuse an empty name, as of a script's variable that was never set: it does not mean the newest."""
     if value == "":
         raise click.BadParameter("it is empty", context, parameter)
@@ -100,7 +100,7 @@ out = click.option(
     show_default=True,
     help="Folder that holds the runs.",
 )
-run_name = click.option("--run", "name", metavar="NAME", callback=_not_empty, help="Which run.  [default: the newest]")
+run_name = click.option("--run", "name", metavar="NAME", callback=not_empty, help="Which run.  [default: the newest]")
 
 
 def known_or_folder(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:

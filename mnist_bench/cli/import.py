@@ -33,7 +33,13 @@ which are programs, with --trust-code.
 """
 )
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--run", "name", metavar="NAME", help="Name of the run.  [default: the name of the file]")
+@click.option(
+    "--run",
+    "name",
+    metavar="NAME",
+    callback=_options.not_empty,
+    help="Name of the run.  [default: the name of the file]",
+)
 @_options.out
 @click.option("--dataset", default="mnist", show_default=True, metavar="NAME", help="The dataset to verify it on.")
 @_options.data_dir
@@ -118,7 +124,7 @@ def _table(record: "Record") -> "Table":
         ["Network", record.network],
         ["Parameters", Quantity(record.parameters, Unit.COUNT)],
         ["Precision", found.precision],
-        ["Wants", "; ".join(found.signature.said()) or "images as ours are"],
+        ["Takes and gives", "; ".join(found.signature.said()) or "images as ours are"],
         ["Test accuracy", Quantity(final.test.accuracy, Unit.SHARE)],
         ["Training accuracy", Quantity(final.train.accuracy, Unit.SHARE)],
     ]

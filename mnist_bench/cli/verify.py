@@ -191,7 +191,7 @@ def _show(found: "ParityRecord", asked: requests.Verify, reporter: "Reporter") -
     show_result(
         asked.quiet,
         tables=lambda: print_tables("rich", tables()),
-        line=lambda: report.parity_line(found),
+        line=lambda: report.parity_line(found, asked.model_file.name if asked.model_file else ""),
         data_to=asked.data_to,
     )
     reporter.tell(cases.of_parity(found), found, tables)

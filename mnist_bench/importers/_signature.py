@@ -180,6 +180,44 @@ def _fix(image: Any, batch: Size, shape: Sequence[int]) -> None:
         image.type.tensor_type.shape.dim.add(dim_value=size)
 
 
+def tell_shapes(original: Any, proto: Any) -> str:
+    """Write the shapes of outputs that are told nowhere into a model; return of what an original tells no shape.
+
+    Args:
+        original: as it came.
+        proto: a copy, in which the image has its sizes already.
+
+    Raises:
+        ModelRefused: the sizes of its values contradict each other.
+    """
+    untold = [] if _has_shape(graphs.inputs_of(original.graph)[0]) else ["its image"]
+    if not all(_has_shape(value) for value in proto.graph.output):
+        untold.append("its answer")
+        inferred = {value.name: value for value in check_sizes(proto).graph.output}
+        for value in proto.graph.output:
+            if not _has_shape(value):
+                value.CopyFrom(inferred[value.name])
+    return " and ".join(untold)
+
+
+def _has_shape(value: Any) -> bool:
+    """Tell whether the shape of a tensor is told; of sequences and maps none need be."""
+    kind = value.type.WhichOneof("value")
+    return bool(value.type.tensor_type.HasField("shape")) if kind in (None, "tensor_type") else True
+
+
+def check_opset(proto: Any) -> None:
+    """Raise ModelRefused for a graph of operators that are newer than those that are known here."""
+    import onnx
+
+    newest = onnx.defs.onnx_opset_version()
+    opset = max((one.version for one in proto.opset_import if one.domain in _graph.STANDARD), default=0)
+    if opset > newest:
+        raise ModelRefused(
+            f"it has opset {opset}, and ONNX {onnx.__version__} here knows {newest}: export it with that"
+        )
+
+
 def answer_of(graph: Any, wanted: str, classes: int | None = None) -> Answer:
     """Return which value is the answer: the only output, or the only one of several that can be.
 

@@ -16,6 +16,7 @@ ENTRY, END, MOST_ENTRIES = b"PK\x01\x02", b"PK\x05\x06", 10_000
 """What an entry of an archive's directory, and its end, begin with; it is read here, outside of any child's limits."""
 HEAD_BYTES, FEW = 4096, 3
 LFS_SIZE = re.compile(rb"^size (\d{1,20})$", re.MULTILINE)
+MODELS = (".onnx", ".ort", ".pt", ".pth", ".pt2", ".ts", ".safetensors", ".keras", ".skops")
 GIVE_ONNX = "export the model to ONNX, and give that"
 
 MARKS: tuple[tuple[int, bytes, str], ...] = (
@@ -117,7 +118,12 @@ def refusal(given: Given) -> ModelRefused:
     if given.entries:
         shown = ", ".join(text.line(name) for name in given.entries[:FEW])
         more = f" and {len(given.entries) - FEW:,} more" if len(given.entries) > FEW else ""
-        said = f"is a zip archive of no model that is known here ({shown}{more}): give the model that is in it"
+        inside = next((name for name in given.entries if name.lower().endswith(MODELS)), None)
+        said = (
+            f"is a zip archive with {text.line(inside)} in it: unpack it (unzip), and give that"
+            if inside
+            else f"is a zip archive of no model that is known here ({shown}{more})"
+        )
     return ModelRefused(said or f"is of no kind that is known here: {GIVE_ONNX}")
 
 

@@ -77,9 +77,10 @@ def examined(content: bytes, request: Request, *, checked: bool = True) -> Found
     proto.CopyFrom(original)
     image, signature, told = _signature.image_signature(proto)
     notes = [*told, *onnx_stamp.told(content)]
-    if not graphs.image_of(original.graph).type.tensor_type.HasField("shape"):  # no runtime's checker takes that
+    _signature.check_opset(proto)
+    if untold := _signature.tell_shapes(original, proto):  # no runtime's checker takes that
         original, content = proto, proto.SerializeToString()
-        notes.append("it tells no shape of its image, which was written into the graph")
+        notes.append(f"it tells no shape of {untold}, which was written into the graph")
     if checked:
         graphs.check(proto)  # with the sizes that it lacks: the checker wants some
     proto = _signature.check_sizes(proto)

@@ -16,6 +16,10 @@ WHAT, PROGRAM = "a scikit-learn model of skops", False
 SCHEMA = "schema.json"
 FUNCTIONS: dict[str, Function] = {"relu": "relu", "logistic": "sigmoid", "tanh": "tanh", "identity": ""}
 CLASSIFIER = "MLPClassifier"
+REMEDY = (
+    f"an {CLASSIFIER} alone is read: save that (skops.io.dump(pipeline[-1], …), if what stands before it scales pixels "
+    f"at most), or convert all of it to ONNX (skl2onnx)"
+)
 PRECISIONS = {"float32": "fp32", "float64": "fp64"}
 
 
@@ -58,12 +62,10 @@ def _loaded(content: bytes) -> Any:
 
     unknown = sorted(set(skops.io.get_untrusted_types(data=content)) - set(runtime.TRUSTED))
     if unknown:
-        raise ModelRefused(
-            f"it holds {text.reason(', '.join(unknown))}: give an {CLASSIFIER} alone, without a pipeline"
-        )
+        raise ModelRefused(f"it holds {text.reason(', '.join(unknown))}: {REMEDY}")
     classifier = skops.io.loads(content, trusted=list(runtime.TRUSTED))
     if type(classifier).__name__ != CLASSIFIER:
-        raise ModelRefused(f"it is a {text.line(type(classifier).__name__)}: an {CLASSIFIER} is needed")
+        raise ModelRefused(f"it is a {text.line(type(classifier).__name__)}: {REMEDY}")
     if not hasattr(classifier, "coefs_"):
         raise ModelRefused(f"its {CLASSIFIER} was never fitted: fit it before it is saved")
     return classifier

@@ -20,6 +20,8 @@ OLD_MARK = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 DATA, CODE = "/data.pkl", "/code/"
 USUAL = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights", "params")
 OF_A_CLASS = re.compile(r"GLOBAL (\S+) was not an allowed")
+BLOCKED = re.compile(r"unsupported GLOBAL (\S+) whose module")
+"""What PyTorch's reader says of what is no weight: of a class that it does not know, and of what it never calls."""
 REMEDY = "save its weights alone, torch.save(model.state_dict(), 'weights.pt'), or export the model to ONNX"
 
 
@@ -56,6 +58,9 @@ def _loaded(content: bytes) -> Any:
             raise ModelRefused(
                 f"it holds objects of {text.line(named[1])}, a whole model perhaps, and not weights alone: {REMEDY}"
             ) from error
+        if named := BLOCKED.search(said):
+            called = text.line(named[1])
+            raise ModelRefused(f"it calls {called} when it is loaded, so it was not: no weights need that") from error
         raise ModelRefused(f"PyTorch cannot load it as weights ({text.reason(said)}): {REMEDY}") from error
 
 

@@ -32,6 +32,8 @@ RANDOM = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 )
 
+STANDARD = ONNX | {"ai.onnx.ml"}
+
 ELEMENTS = 2**21
 """Numbers of the largest array that is worked on at once, 16 MiB, unless one image alone needs more."""
 
@@ -191,6 +193,7 @@ def _read(content: bytes, signature: Signature) -> Graph:
         raise ModelRefused(f"it has {len(inputs)} inputs ({named}): one, the image, is needed")
     target = signature.output or graph.output[0].name
     steps = _needed([Step(index, node, opsets) for index, node in enumerate(graph.node)], target)
+    _check_known(steps)
     random = tuple(step.label for step in steps if _is_random(step, constants))
     return Graph(signature, (), random, inputs[0], target, constants, steps, signature.batch or 1)
 
@@ -210,6 +213,17 @@ def _needed(steps: Sequence[Step], target: str) -> tuple[Step, ...]:
         if step.operator == "BatchNormalization" and step.attributes.get("training_mode"):
             raise ModelRefused(f"its {step.label} is in training mode, where images of a batch change each other")
     return tuple(reversed(needed))
+
+
+def _check_known(steps: Sequence[Step]) -> None:
+    """Raise ModelRefused where an operator is not of the standard, which alone says what it computes."""
+    unknown = sorted({step.operator for step in steps if step.node.domain not in STANDARD})
+    if unknown:
+        few = text.reason(", ".join(unknown))
+        raise ModelRefused(
+            f"it has operators that are not ONNX's own ({few}), so nothing here can tell what is right: export it with "
+            f"standard ones, or compare it with a run (verify --model)"
+        )
 
 
 def _is_random(step: Step, constants: Mapping[str, Value]) -> bool:

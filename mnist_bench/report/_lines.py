@@ -34,15 +34,21 @@ def _trained(record: Record, options: ViewOptions) -> str:
     return f"{words}, epoch {at} reached {level}" if at else f"{words}, {level} not reached"
 
 
-def parity_line(record: ParityRecord) -> str:
-    """Say how many targets give the reference's answers, with how many flips, and what is certified."""
+def parity_line(record: ParityRecord, file: str = "") -> str:
+    """Say how many targets give the reference's answers, with how many flips, and what is certified.
+
+    Args:
+        record: of a run's comparison.
+        file: the name of the file that was compared with it, where that is none of the run's.
+    """
     covered = record.certificate
     parts = [outcome(record), flips(record), f"{covered.certified:,} of {covered.images:,} images certified"]
     if isinstance(record, FleetRecord):
         parts.append(f"{many(sum(one.refusal is None for one in record.processors), 'emulated processor')} asked")
     if record.skipped:
         parts.append(f"{len(record.skipped)} skipped")
-    return f"{record.name}: {', '.join(filter(None, parts))}{under_assumption(record)}"
+    of = f"{file} beside {record.name}" if file else record.name
+    return f"{of}: {', '.join(filter(None, parts))}{under_assumption(record)}"
 
 
 def outcome(record: ParityRecord) -> str:

@@ -94,7 +94,7 @@ def test_what_is_asked_for_wrongly_is_said(run: Run, capsys: pytest.CaptureFixtu
 
 def test_verify(line_of: Said, here: Path) -> None:
     words = line_of("verify", *QUICK, "--model", here / "model.onnx")
-    assert words.startswith("digits-relu: onnxruntime gives the reference's answers, 0 flips, ")
+    assert words.startswith("model.onnx beside digits-relu: onnxruntime gives the reference's answers, 0 flips, ")
     assert words.endswith(" images certified")
 
 

@@ -1,5 +1,6 @@
 """ONNX files: what they want, what they give, and telling the specified network among them."""
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -336,6 +337,24 @@ def test_maps_of_probabilities_are_looked_behind(tmp_path: Path) -> None:
     assert (found.ending, found.classes, found.specified, found.opens) == ("softmax", 10, True, ())
     probabilities = made.answers(found, tmp_path, made.IMAGES)
     np.testing.assert_allclose(probabilities.sum(1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("answer", [value("logits", None), onnx.ValueInfoProto(name="logits")], ids=["shape", "type"])
+def test_an_answer_that_tells_no_shape_gets_one(answer: onnx.ValueInfoProto, tmp_path: Path) -> None:
+    nodes, held = mlp()
+    found = made.read(model(nodes, held, outputs=[answer]).SerializeToString(), tmp_path)
+    assert (found.specified, found.classes) == (True, 10)
+    assert "it tells no shape of its answer, which was written into the graph" in found.notes
+    onnx.checker.check_model(onnx.load(tmp_path / str(found.graph_file)), full_check=True)
+
+
+def test_operators_newer_than_what_is_known_here_are_refused(tmp_path: Path) -> None:
+    newest = onnx.defs.onnx_opset_version()
+    for opset, refused in ((newest, False), (newest + 1, True)):
+        nodes, held = mlp()
+        content = model(nodes, held, opset_imports=[helper.make_opsetid("", opset)]).SerializeToString()
+        with pytest.raises(ModelRefused, match=f"has opset {opset}") if refused else contextlib.nullcontext():
+            made.read(content, tmp_path)
 
 
 DROPPING = "Dropout 'drop' in training mode, unless left out, as ONNX Runtime does it,"

@@ -59,6 +59,10 @@ STRANGERS = {
         archive(a_dot_txt=b"a", b_dot_txt=b"b", c=b"", d=b""),
         r"zip archive.*\(a.txt, b.txt, c and 1 more\)",
     ),
+    "an archive with a model": (
+        archive(a=b"", b=b"", c=b"", d__net_dot_ONNX=b"a"),
+        r"zip archive with d/net.ONNX in it",
+    ),
     "an archive that breaks off": (archive(code__a=bytes(500))[:200], "end is missing.*download it again"),
     "an archive of nothing": (b"PK\x03\x04" + bytes(40) + b"PK\x05\x06" + bytes(4), "damaged archive"),
 }

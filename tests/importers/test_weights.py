@@ -1,6 +1,7 @@
 """Weights alone: safetensors, and what torch.save wrote."""
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,17 @@ def test_nothing_in_a_state_dict_is_run(tmp_path: Path) -> None:
         def __reduce__(self) -> Any:
             return (Path.touch, (tmp_path / "touched",))
 
-    with pytest.raises(ModelRefused):
+    with pytest.raises(ModelRefused, match=r"holds objects of .*getattr"):
+        made.read(saved({"a": Hostile()}), tmp_path)
+    assert not (tmp_path / "touched").exists()
+
+
+def test_what_pytorch_never_calls_is_named(tmp_path: Path) -> None:
+    class Hostile:
+        def __reduce__(self) -> Any:
+            return (os.system, (f"touch {tmp_path / 'touched'}",))
+
+    with pytest.raises(ModelRefused, match=r"^it calls \w+\.system when it is loaded, so it was not"):
         made.read(saved({"a": Hostile()}), tmp_path)
     assert not (tmp_path / "touched").exists()
 

@@ -579,7 +579,7 @@ REFUSED: dict[str, tuple[Callable[[], onnx.ModelProto], str]] = {
         lambda: chain(op("Constant", "image", value=numpy_helper.from_array(n(3)))),
         "cannot be evaluated here",
     ),
-    "unknown": (lambda: chain(op("Fancy", domain="com.example")), "cannot be evaluated here"),
+    "unknown": (lambda: chain(op("Fancy", domain="com.example")), r"not ONNX's own \(com.example.Fancy\)"),
     "misfit": (lambda: chain(FLAT, op("Gemm", n(700, 10))), "cannot be evaluated here"),
     "sequence": (lambda: chain(op("SequenceConstruct"), op("Identity")), "cannot be evaluated here"),
     "unconnected": (lambda: chain(op("Relu", "nowhere")), "cannot be evaluated here"),

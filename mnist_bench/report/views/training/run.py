@@ -52,7 +52,7 @@ def _of_imported(record: Record, found: Imported) -> dict[str, Cell]:
         "Parameters": Quantity(record.parameters, Unit.COUNT),
         "Dataset": f"{shown(images.name)}: {images.train_images:,} training, {images.test_images:,} test images",
         "Imported from": f"{found.source}: {found.kind}{found.producer and f' by {found.producer}'}, {found.precision}",
-        "Wants": "; ".join(found.signature.said()) or "images as ours are",
+        "Takes and gives": "; ".join(found.signature.said()) or "images as ours are",
         "Test accuracy": Quantity(record.final.test.accuracy if record.final else None, Unit.SHARE),
         "Machine": f"{machine.cpu_model or 'unknown CPU'}, {machine.cores} cores",
         "Software": f"Python {machine.python}, torch {machine.libraries.get('torch', '?')}",
