@@ -13,6 +13,8 @@ from mnist_bench.parity._graph_values import DOUBLE, HALF, SINGLE, Doubts, Value
 
 ONNX = frozenset({"", "ai.onnx"})
 
+NOT_COVERED = ": not covered by the certificate"
+
 ELEMENTWISE = frozenset(
     {"Abs", "Cast", "Ceil", "Celu", "Cos", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "Log"}
     | {"Mish", "Reciprocal", "Round", "Selu", "Sign", "Sin", "Softplus", "Softsign", "Sqrt", "Swish", "Relu"}
@@ -57,7 +59,7 @@ class Step:
 
     def doubt(self, how: str = "") -> Doubts:
         """Return the doubt that this node casts on what comes after it."""
-        return frozenset({(self.index, f"{self.label}{how}: not covered by the certificate")})
+        return frozenset({(self.index, f"{self.label}{how}{NOT_COVERED}")})
 
     def evaluate(self, operands: Sequence[NDArray[Any] | None]) -> list[NDArray[Any]]:
         """Evaluate it by ONNX's reference for operands without an axis of images; left out ones are None."""

@@ -34,6 +34,7 @@ from mnist_bench.parity._asking import Answer, Plan, Workers, ask_all, unasked
 from mnist_bench.parity._assuming import NOTHING, Assumption
 from mnist_bench.parity._compare import Inputs, compare
 from mnist_bench.parity._diagnosis import diagnose, told
+from mnist_bench.parity._graph_step import NOT_COVERED
 from mnist_bench.parity._inputs import build_inputs
 from mnist_bench.parity._int8 import Int8Bounds
 from mnist_bench.parity._layers import Looking, furthest
@@ -265,7 +266,8 @@ def _alike(one: Answer, other: Answer) -> bool:
 
 def uncovered(reference: Reference) -> list[Absent]:
     """Return what keeps a certificate from covering a network, an entry for each layer."""
-    layers = () if isinstance(reference, Weights) else reference.uncovered
+    named_so = () if isinstance(reference, Weights) else reference.uncovered
+    layers = [one.removesuffix(NOT_COVERED) for one in named_so]
     named = [*layers[:NAMED], *([f"{len(layers) - NAMED:,} more layers"] if len(layers) > NAMED else [])]
     return [Absent(target=f"certificate of {layer}", reason="it is not covered", remedy=MEASURED) for layer in named]
 

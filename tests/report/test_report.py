@@ -187,6 +187,18 @@ def test_hostile_text_stays_text(renderer: str) -> None:
         assert "\x1b" not in text
 
 
+def test_no_word_of_a_wide_table_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be part of a command that somebody copies; and a long name leaves the other columns room."""
+    monkeypatch.setenv("COLUMNS", "60")
+    words = ["certificate of a layer with a name of so many letters", "w" * 50, "mnist-bench export --run a" + "b" * 40]
+    text = report.render("rich", [Table("t", [Column(name) for name in "abc"], [list(words)])])
+    assert "…" not in text
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 60
+    assert sum(line.count("w") for line in lines) == 50 + words[0].count("w")
+    assert sum(line.count("b") for line in lines) >= 41
+
+
 def test_one_csv_table_is_plain_csv_with_raw_values(known: Record) -> None:
     text = report.render("csv", list(report.tables([known], report.ViewOptions(), ["misclassified"])))
     rows = list(csv.reader(io.StringIO(text)))

@@ -24,6 +24,9 @@ MOST_ROWS, FEWEST_ROWS = 2_000, 20
 TRAILING = re.compile(r"(?: |\x1b\[[0-9;]*m)+$", re.MULTILINE)
 """Blanks at the end of a line: a terminal that is one column too narrow for them would show an empty line below."""
 
+WIDEST_NAME = 40
+"""A longer name in the first column is wrapped: it would leave the others no room."""
+
 WIDE = 1_000  # what a table needs at least is measured without the width of the console
 
 
@@ -87,10 +90,12 @@ def _draw(content: Table, preview: int) -> RichTable:
     ]
     for place, column in enumerate(content.columns):
         numeric = column.unit is not Unit.TEXT
-        whole = numeric or place == 0
-        width = max(map(cell_len, (column.name, *(row[place] for row in rows)))) if whole else None
+        widest = max(map(cell_len, (column.name, *(row[place] for row in rows))))
+        whole = numeric or (place == 0 and widest <= WIDEST_NAME)
+        width = widest if whole else None
         justify: Literal["left", "right"] = "right" if numeric else "left"
-        table.add_column(Text(column.name), justify=justify, no_wrap=whole, min_width=width)
+        # A word that is too long is broken, and not cut: it may be part of a command.
+        table.add_column(Text(column.name), justify=justify, no_wrap=whole, min_width=width, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
     return table
@@ -98,4 +103,4 @@ def _draw(content: Table, preview: int) -> RichTable:
 
 def _notes(content: Table, preview: int) -> list[str]:
     hidden = len(content.rows) - preview
-    return [*content.notes, *([f"{hidden} more rows: report --format csv shows all"] if hidden > 0 else [])]
+    return [*content.notes, *([f"{hidden:,} more rows: report --format csv shows all"] if hidden > 0 else [])]
