@@ -10,7 +10,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from mnist_bench import data, environment, formats, hosts, importers, parity, store, training
+from mnist_bench import data, environment, formats, hosts, importers, parity, runtimes, store, training
 from mnist_bench.core import child, scratch
 from mnist_bench.core.architecture import PARAMETERS
 from mnist_bench.core.dataset_names import shown
@@ -407,7 +407,8 @@ def _enter(folder: Path, record: Record, kind: str, computes: str, content: byte
     """Enter the very file into the run's manifest: it is what is going to be deployed."""
     assert record.checkpoint
     assert record.imported
-    precision: Precision = next((one for one in formats.precisions(kind) if one == computes), "fp32")
+    read = {one for name in runtimes.names() if kind == (own := runtimes.load(name)).FORMAT for one in own.PRECISIONS}
+    precision: Precision = next((one for one in read if one == computes), "fp32")
     signature = record.imported.signature
     with store.making(folder) as place:
         made = place / formats.file_name(kind, precision)

@@ -1,7 +1,9 @@
 """Files from elsewhere become runs: what they want is found out, and everything after it works on them."""
 
 import inspect
+import io
 import json
+import warnings
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -563,6 +565,84 @@ def test_borders_of_other_types_change_no_verdict(
     assert found.certificate.certified > 0.9 * found.certificate.images
     beside = ("--run", own_copy.name, "--out", own_copy.parent, "--model", path, "--batch-size", "128")
     assert run("verify", *beside, *(["--assume", "softmax"] if ending else [])) == 0
+
+
+class Converted(nn.Module):
+    """The specified network in a type of its own, or in float32 between borders of it."""
+
+    def __init__(self, arrays: Arrays, kind: torch.dtype, *, inside: bool) -> None:
+        super().__init__()
+        self.kind, self.inside = kind, inside
+        self.layers = nn.ModuleList([nn.Linear(784, 512), nn.Linear(512, 256), nn.Linear(256, 10)])
+        names = {f"layers.{place}.{part}": f"fc{place + 1}.{part}" for place in range(3) for part in ("weight", "bias")}
+        self.load_state_dict({own: torch.from_numpy(arrays[name].copy()) for own, name in names.items()})
+        if inside:
+            self.to(kind)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        values = images.flatten(1) if self.inside else images.flatten(1).float()
+        for layer in self.layers[:2]:
+            values = torch.relu(layer(values))
+        values = self.layers[2](values)
+        return values if self.inside else values.to(self.kind)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("kind", "inside", "format_", "precision"),
+    [
+        (torch.float16, True, "torchscript", "fp16"),
+        (torch.float16, False, "torchscript", "fp32"),
+        (torch.float64, True, "torchscript", "fp64"),
+        (torch.float16, True, "torch-export", "fp16"),
+    ],
+)
+def test_programs_of_other_types_are_what_they_compute_in(
+    kind: torch.dtype, inside: bool, format_: str, precision: str, run: Run, tmp_path: Path, arrays: Arrays,
+    own_copy: Path,
+) -> None:  # fmt: skip
+    network, path = Converted(arrays, kind, inside=inside).eval(), tmp_path / "model.bin"
+    example = torch.rand(2, 1, 28, 28).to(kind)
+    if format_ == "torchscript":
+        with warnings.catch_warnings(action="ignore"):
+            torch.jit.save(torch.jit.trace(network, example), path)  # type: ignore[no-untyped-call]
+    else:
+        shapes = ({0: torch.export.Dim("n")},)
+        buffer = io.BytesIO()  # its name would have to end in .pt2
+        torch.export.save(torch.export.export(network, (example,), dynamic_shapes=shapes), buffer)
+        path.write_bytes(buffer.getvalue())
+    record = imported(run, path, "--trust-code")
+    assert record.imported
+    assert record.imported.precision == precision
+    assert record.imported.signature.answers == str(kind).removeprefix("torch.")
+    quick = ("--runtime", format_, "--threads", "1", "--batch-size", "128")
+    assert run("verify", "--run", "theirs", *quick) == 0
+    found = store.load(Path("exports") / "theirs", ParityRecord)
+    assert found
+    assert [one.configuration.precision for one in found.results] == ["fp16" if precision == "fp16" else "fp32"]
+    beside = ("--run", own_copy.name, "--out", own_copy.parent, "--model", path, "--trust-code")
+    assert run("verify", *beside, *quick) == 0
+
+
+def test_what_cannot_be_exported_of_a_graph_is_not_recommended(
+    run: Run, tmp_path: Path, arrays: Arrays, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither a format of the specified network alone, nor a higher precision than that of a graph in half."""
+    half = with_borders(arrays, TensorProto.FLOAT16, TensorProto.FLOAT16)
+    for one in half.graph.initializer:
+        if one.data_type == TensorProto.FLOAT:
+            one.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(one).astype(np.float16), one.name))
+    kept = [node for node in half.graph.node if node.op_type != "Cast"]
+    kept[0].input[0], kept[-1].output[0] = "image", "given"
+    del half.graph.node[:]
+    half.graph.node.extend(kept)
+    imported(run, saved(half, tmp_path))
+    assert run("verify", "--run", "theirs", "--threads", "1", "--batch-size", "128") == 0
+    found = store.load(Path("exports") / "theirs", ParityRecord)
+    assert found
+    remedies = {one.target: (one.reason, one.remedy) for one in found.skipped}
+    other = "use a runtime that reads ONNX, such as onnxruntime"
+    assert remedies["ncnn"] == ("the network is an imported graph, not the specified one", other)
+    assert remedies["onnx-reference"] == ("the imported graph is fp16, and stays so", other)
 
 
 @pytest.mark.parametrize("given", [TensorProto.FLOAT16, TensorProto.DOUBLE], ids=["float16", "float64"])

@@ -26,7 +26,7 @@ from mnist_bench.formats._messages import ExportRequest, Facts, Reference
 
 TIME_LIMIT_S = 600  # AOTInductor compiles for a minute or two on two cores
 
-__all__ = ["Facts", "Reference", "export", "file_name", "names", "precisions", "writes"]
+__all__ = ["LOWER", "Facts", "Reference", "export", "file_name", "names", "precisions", "writes"]
 
 
 LOWER = ("fp16", "int8", "int8-dynamic")

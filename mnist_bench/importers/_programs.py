@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from mnist_bench.core import text
 from mnist_bench.core.errors import ModelRefused
 from mnist_bench.core.kinds import Activation
-from mnist_bench.core.signature import Signature
+from mnist_bench.core.signature import AnswerType, Signature
 from mnist_bench.importers import _network, _recognise
 from mnist_bench.importers import onnx as of_onnx
 from mnist_bench.importers._contract import Ending, Found, Request
+from mnist_bench.runtimes import _torch
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +25,7 @@ EXAMPLES = 2
 """With an example of one image, exporters take the batch size for a constant."""
 Call = Callable[["torch.Tensor"], Any]
 ACTIVATIONS: tuple[Activation, ...] = ("relu", "sigmoid")
+ANSWERS: dict[str, AnswerType] = {"float16": "float16", "float64": "float64"}
 
 
 class Answering(NamedTuple):
@@ -49,8 +51,8 @@ def answering(call: Call, signatures: "tuple[Signature, ...]") -> Answering:
         except Exception as error:  # noqa: BLE001 whatever a program raises
             why = why or text.reason(str(error).strip().rpartition("\n")[2] or type(error).__name__)
             continue
-        return Answering(signature, images, _one_tensor(answer, len(images)), _dtype(answer))
-    shapes = " or ".join(f"(n, {', '.join(map(str, one.shape))})" for one in signatures)
+        return Answering(signature, images, _one_tensor(answer, len(images)), _torch.name_of(answer.dtype))
+    shapes = " or ".join(dict.fromkeys(f"(n, {', '.join(map(str, one.shape))})" for one in signatures))
     raise ModelRefused(f"it answers no images of shape {shapes.replace(',)', ')')}: {why}")
 
 
@@ -86,10 +88,6 @@ def _shapes(values: Any) -> str:
     return ", ".join(map(text.line, tensors[:8]))
 
 
-def _dtype(answer: "torch.Tensor") -> str:
-    return str(answer.dtype).removeprefix("torch.")
-
-
 def array_of(tensor: "torch.Tensor") -> NDArray[Any]:
     """Return a tensor as an array; half precision in float32, which holds all its numbers."""
     import torch
@@ -115,8 +113,8 @@ def found_program(
         kind=kind,
         specified=False,
         ending="other",
-        signature=answers.signature,
-        precision=_precision(tensors, answers),
+        signature=replace(answers.signature, answers=ANSWERS.get(answers.dtype, "float32")),
+        precision=_torch.precision_of(tensors.values(), answers.dtype),
         classes=answers.values.shape[1],
         producer="pytorch",
     )
@@ -138,17 +136,11 @@ def _matched(
     for activation in ACTIVATIONS if shaped else ():
         assert shaped
         expected = _network.logits(shaped[0], activation, answers.images)
-        precision = {"float16": "fp16", "bfloat16": "bf16"}.get(answers.dtype, "fp32")
+        precision = _torch.NAMES.get(answers.dtype, "")
         tolerance = _recognise.TOLERANCES.get(precision, _recognise.TOLERANCE)
         if ending := _network.what_answers(answers.values, expected, tolerance):
             return shaped[0], activation, ending, shaped[1]
     return None
-
-
-def _precision(tensors: "Mapping[str, torch.Tensor]", answers: Answering) -> str:
-    names = {"float32": "fp32", "float16": "fp16", "float64": "fp64", "bfloat16": "bf16"}
-    kinds = {_dtype(one) for one in tensors.values() if one.is_floating_point()} or {answers.dtype}
-    return names.get(kinds.pop(), "unknown") if len(kinds) == 1 else "unknown"
 
 
 def with_graph(request: Request, found: Found, export: Callable[[], bytes]) -> Found:

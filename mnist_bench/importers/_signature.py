@@ -234,6 +234,8 @@ def answer_of(graph: Any, wanted: str, classes: int | None = None) -> Answer:
         outputs = [value for value in outputs if value.name == wanted]
         if not outputs:
             raise ModelRefused(f"it has no output {wanted!r}, but {text.reason(graphs.described(graph.output))}")
+    for value in outputs:
+        _check_direction(value)
     able = [value for value in outputs if _is_answer(value)]
     if len(able) > 1 and classes:
         able = [value for value in able if _classes(value) == classes] or able
@@ -269,6 +271,14 @@ def _chosen(name: str, graph: Any) -> str | None:
     if len(graph.output) == 1:
         return None
     return f"the answer is output {text.line(name)!r}, one of {len(graph.output)}"
+
+
+def _check_direction(value: Any) -> None:
+    """Raise ModelRefused for an answer whose classes come before its images."""
+    sizes = graphs.sizes_of(value) if value.type.WhichOneof("value") == "tensor_type" else []
+    if len(sizes) == ANSWER_SIZES and (sizes[0] or 0) >= LEAST_CLASSES and sizes[1] is None:
+        shown = text.reason(graphs.described([value]))
+        raise ModelRefused(f"it gives {shown}, classes before images: transpose it, (n, classes) are needed")
 
 
 def _is_answer(value: Any) -> bool:

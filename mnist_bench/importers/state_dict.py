@@ -79,7 +79,7 @@ def _tensors(loaded: Any) -> "tuple[dict[str, torch.Tensor], tuple[str, ...]]":
     if not isinstance(loaded, Mapping):
         raise ModelRefused(f"it holds one {text.line(type(loaded).__name__)}, and no state_dict: {REMEDY}")
     tensors = {str(name): value for name, value in loaded.items() if isinstance(value, torch.Tensor)}
-    if tensors:
+    if any(tensor.ndim for tensor in tensors.values()):  # a loss or an accuracy may stand beside a state_dict
         return tensors, _left_out([name for name in map(str, loaded) if name not in tensors])
     inner = {str(name): value for name, value in loaded.items() if isinstance(value, Mapping)}
     named = [name for name in USUAL if name in inner] or list(inner)[:1]

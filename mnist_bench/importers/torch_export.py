@@ -1,7 +1,7 @@
 """A `.pt2` archive of torch.export: a program, which is loaded for whoever vouches for it."""
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mnist_bench.core import text
 from mnist_bench.core.errors import ModelRefused
@@ -9,11 +9,7 @@ from mnist_bench.core.signature import Signature
 from mnist_bench.importers import _programs
 from mnist_bench.importers._contract import Found, Given, Request, refuse_output
 from mnist_bench.importers._signature import WHAT_IS_TAKEN, is_an_image
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import torch
+from mnist_bench.runtimes import torch_export as runtime
 
 WHAT, PROGRAM = "an archive of torch.export", True
 MODELS, COMPILED = "/models/", "/data/aotinductor/"
@@ -40,17 +36,9 @@ def read(request: Request) -> Found:
     except Exception as error:
         raise ModelRefused(f"PyTorch cannot load it: {text.reason(str(error))}") from error
     signatures = (_signature(program),)
-    tensors = {**program.state_dict, **dict(_constants(program))}
+    tensors = runtime.tensors(program)
     found, answers = _programs.found_program(request, "torch-export", program.module(), signatures, tensors)
     return _programs.with_graph(request, found, lambda: _exported(program, answers))
-
-
-def _constants(program: Any) -> "Iterator[tuple[str, torch.Tensor]]":
-    import torch
-
-    for name, value in program.constants.items():
-        if isinstance(value, torch.Tensor) and value.ndim:
-            yield name, value
 
 
 def _signature(program: Any) -> Signature:

@@ -39,6 +39,8 @@ from mnist_bench.parity._sample import SEED, rows
 from mnist_bench.parity._targets import Target
 from mnist_bench.parity.hypotheses._case import EXACT, Answers, Case, Guess, Hits, Images, Proof
 
+TOGETHER = 32
+"""Images of a batch in which one is asked whether they change each other."""
 TESTS, PROBES = 600, 300
 """On how many images hypotheses are tried, besides edge images and those whose answers are furthest off."""
 
@@ -119,9 +121,11 @@ def _case(asking: "_Asking", inputs: Inputs, chosen: NDArray[np.intp], proof: Ca
         show=asking.show,
         output=inputs.output,
         signature=target.signature,
-        weights=looking.known_weights,
+        reference=looking.reference,
         others=lambda: other_runs(looking.folder),
         proof=of_chosen,
+        together=asking.ask_together,
+        computes=asking.answer.precision,
     )
 
 
@@ -159,8 +163,15 @@ class _Asking:
 
     def ask(self, images: Images) -> Answers:
         """Return the answers to some images, in the order of the classes as it is assumed; float64."""
+        return self._asked(images, self.answer.configuration.batch_size)
+
+    def ask_together(self, images: Images) -> Answers:
+        """Return the same of batches of many images, or of as many as the model insists on."""
+        return self._asked(images, self.target.signature.batch or TOGETHER)
+
+    def _asked(self, images: Images, batch_size: int) -> Answers:
         assert self.worker
-        found = self.worker.run(images, min(self.answer.configuration.batch_size, len(images)))
+        found = self.worker.run(images, min(batch_size, len(images)))
         return self.looking.plan.assumption.of_answers(found).astype(np.float64)
 
     def show(self, images: Images) -> Mapping[str, NDArray[Any]]:

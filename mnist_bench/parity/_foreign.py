@@ -129,15 +129,18 @@ def _check_trust(path: Path, content: bytes, kind: str, folder: Path, trusted: b
 
 
 def _looked_at(path: Path, content: bytes, kind: str, plan: Plan) -> Foreign:
-    """Find out what a file wants; of programs, which would have to be run for that, it is what ours do."""
+    """Find out what a file wants; of what does not let itself be read it is what ours do, until it has answered."""
     opened_as = OPENED_AS.get(kind, kind)
     if opened_as not in {runtimes.load(name).FORMAT for name in runtimes.names()}:
         raise BadInput(f"{path} is {kind}, which no runtime opens: make a run of it with mnist-bench import {path}")
-    if kind != "onnx":
-        return Foreign(path, content, opened_as, plan.precision or "fp32", OURS)
     with scratch.folder() as place:
-        found = importers.read(path, content, place, trusted=True, output=plan.output, limits=plan.foreign_limits)
-        if found.graph_file:  # but for what it answers besides, the very file
+        try:
+            found = importers.read(path, content, place, trusted=True, output=plan.output, limits=plan.foreign_limits)
+        except ModelRefused:
+            if kind == "onnx":
+                raise
+            return Foreign(path, content, opened_as, plan.precision or "fp32", OURS)
+        if kind == "onnx" and found.graph_file:  # but for what it answers besides, the very file
             content = (place / found.graph_file).read_bytes()
     own = cast("Precision", found.precision) if found.precision in get_args(Precision) else "fp32"
     # Pixels come as the reference gets them: what a file does to them besides is found out where answers differ.

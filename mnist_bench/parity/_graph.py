@@ -7,7 +7,7 @@ takes Winograd's or a Fourier transform for it is not covered.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import reduce
 from typing import Any
@@ -32,6 +32,7 @@ RANDOM = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 )
 
+MATRIX = 2
 STANDARD = ONNX | {"ai.onnx.ml"}
 
 ELEMENTS = 2**21
@@ -82,6 +83,16 @@ class Graph:
         with _refusing():
             rows = [self._rows(self._answer(chunk, UNASKED).values, len(chunk)) for chunk in self._chunks(images)]
         return np.concatenate(rows)[: len(images)]
+
+    def rounded(self, rounding: Callable[[Array], Array], *, matrices: bool = False) -> "Graph":
+        """Return the graph with its constants rounded: all real numbers, or those alone that are no vector."""
+        rank = MATRIX if matrices else 1
+
+        def changed(value: Value) -> Value:
+            real = value.values.dtype == np.float64 and value.values.ndim > rank  # the first axis is that of images
+            return replace(value, values=rounding(value.values)) if real else value
+
+        return replace(self, constants={name: changed(value) for name, value in self.constants.items()})
 
     def certify(self, images: NDArray[np.float32]) -> Bounds:
         """Bound every logit and every difference of logits of some images, float32 (n, 1, 28, 28).

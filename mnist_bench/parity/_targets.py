@@ -1,6 +1,6 @@
 """What can be verified and timed of a run: which runtimes, on which hosts, open which of its files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -207,7 +207,11 @@ def _add_artifacts(
     fitting = [(entry, content) for entry, content in fitting if entry.precision in readable]
     again = on_run("export", folder, "--format", module.FORMAT or "")
     if not fitting and hosts.is_of_this_machine(host):
-        targets.skip(name, f"the run holds no {module.FORMAT} file", again, on=launch.label)
+        reason, remedy = _why_no_file(record, module.FORMAT or "", readable) or (
+            f"the run holds no {module.FORMAT} file",
+            again,
+        )
+        targets.skip(name, reason, remedy, on=launch.label)
     for entry, content in fitting:
         if entry.weights_sha256 != record.checkpoint.weights.sha256:
             how = again if entry.precision == "fp32" else f"{again} --precision {entry.precision}"
@@ -222,6 +226,16 @@ def _add_artifacts(
             for precision in computed:
                 made = _of_artifact(name, precision, record, host, launch, entry, content)
                 targets.ready.append(replace(made, graph=_graph(entry, files)))
+
+
+def _why_no_file(record: Record, kind: str, readable: Collection[Precision]) -> tuple[str, str] | None:
+    """Return why an imported graph cannot be exported for a runtime, and what to use; None where it can."""
+    if not formats.writes(kind, record):
+        return "the network is an imported graph, not the specified one", GRAPH_REMEDY
+    came_in = record.imported.precision if record.imported and record.is_graph else ""
+    if came_in in formats.LOWER and came_in not in readable:
+        return f"the imported graph is {came_in}, and stays so", GRAPH_REMEDY
+    return None
 
 
 def _of_artifact(

@@ -1,7 +1,7 @@
 """What the runtimes of PyTorch have in common."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mnist_bench.core.kinds import Skipped
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from mnist_bench.model import Network
 
+NAMES = {"float32": "fp32", "float16": "fp16", "float64": "fp64", "bfloat16": "bf16"}
 PROBE = 2  # torch.compile takes a batch of one for a constant
 
 
@@ -64,8 +65,49 @@ Showing = Callable[["torch.Tensor"], Mapping[str, "torch.Tensor"]]
 """From images to what every layer gives them, by name."""
 
 
-def session(call: "Callable[..., object]", device: str, model: Model, showing: Showing | None = None) -> Session:
-    """Wrap a function from tensor to tensor, as torch runtimes have one; inspecting it asks it once."""
+def precision_of(tensors: "Iterable[torch.Tensor]", answers: str) -> str:
+    """Return in which precision a program computes: in that of its parameters, or of its answers, where it has none.
+
+    Args:
+        tensors: its parameters and buffers.
+        answers: the type of its answers, "float32" say.
+
+    Returns:
+        A `Precision`, "fp64", or "unknown" where parameters are of several types, or of others.
+    """
+    found = {name_of(one.dtype) for one in tensors if one.is_floating_point()} or {answers}
+    return NAMES.get(found.pop(), "unknown") if len(found) == 1 else "unknown"
+
+
+def name_of(dtype: "torch.dtype") -> str:
+    """Return what NumPy calls a type, as far as it knows it."""
+    return str(dtype).removeprefix("torch.")
+
+
+def _effective(answer: "torch.Tensor", tensors: "Sequence[torch.Tensor]") -> Effective:
+    import torch
+
+    exact = torch.get_float32_matmul_precision() == "highest"
+    precision = precision_of(tensors, name_of(answer.dtype))
+    return Effective(f"torch {answer.device}", "tf32" if precision == "fp32" and not exact else precision)
+
+
+def session(
+    call: "Callable[..., object]",
+    device: str,
+    model: Model,
+    showing: Showing | None = None,
+    tensors: "Sequence[torch.Tensor]" = (),
+) -> Session:
+    """Wrap a function from tensor to tensor, as torch runtimes have one; inspecting it asks it once.
+
+    Args:
+        call: the function.
+        device: where it computes.
+        model: what was opened.
+        showing: what gives the values of its layers, where they can be told apart.
+        tensors: what it computes with, where that is known: its answers may be cast to another type.
+    """
     import torch
 
     fixed = model.signature.batch if model.signature else None
@@ -81,10 +123,7 @@ def session(call: "Callable[..., object]", device: str, model: Model, showing: S
         return answer
 
     def inspect() -> Effective:
-        probe = ask(torch.zeros((fixed or PROBE, *model.shape), dtype=getattr(torch, model.dtype)))
-        exact = torch.get_float32_matmul_precision() == "highest"
-        precision = ("fp32" if exact else "tf32") if probe.dtype is torch.float32 else str(probe.dtype)
-        return Effective(f"torch {probe.device}", precision)
+        return _effective(ask(torch.zeros((fixed or PROBE, *model.shape), dtype=getattr(torch, model.dtype))), tensors)
 
     def layers(images: Images) -> Layers:
         assert showing

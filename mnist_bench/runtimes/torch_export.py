@@ -3,12 +3,16 @@
 import contextlib
 import io
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.runtimes import _torch
 from mnist_bench.runtimes._contract import Model, Session, Spec, as_stored, not_installed
 
-FORMAT, DEVICES, PRECISIONS = "torch-export", ("cpu", "cuda"), as_stored("fp32")
+if TYPE_CHECKING:
+    import torch
+
+FORMAT, DEVICES, PRECISIONS = "torch-export", ("cpu", "cuda"), as_stored("fp32", "fp16")
 COMPILED, LIBRARY = False, "torch"
 version = _torch.version
 
@@ -30,4 +34,13 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
 
     with _torch.configured(spec):
         program = torch.export.load(io.BytesIO(model.content))
-        yield _torch.session(program.module().to(spec.device), spec.device, model)
+        held = tuple(tensors(program).values())
+        yield _torch.session(program.module().to(spec.device), spec.device, model, tensors=held)
+
+
+def tensors(program: Any) -> "dict[str, torch.Tensor]":
+    """Return a program's parameters and buffers, and the constants of its graph."""
+    import torch
+
+    constants = {name: one for name, one in program.constants.items() if isinstance(one, torch.Tensor) and one.ndim}
+    return {**program.state_dict, **constants}

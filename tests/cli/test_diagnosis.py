@@ -103,7 +103,7 @@ def test_what_is_wrong_is_said_and_may_be_taken_for_granted(
     assert run(*asked) == 1
     told = capsys.readouterr()
     assert says in told.err
-    assert "this is not IEEE float32" not in told.err
+    assert "this is not this network in float32" not in told.err
     assert "other weights" not in told.err
     assert "logits lie outside the certificate's bound" in told.err
     words = " ".join(f"--assume {one}" for one in assumed)
@@ -160,7 +160,7 @@ def test_what_nothing_explains_is_told_so(light: Path, run: Run, capsys: pytest.
     assert run(*asked) == 1
     told = capsys.readouterr()
     assert "Nothing that usually is wrong explains it." in " ".join(told.out.split())
-    assert "this is not IEEE float32" in told.err
+    assert "this is not this network in float32" in told.err
 
 
 def test_what_is_assumed_must_be_so(light: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:

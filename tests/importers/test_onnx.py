@@ -348,6 +348,14 @@ def test_an_answer_that_tells_no_shape_gets_one(answer: onnx.ValueInfoProto, tmp
     onnx.checker.check_model(onnx.load(tmp_path / str(found.graph_file)), full_check=True)
 
 
+def test_an_answer_of_classes_by_images_is_refused(tmp_path: Path) -> None:
+    nodes, held = mlp()
+    nodes[-1].output[0] = "sums"
+    proto = model([*nodes, node("Transpose", ["sums"], "logits")], held, outputs=[value("logits", [10, "n"])])
+    with pytest.raises(ModelRefused, match="classes before images: transpose it"):
+        made.read(proto.SerializeToString(), tmp_path)
+
+
 def test_operators_newer_than_what_is_known_here_are_refused(tmp_path: Path) -> None:
     newest = onnx.defs.onnx_opset_version()
     for opset, refused in ((newest, False), (newest + 1, True)):

@@ -114,6 +114,10 @@ STATES: dict[str, tuple[Any, str]] = {
         {"epoch": 3, "model": tensors(), "optimizer": {"state": {}}},
         "the weights are those in 'model'; epoch, optimizer left out",
     ),
+    "a checkpoint with a loss": (
+        {"epoch": 3, "model_state_dict": tensors(), "loss": torch.tensor(0.3), "optimizer_state_dict": {"state": {}}},
+        "the weights are those in 'model_state_dict'; epoch, loss, optimizer_state_dict left out",
+    ),
     "with numbers": (tensors() | {"epoch": 3}, "epoch left out"),
 }
 

@@ -155,7 +155,7 @@ def test_a_difference_beyond_the_bound_fails_loudly(inputs: Inputs) -> None:
     logits[7] += np.float32(2) * inputs.bounds.logit_bounds[7].max().astype(np.float32)
     result = judge(inputs, logits)
     assert result.beyond_bound >= 1
-    assert "outside the certificate's bound: this is not IEEE float32" in result.failures[-1]
+    assert "outside the certificate's bound: this is not this network in float32" in result.failures[-1]
 
 
 @pytest.mark.parametrize("poison", [np.nan, np.inf, -np.inf])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from scipy.special import log_softmax, softmax
 
-from mnist_bench import data, hosts, store
+from mnist_bench import data, hosts, importers, store
 from mnist_bench.core import plugins
 from mnist_bench.core.digest import sha256
 from mnist_bench.core.errors import BadInput, RuntimeFailed, Unreachable, Unsupported
@@ -27,7 +27,7 @@ from mnist_bench.parity._diagnosis import TOO_LATE, TWO, Trial, holds
 from mnist_bench.parity._inputs import build_inputs
 from mnist_bench.parity._int8 import certify_steps
 from mnist_bench.parity._layers import reference_layers
-from mnist_bench.parity._network import weights_of
+from mnist_bench.parity._network import graph_of, weights_of
 from mnist_bench.parity._quantised import Certificates
 from mnist_bench.parity._targets import Target
 from mnist_bench.parity.hypotheses import _narrow, permuted
@@ -97,7 +97,7 @@ def case_of(
         ask=ask,
         show=lambda given: {},
         signature=signature,
-        weights=weights,
+        reference=weights,
         others=lambda: [("one-more", random_weights(4, (784, 64, 32, 10), 0.15, weights.activation))],
     )
 
@@ -159,6 +159,7 @@ MISTAKES: dict[str, Callable[[Weights], Model]] = {
     "weights of another run": lambda w: network(random_weights(4, (784, 64, 32, 10), 0.15, w.activation)),
     "half precision somewhere": lambda w: lambda x: in_half(network(changed_weights(w, _narrow.half))(x)),
     "bfloat16 somewhere": lambda w: network(changed_weights(w, narrowed(7))),
+    "answers that depend on the batch": lambda w: lambda x: network(w)(x) - network(w)(x).mean(0) / F32(8),
     "rounded or truncated weights": lambda w: network(changed_weights(w, lambda v: np.round(v, 4))),
 }
 
@@ -192,6 +193,52 @@ def test_the_names_to_assume_are_those_that_verify_takes(weights: Weights, image
     assert tried(case_of(weights, images, MISTAKES["permuted classes"](weights)))["permuted classes"][0].assume == (
         "permuted:8,5,4,9,1,7,6,3,2,0",
     )
+
+
+NARROW = {
+    "answers in fp16": (lambda w: lambda x: in_half(network(w)(x)), "half precision somewhere", "its answers"),
+    "pixels in fp16": (lambda w: lambda x: network(w)(in_half(x)), "half precision somewhere", "its pixels"),
+    "weights in fp16": (
+        lambda w: network(changed_weights(w, _narrow.half)),
+        "half precision somewhere",
+        "its weights",
+    ),
+    "answers in bfloat16": (
+        lambda w: lambda x: narrowed(7)(network(w)(x)).astype(F32),
+        "bfloat16 somewhere",
+        "its answers",
+    ),
+    "pixels in bfloat16": (
+        lambda w: lambda x: network(w)(narrowed(7)(x).astype(F32)),
+        "bfloat16 somewhere",
+        "its pixels",
+    ),
+}
+
+
+@pytest.mark.parametrize(("mistake", "name", "what"), NARROW.values(), ids=NARROW)
+def test_what_was_rounded_is_said(
+    mistake: Callable[[Weights], Model], name: str, what: str, weights: Weights, images: Images
+) -> None:
+    """And fp16 is offered as what it is only where the target computes in it."""
+    noise = np.random.default_rng(8).random((len(images), 1, 28, 28), F32)  # pixels of images are few numbers
+    case = case_of(weights, noise, mistake(weights))
+    assert named(case) == [name]
+    guess = tried(case)[name][0]
+    assert f": {what} are rounded to it" in guess.says
+    assert "--precision" not in guess.remedy
+    in_it = tried(replace(case, computes="fp16"))[name][0]
+    assert ("--precision fp16" in in_it.remedy) == name.startswith("half")
+
+
+def test_rounded_weights_of_any_graph_are_found(weights: Weights, images: Images) -> None:
+    """As they are of the specified network: its numbers are the graph's constants."""
+    named_so = {f"fc{place}.{part}": array.astype(F32) for place, pair in enumerate(weights.layers, 1)
+                for part, array in zip(("weight", "bias"), pair, strict=True)}  # fmt: skip
+    graph = graph_of(importers.graph_of_weights(named_so, weights.activation), OURS)
+    for name in ("bfloat16 somewhere", "rounded or truncated weights"):
+        case = replace(case_of(weights, images, MISTAKES[name](weights)), reference=graph)
+        assert named(case) == [name]
 
 
 def test_an_unrelated_error_is_explained_by_nothing(weights: Weights, images: Images) -> None:
@@ -338,12 +385,12 @@ def test_what_is_not_begun_in_time_is_told(weights: Weights, images: Images) -> 
 
 
 def test_without_weights_what_needs_them_is_told(weights: Weights, images: Images) -> None:
-    case = replace(case_of(weights, images, MISTAKES["bfloat16 somewhere"](weights)), weights=None, others=tuple)
+    case = replace(case_of(weights, images, MISTAKES["bfloat16 somewhere"](weights)), reference=None, others=tuple)
     found = tried(case)
     for name in ("rounded or truncated weights", "one layer off", "weights of another run"):
         assert found[name][0].hits is None
         assert found[name][0].reason
-    assert named(replace(case_of(weights, images, MISTAKES["softmax in the graph"](weights)), weights=None)) == [
+    assert named(replace(case_of(weights, images, MISTAKES["softmax in the graph"](weights)), reference=None)) == [
         "softmax in the graph"
     ]
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mnist_bench.core.kinds import Precision
 from mnist_bench.core.signature import OURS, Pixels, Signature, before
 from mnist_bench.parity._certificate import Bounds
+from mnist_bench.parity._network import Reference
 from mnist_bench.parity._outputs import KINDS, Output, answered, rounding
 from mnist_bench.parity._reference import Array, Weights
 
@@ -50,9 +51,9 @@ class Case:
     `images` float32 (n, 1, 28, 28) as the reference gets them, `answers` (n, classes) to them, `logits` float64
     (n, classes) the reference's. What is answered is an `output`, and the images have been changed to a `signature` on
     their way. Of logits no larger than `largest` a difference of `tolerance` passes, and besides what the type of the
-    answers costs. `ask` asks the target again about as many images as one likes, `show` for its layers. `weights` are
-    the reference's, if they are known, `others` those of other models that might have been meant, by name; `proof` is
-    of a quantised file.
+    answers costs. `ask` asks the target again about as many images as one likes, `together` does so in batches of many,
+    `show` asks for its layers. `reference` is the network itself, `others` are the weights of other models that might
+    have been meant, by name; `proof` is of a quantised file, and `computes` tells in what the target really computes.
     """
 
     images: Images
@@ -65,9 +66,16 @@ class Case:
     show: Callable[[Images], Mapping[str, NDArray[Any]]]
     output: Output = "logits"
     signature: Signature = OURS
-    weights: Weights | None = None
+    reference: Reference | None = None
     others: Callable[[], Iterable[tuple[str, Weights]]] = tuple
     proof: Callable[[], Proof | None] = lambda: None
+    together: Callable[[Images], Answers] | None = None
+    computes: str = ""
+
+    @property
+    def weights(self) -> Weights | None:
+        """The specified network's weights; None of any other network."""
+        return self.reference if isinstance(self.reference, Weights) else None
 
     def explained(
         self, logits: Array, answers: Answers | None = None, output: Output | None = None, slack: float = 1.0

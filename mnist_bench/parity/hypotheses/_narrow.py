@@ -1,11 +1,11 @@
 """Numbers of fewer bits than float32's, and networks whose weights are such numbers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from mnist_bench.parity import _reference
+from mnist_bench.parity._network import Reference, logits_of
 from mnist_bench.parity._outputs import answered
 from mnist_bench.parity._reference import Array, Weights
 from mnist_bench.parity.hypotheses._case import Case, Hits
@@ -45,24 +45,51 @@ def half(values: Array) -> Array:
         return values.astype(np.float16).astype(np.float64)
 
 
-def variants(weights: Weights, rounding: Rounding) -> Iterator[Weights]:
+def variants(network: Reference, rounding: Rounding) -> Iterator[Reference]:
     """Yield a network with rounded weights and biases, and one with rounded weights alone."""
+    if isinstance(network, Weights):
+        yield from _of_weights(network, rounding)
+    else:
+        yield network.rounded(rounding)
+        yield network.rounded(rounding, matrices=True)
+
+
+def _of_weights(weights: Weights, rounding: Rounding) -> Iterator[Weights]:
     rounded = [rounding(weight) for weight, _ in weights.layers]
     for biases in ([rounding(bias) for _, bias in weights.layers], [bias for _, bias in weights.layers]):
         yield replace(weights, layers=tuple(zip(rounded, biases, strict=True)))
 
 
-def explained_by(case: Case, weights: Weights) -> Hits:
-    """Return which images a network with other weights explains: none, where it explains none of the first few."""
+def explained_by(case: Case, network: Reference) -> Hits:
+    """Return which images another network explains: none, where it explains none of the first few."""
     few = case.only(FEW)
-    if not few.explained(_reference.logits(weights, few.images)).any():
+    if not few.explained(logits_of(network, few.images)).any():
         return np.zeros(len(case.images), np.bool_)
-    return case.explained(_reference.logits(weights, case.images))
+    return case.explained(logits_of(network, case.images))
 
 
-def most(found: Iterator[Hits]) -> Hits:
-    """Return those hits that are the most."""
-    return max(found, key=lambda hits: int(hits.sum()))
+def narrowed(case: Case, roundings: Sequence[Rounding], bits: int) -> Iterator[tuple[str, Hits]]:
+    """Yield what may have been rounded to numbers of so many bits after the first, and which images that explains.
+
+    Args:
+        case: what is to be explained.
+        roundings: in which ways; answers by the first alone.
+        bits: of the numbers.
+    """
+    yield "its answers", answers_have(case, roundings[0], bits)
+    if case.reference is None:
+        return
+    for rounding in roundings:
+        for network in variants(case.reference, rounding):
+            yield "its weights", explained_by(case, network)
+        if case.signature.pixels == "unit":
+            pixels = rounding(case.images.astype(np.float64)).astype(np.float32)
+            yield "its pixels", case.explained(logits_of(case.reference, pixels))
+
+
+def most(found: Iterator[tuple[str, Hits]]) -> tuple[str, Hits]:
+    """Return what explains the most."""
+    return max(found, key=lambda one: int(one[1].sum()))
 
 
 def answers_have(case: Case, rounding: Rounding, bits: int) -> Hits:

@@ -1,23 +1,15 @@
-"""bfloat16 somewhere: the weights have been rounded to it, or cut off, or the last layer computes in it."""
+"""bfloat16 somewhere: the weights or the pixels have been rounded to it, or cut off, or the answers are."""
 
-from collections.abc import Iterator
-
-from mnist_bench.parity.hypotheses._case import Case, Guess, Hits
-from mnist_bench.parity.hypotheses._narrow import answers_have, explained_by, most, nearest, truncated, variants
+from mnist_bench.parity.hypotheses._case import Case, Guess
+from mnist_bench.parity.hypotheses._narrow import most, narrowed, nearest, truncated
 
 ORDER, NAME, PRECISIONS = 14, "bfloat16 somewhere", ("fp32",)
 BITS = 7
-SAYS = "bfloat16 is in it: its weights are rounded to it, or its answers"
+SAYS = "bfloat16 is in it"
 REMEDY = "export it in float32"
 
 
 def explain(case: Case) -> Guess:
-    """Expect the answers of weights that are rounded or cut off, or answers that are such numbers."""
-
-    def found() -> Iterator[Hits]:
-        yield answers_have(case, nearest(BITS), BITS)
-        for rounding in (nearest(BITS), truncated(BITS)) if case.weights else ():
-            assert case.weights
-            yield from (explained_by(case, weights) for weights in variants(case.weights, rounding))
-
-    return Guess(most(found()), SAYS, REMEDY)
+    """Expect the answers of weights or of pixels that are rounded or cut off, or answers that are such numbers."""
+    what, hits = most(narrowed(case, [nearest(BITS), truncated(BITS)], BITS))
+    return Guess(hits, f"{SAYS}: {what} are rounded to it", REMEDY)

@@ -14,7 +14,7 @@ REMEDY = "look at that layer's weights, bias and activation"
 def explain(case: Case) -> Guess:
     """Let the reference go on from the first layer that leaves its bound, and expect what it gives."""
     if case.weights is None:
-        return Guess(None, SAYS, reason="the reference's layers are not known")
+        return Guess(None, SAYS, reason="only layers of the specified network are looked at")
     shown = case.show(case.images)
     for layer in reference_layers(case.weights, case.images):
         given = shown.get(layer.name)

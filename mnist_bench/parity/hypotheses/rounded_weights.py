@@ -39,11 +39,11 @@ def roundings() -> Iterator[tuple[str, Rounding]]:
 def explain(case: Case) -> Guess:
     """Expect the answers of weights that are rounded; the way that explains most."""
     best = Guess(np.zeros(len(case.images), np.bool_), SAYS, REMEDY)
-    if case.weights is None:
+    if case.reference is None:
         return Guess(None, SAYS, reason="the reference's weights are not known")
     for says, rounding in roundings():
-        for weights in variants(case.weights, rounding):
-            hits = explained_by(case, weights)
+        for network in variants(case.reference, rounding):
+            hits = explained_by(case, network)
             if best.hits is not None and hits.sum() > best.hits.sum():
                 best = Guess(hits, says, REMEDY)
     return best

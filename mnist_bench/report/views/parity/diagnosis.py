@@ -31,7 +31,9 @@ def _row(one: Hypothesis, *, named: bool) -> list[Cell]:
 
 
 def _notes(found: Diagnosis) -> Iterator[str]:
-    yield f"It is this: {found.cause.says}." if found.cause else "Nothing that usually is wrong explains it."
+    tried = any(one.explained is not None for one in found.hypotheses)
+    nothing = "Nothing that usually is wrong explains it." if tried else "None of it could be tried."
+    yield f"It is this: {found.cause.says}." if found.cause else nothing
     yield (
         f"Explains: the share of {found.images:,} images, {found.wrong:,} of them answered wrongly, whose answers are "
         f"within the tolerance of those that the hypothesis predicts (docs/diagnosis.md)."
