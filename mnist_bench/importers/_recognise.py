@@ -231,6 +231,21 @@ def evaluated(proto: Any, image: str, value: str, signature: Signature) -> NDArr
     return None if found is None else np.asarray(found, np.float64)
 
 
+def takes_one_alone(proto: Any, image: str, answer: str, signature: Signature) -> bool:
+    """Tell whether a graph answers one image and not several, though it tells of any number of them.
+
+    As where an exporter took the batch of its example for a constant.
+    """
+    if signature.batch is not None:
+        return False
+    one = _graph.cut(proto, answer)
+
+    def fails(count: int) -> bool:
+        return _by_onnxruntime(one, image, answer, signature.adapt(_network.random_images(count))) is None
+
+    return fails(IMAGES) and not fails(1)
+
+
 def compares(proto: Any, image: str, answer: str, found: Found) -> bool:
     """Tell whether a graph answers an image otherwise beside other ones; no, where it cannot be evaluated here.
 

@@ -20,6 +20,7 @@ FIELDS = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 2
 FIRST, GRAPH, BYTES = b"\x08", 7, 2
 """A model begins with its IR version; that makes one that breaks off a model all the same."""
 DRAWN = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli")
+ONE_ALONE = "it tells of any number of images, and answers one at a time alone: its batch is a constant somewhere"
 LONGEST_NUMBER, MOST_FIELDS = 10, 100_000
 
 
@@ -121,6 +122,8 @@ def _told(found: Found, proto: Any, image: str, answer: str, logits: str, reques
     """Add what is found out by asking: of a graph that is the specified network, and nothing else, its weights."""
     if found.random:
         return found
+    if _recognise.takes_one_alone(proto, image, answer, found.signature):
+        found = replace(found, signature=replace(found.signature, batch=1), notes=(*found.notes, ONE_ALONE))
     found = replace(found, compares=_recognise.compares(proto, image, answer, found))
     recognised = _recognise.specified(proto, image, logits, found.signature, found.precision)
     if recognised is None:

@@ -146,7 +146,8 @@ def _checked_batch(graph: Any, signature: "Signature | None") -> int | None:
         wanted = signature and f"images of {signature.dtype} {('n', *signature.shape)}".replace("'", "")
         wanted = wanted or "float32 (n, 1, 28, 28) to float32 (n, 10)"
         raise ModelRefused(f"it has another signature ({found}): {wanted} is needed")
-    return shapes[0][0] if shapes[0] else None
+    told = shapes[0][0] if shapes[0] else None
+    return told or (signature.batch if signature else None)  # which may have been found out
 
 
 def _is_ours(image: Any, answer: Any) -> bool:

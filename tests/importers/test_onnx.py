@@ -348,6 +348,17 @@ def test_an_answer_that_tells_no_shape_gets_one(answer: onnx.ValueInfoProto, tmp
     onnx.checker.check_model(onnx.load(tmp_path / str(found.graph_file)), full_check=True)
 
 
+def test_a_batch_that_is_a_constant_somewhere_is_found_out(tmp_path: Path) -> None:
+    nodes, held = mlp()
+    for count, told in ((1, True), (-1, False)):
+        flat = node("Reshape", ["image", "sizes"], "x")
+        proto = model([flat, *nodes[1:]], held | {"sizes": np.array([count, 784])})
+        found = made.read(proto.SerializeToString(), tmp_path)
+        assert found.specified
+        assert found.signature.batch == (1 if told else None)
+        assert any("answers one at a time alone" in note for note in found.notes) == told
+
+
 def test_an_answer_of_classes_by_images_is_refused(tmp_path: Path) -> None:
     nodes, held = mlp()
     nodes[-1].output[0] = "sums"
