@@ -407,8 +407,9 @@ def _enter(folder: Path, record: Record, kind: str, computes: str, content: byte
     """Enter the very file into the run's manifest: it is what is going to be deployed."""
     assert record.checkpoint
     assert record.imported
-    read = {one for name in runtimes.names() if kind == (own := runtimes.load(name)).FORMAT for one in own.PRECISIONS}
-    precision: Precision = next((one for one in read if one == computes), "fp32")
+    modules = [module for module in map(runtimes.load, runtimes.names()) if kind == module.FORMAT]
+    stored = {one for module in modules for one in module.PRECISIONS.values()}
+    precision: Precision = next((one for one in stored if one == computes), "fp32")
     signature = record.imported.signature
     with store.making(folder) as place:
         made = place / formats.file_name(kind, precision)

@@ -15,8 +15,8 @@ from mnist_bench.core.kinds import LARGEST_BATCH, LARGEST_INT16, PROTOCOL_BATCH,
 from mnist_bench.core.limits import MOST_CLASSES
 from mnist_bench.core.signature import OURS, Signature
 
-SchemaVersion = Literal[1, 2, 3, 4, 5, 6, 7, 8, 9]
-SCHEMA_VERSION: SchemaVersion = 9
+SchemaVersion = Literal[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+SCHEMA_VERSION: SchemaVersion = 10
 """Version of the saved documents.
 
 History: 1, the first; 2, `TrainConfig.processes` (1 where it is not there); 3, `Artifact.saturation`
@@ -28,9 +28,9 @@ document, and `ParityRecord.blind`; 5, `ParityRecord.quantised`, `layers` and `s
 `StudyRecord`, and `Row.skips_zeros`; 7, `Artifact.numbers_of`, `QuantisedCertificate.others` and `Row.installed_bytes`;
 8, `Record.imported`, a `Checkpoint` without an optimizer, `Artifact.signature`, bounds that are None where nothing
 bounds a logit, `ParityRecord.diagnoses` and `assumed`, `Environment.cpu_quota` and `Conditions.throttled_periods`;
-9, `ParityResult.sha256`.
+9, `ParityResult.sha256`; 10, `Signature.answers`.
 """
-READABLE_VERSIONS: tuple[SchemaVersion, ...] = (1, 2, 3, 4, 5, 6, 7, 8, 9)
+READABLE_VERSIONS: tuple[SchemaVersion, ...] = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10)
 
 LARGEST = 2**63 - 1  # JSON readers take no larger integers
 Count = Annotated[int, Meta(ge=0, le=LARGEST)]

@@ -14,7 +14,7 @@ PROCESSOR = None
 ONLY = True
 """No other runtime answers there."""
 BORDER_TYPES = ("float32", "float64", "uint8")
-"""Of what types the images may be that models from elsewhere want."""
+"""Of what types the images may be that models from elsewhere want, and the answers that they give."""
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
 READY_S = 60.0

@@ -214,7 +214,7 @@ def check_opset(proto: Any) -> None:
     opset = max((one.version for one in proto.opset_import if one.domain in _graph.STANDARD), default=0)
     if opset > newest:
         raise ModelRefused(
-            f"it has opset {opset}, and ONNX {onnx.__version__} here knows {newest}: export it with that"
+            f"it has opset {opset}, and ONNX here knows those up to {newest}: export it with an older one"
         )
 
 

@@ -85,7 +85,7 @@ class Graph:
         return np.concatenate(rows)[: len(images)]
 
     def rounded(self, rounding: Callable[[Array], Array], *, matrices: bool = False) -> "Graph":
-        """Return the graph with its constants rounded: all real numbers, or those alone that are no vector."""
+        """Return the graph with its constants of real numbers rounded: vectors and matrices, or matrices alone."""
         rank = MATRIX if matrices else 1
 
         def changed(value: Value) -> Value:

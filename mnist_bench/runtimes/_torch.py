@@ -1,7 +1,7 @@
 """What the runtimes of PyTorch have in common."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from mnist_bench.core.kinds import Skipped
@@ -84,11 +84,11 @@ def name_of(dtype: "torch.dtype") -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def _effective(answer: "torch.Tensor", tensors: "Sequence[torch.Tensor]") -> Effective:
+def _effective(answer: "torch.Tensor", tensors: "Mapping[str, torch.Tensor]") -> Effective:
     import torch
 
     exact = torch.get_float32_matmul_precision() == "highest"
-    precision = precision_of(tensors, name_of(answer.dtype))
+    precision = precision_of(tensors.values(), name_of(answer.dtype))
     return Effective(f"torch {answer.device}", "tf32" if precision == "fp32" and not exact else precision)
 
 
@@ -97,7 +97,7 @@ def session(
     device: str,
     model: Model,
     showing: Showing | None = None,
-    tensors: "Sequence[torch.Tensor]" = (),
+    tensors: "Callable[[], Mapping[str, torch.Tensor]]" = dict,
 ) -> Session:
     """Wrap a function from tensor to tensor, as torch runtimes have one; inspecting it asks it once.
 
@@ -106,7 +106,7 @@ def session(
         device: where it computes.
         model: what was opened.
         showing: what gives the values of its layers, where they can be told apart.
-        tensors: what it computes with, where that is known: its answers may be cast to another type.
+        tensors: tells what it computes with, if anything can: its answers may be cast to another type.
     """
     import torch
 
@@ -114,16 +114,16 @@ def session(
 
     def ask(images: "torch.Tensor") -> "torch.Tensor":
         with torch.inference_mode():
-            logits = call(images.to(device))
-        assert isinstance(logits, torch.Tensor)
-        return logits
-
-    def run(images: Images) -> Logits:
-        answer: Logits = ask(torch.from_numpy(images)).cpu().numpy()
+            answer = call(images.to(device))
+        assert isinstance(answer, torch.Tensor)
         return answer
 
+    def run(images: Images) -> Logits:
+        return ask(torch.from_numpy(images)).cpu().numpy()  # type: ignore[no-any-return]
+
     def inspect() -> Effective:
-        return _effective(ask(torch.zeros((fixed or PROBE, *model.shape), dtype=getattr(torch, model.dtype))), tensors)
+        probe = torch.zeros((fixed or PROBE, *model.shape), dtype=getattr(torch, model.dtype))
+        return _effective(ask(probe), tensors())
 
     def layers(images: Images) -> Layers:
         assert showing

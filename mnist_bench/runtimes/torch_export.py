@@ -1,6 +1,7 @@
 """The graph of a `.pt2` archive, run operation by operation."""
 
 import contextlib
+import functools
 import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -34,8 +35,9 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
 
     with _torch.configured(spec):
         program = torch.export.load(io.BytesIO(model.content))
-        held = tuple(tensors(program).values())
-        yield _torch.session(program.module().to(spec.device), spec.device, model, tensors=held)
+        yield _torch.session(
+            program.module().to(spec.device), spec.device, model, tensors=functools.partial(tensors, program)
+        )
 
 
 def tensors(program: Any) -> "dict[str, torch.Tensor]":

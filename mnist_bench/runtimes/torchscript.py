@@ -1,6 +1,7 @@
 """TorchScript's interpreter; loading a file runs what is in it."""
 
 import contextlib
+import functools
 import io
 import warnings
 from collections.abc import Callable, Iterator
@@ -52,8 +53,8 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
     with _torch.configured(spec), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", FutureWarning)
         loaded = torch.jit.load(io.BytesIO(model.content), map_location=spec.device)  # type: ignore[no-untyped-call]
-        held = tuple(tensors(loaded).values())
-        yield _torch.session(loaded, spec.device, model, lambda images: _shown(loaded, images), held)
+        shown, held = functools.partial(_shown, loaded), functools.partial(tensors, loaded)
+        yield _torch.session(loaded, spec.device, model, shown, held)
 
 
 def tensors(loaded: Any) -> "dict[str, torch.Tensor]":
