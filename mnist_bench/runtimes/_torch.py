@@ -119,7 +119,7 @@ def session(
         return answer
 
     def run(images: Images) -> Logits:
-        return ask(torch.from_numpy(images)).cpu().numpy()  # type: ignore[no-any-return]
+        return ask(torch.from_numpy(images)).cpu().numpy()
 
     def inspect() -> Effective:
         probe = torch.zeros((fixed or PROBE, *model.shape), dtype=getattr(torch, model.dtype))
