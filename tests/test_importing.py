@@ -623,9 +623,7 @@ def test_programs_of_other_types_are_what_they_compute_in(
     assert run("verify", *beside, *quick) == 0
 
 
-def test_what_cannot_be_exported_of_a_graph_is_not_recommended(
-    run: Run, tmp_path: Path, arrays: Arrays, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_cannot_be_exported_of_a_graph_is_not_recommended(run: Run, tmp_path: Path, arrays: Arrays) -> None:
     """Neither a format of the specified network alone, nor a higher precision than that of a graph in half."""
     half = with_borders(arrays, TensorProto.FLOAT16, TensorProto.FLOAT16)
     for one in half.graph.initializer:
@@ -643,6 +641,63 @@ def test_what_cannot_be_exported_of_a_graph_is_not_recommended(
     other = "use a runtime that reads ONNX, such as onnxruntime"
     assert remedies["ncnn"] == ("the network is an imported graph, not the specified one", other)
     assert remedies["onnx-reference"] == ("the imported graph is fp16, and stays so", other)
+
+
+@pytest.mark.parametrize("assumed", ["bytes", "inverted"])
+@pytest.mark.parametrize("taken", [TensorProto.FLOAT16, TensorProto.UINT8], ids=["float16", "uint8"])
+def test_what_is_assumed_of_pixels_holds_of_any_type(
+    assumed: str, taken: int, run: Run, tmp_path: Path, arrays: Arrays, own_copy: Path
+) -> None:
+    model = with_borders(arrays, taken, TensorProto.FLOAT)
+    before = next(node for node in model.graph.node if node.op_type == "Reshape")
+    if assumed == "inverted":
+        model.graph.initializer.append(numpy_helper.from_array(np.array(1, np.float32), "one"))
+        change = helper.make_node("Sub", ["one", before.input[0]], ["changed"])
+    else:  # what takes bytes divides them by 255 already
+        scale = 1 if taken == TensorProto.UINT8 else 255
+        model.graph.initializer.append(numpy_helper.from_array(np.array(scale, np.float32), "scale"))
+        change = helper.make_node("Div", [before.input[0], "scale"], ["changed"])
+    model.graph.node.insert(list(model.graph.node).index(before), change)
+    before = next(node for node in model.graph.node if node.op_type == "Reshape")
+    before.input[0] = "changed"
+    beside = ("--run", own_copy.name, "--out", own_copy.parent, "--model", saved(model, tmp_path))
+    assert run("verify", *beside, "--batch-size", "128", "--threads", "1", "--assume", assumed) == 0
+
+
+def test_a_reference_that_rounds_pixels_is_compared_with_what_does_not(
+    run: Run, tmp_path: Path, arrays: Arrays
+) -> None:
+    imported(run, saved(with_borders(arrays, TensorProto.UINT8, TensorProto.FLOAT), tmp_path))
+    plain = saved(keras_like(arrays), tmp_path, "plain.onnx")
+    assert run("verify", "--run", "theirs", "--model", plain, "--batch-size", "128", "--threads", "1") == 0
+
+
+def test_a_program_that_only_keeps_its_weights_in_half_is_held_to_float32(
+    run: Run, tmp_path: Path, arrays: Arrays
+) -> None:
+    class Kept(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = Converted(arrays, torch.float16, inside=True)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            values = images.flatten(1)
+            for place, layer in enumerate(self.inner.layers):
+                assert isinstance(layer, nn.Linear)
+                values = nn.functional.linear(values, layer.weight.float(), layer.bias.float())
+                values = torch.relu(values) if place < 2 else values
+            return values
+
+    path = tmp_path / "model.ts"
+    with warnings.catch_warnings(action="ignore"):
+        torch.jit.save(torch.jit.trace(Kept().eval(), torch.rand(2, 1, 28, 28)), path)  # type: ignore[no-untyped-call]
+    record = imported(run, path, "--trust-code")
+    assert record.imported
+    assert record.imported.precision == "fp32"
+    assert run("verify", "--run", "theirs", "--runtime", "torchscript", "--threads", "1", "--batch-size", "128") == 0
+    found = store.load(Path("exports") / "theirs", ParityRecord)
+    assert found
+    assert [(one.configuration.precision, one.tier) for one in found.results] == [("fp32", "")]
 
 
 @pytest.mark.parametrize("given", [TensorProto.FLOAT16, TensorProto.DOUBLE], ids=["float16", "float64"])

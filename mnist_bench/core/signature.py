@@ -99,8 +99,10 @@ class Signature(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         """
         if self.dtype not in ("uint8", "float16"):
             return images
-        told = structs.replace(self, shape=OUR_SHAPE, orientation="rows").adapt(images)
-        return before(told.astype("float32"), "bytes" if self.dtype == "uint8" else self.pixels)
+        told = structs.replace(self, shape=OUR_SHAPE, orientation="rows").adapt(images).astype("float32")
+        if self.dtype == "uint8":  # which are bytes of whatever pixels are
+            return before(before(told, "bytes"), "unit" if self.pixels == "bytes" else self.pixels)
+        return before(told, self.pixels)
 
     def said(self) -> tuple[str, ...]:
         """Return what is done to images, a phrase each; nothing where they stay as they are."""

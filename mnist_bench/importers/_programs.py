@@ -1,5 +1,6 @@
 """Programs of PyTorch, loaded because somebody vouches for them: what they answer, and their graph as ONNX."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -29,12 +30,13 @@ ANSWERS: dict[str, AnswerType] = {"float16": "float16", "float64": "float64"}
 
 
 class Answering(NamedTuple):
-    """What a program takes, and what it gave random images: float64 (n, classes)."""
+    """What a program takes, and what it gave random images: float64 (n, classes); see `Found` for its precision."""
 
     signature: Signature
     images: NDArray[np.float32]
     values: NDArray[np.float64]
     dtype: str
+    precision: str
 
 
 def answering(call: Call, signatures: "tuple[Signature, ...]") -> Answering:
@@ -45,13 +47,16 @@ def answering(call: Call, signatures: "tuple[Signature, ...]") -> Answering:
     """
     why = ""
     for signature in signatures:
-        images = _network.random_images(signature.batch or EXAMPLES)
+        images, types = _network.random_images(signature.batch or EXAMPLES), set[str]()
         try:
             answer = _asked(call, signature, images)
         except Exception as error:  # noqa: BLE001 whatever a program raises
             why = why or text.reason(str(error).strip().rpartition("\n")[2] or type(error).__name__)
             continue
-        return Answering(signature, images, _one_tensor(answer, len(images)), _torch.name_of(answer.dtype))
+        with contextlib.suppress(Exception), _torch.watching(types):  # whatever does not let itself be watched
+            _asked(call, signature, images)
+        values, dtype = _one_tensor(answer, len(images)), _torch.name_of(answer.dtype)
+        return Answering(signature, images, values, dtype, _torch.precision_of(types, dtype))
     shapes = " or ".join(dict.fromkeys(f"(n, {', '.join(map(str, one.shape))})" for one in signatures))
     raise ModelRefused(f"it answers no images of shape {shapes.replace(',)', ')')}: {why}")
 
@@ -114,7 +119,7 @@ def found_program(
         specified=False,
         ending="other",
         signature=replace(answers.signature, answers=ANSWERS.get(answers.dtype, "float32")),
-        precision=_torch.precision_of(tensors.values(), answers.dtype),
+        precision=answers.precision,
         classes=answers.values.shape[1],
         producer="pytorch",
     )
@@ -168,6 +173,7 @@ def with_graph(request: Request, found: Found, export: Callable[[], bytes]) -> F
         specified=found.specified or graph.specified,
         activation=found.activation or graph.activation,
         producer=found.producer,
+        precision=found.precision,
         notes=(*found.notes, *graph.notes),
         weights_file=weights_file,
     )

@@ -234,8 +234,6 @@ def answer_of(graph: Any, wanted: str, classes: int | None = None) -> Answer:
         outputs = [value for value in outputs if value.name == wanted]
         if not outputs:
             raise ModelRefused(f"it has no output {wanted!r}, but {text.reason(graphs.described(graph.output))}")
-    for value in outputs:
-        _check_direction(value)
     able = [value for value in outputs if _is_answer(value)]
     if len(able) > 1 and classes:
         able = [value for value in able if _classes(value) == classes] or able
@@ -257,12 +255,18 @@ def with_answer(signature: Signature, graph: Any, answer: Answer) -> Signature:
         signature: of the image.
         graph: with the types of its values inferred.
         answer: from `answer_of`.
+
+    Raises:
+        ModelRefused: its classes come before its images.
     """
     from onnx import TensorProto
 
     known: dict[int, AnswerType] = {TensorProto.DOUBLE: "float64", TensorProto.FLOAT16: "float16"}
-    values = (value for value in (*graph.output, *graph.value_info) if value.name == answer.name)
-    kind = next((value.type.tensor_type.elem_type for value in values), TensorProto.FLOAT)
+    named_so = (value for value in (*graph.output, *graph.value_info) if value.name == answer.name)
+    value = next(named_so, None)
+    kind = TensorProto.FLOAT if value is None else value.type.tensor_type.elem_type
+    if value is not None and signature.batch is None:
+        _check_direction(value)
     named = len(graph.output) > 1 and not answer.behind
     return replace(signature, answers=known.get(kind, "float32"), output=answer.name if named else "")
 

@@ -20,7 +20,7 @@ FIELDS = {1: 0, 2: 2, 3: 2, 4: 2, 5: 0, 6: 2, 7: 2, 8: 2, 14: 2, 20: 2, 25: 2, 2
 FIRST, GRAPH, BYTES = b"\x08", 7, 2
 """A model begins with its IR version; that makes one that breaks off a model all the same."""
 DRAWN = ("RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli")
-ONE_ALONE = "it tells of any number of images, and answers one at a time alone: its batch is a constant somewhere"
+ONE_ALONE = "it declares any batch size, but works on one image at a time only: the size is a constant somewhere in it"
 LONGEST_NUMBER, MOST_FIELDS = 10, 100_000
 
 
@@ -163,7 +163,7 @@ def _random(proto: Any) -> tuple[str, ...]:
         if node.op_type in DRAWN:
             found.append(what)
         elif node.op_type == "Dropout" and _recognise.is_training(view, node):
-            found.append(f"{what} in training mode, unless left out, as ONNX Runtime does it,")
+            found.append(f"{what} in training mode (ONNX Runtime ignores it)")
         elif node.op_type == "BatchNormalization" and _graph.attributes(node).get("training_mode"):
             found.append(f"{what} in training mode")
     return tuple(found)

@@ -1,7 +1,7 @@
 """A `.pt2` archive of torch.export: a program, which is loaded for whoever vouches for it."""
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mnist_bench.core import text
 from mnist_bench.core.errors import ModelRefused
@@ -9,7 +9,9 @@ from mnist_bench.core.signature import Signature
 from mnist_bench.importers import _programs
 from mnist_bench.importers._contract import Found, Given, Request, refuse_output
 from mnist_bench.importers._signature import WHAT_IS_TAKEN, is_an_image
-from mnist_bench.runtimes import torch_export as runtime
+
+if TYPE_CHECKING:
+    import torch
 
 WHAT, PROGRAM = "an archive of torch.export", True
 MODELS, COMPILED = "/models/", "/data/aotinductor/"
@@ -36,9 +38,17 @@ def read(request: Request) -> Found:
     except Exception as error:
         raise ModelRefused(f"PyTorch cannot load it: {text.reason(str(error))}") from error
     signatures = (_signature(program),)
-    tensors = runtime.tensors(program)
+    tensors = _tensors(program)
     found, answers = _programs.found_program(request, "torch-export", program.module(), signatures, tensors)
     return _programs.with_graph(request, found, lambda: _exported(program, answers))
+
+
+def _tensors(program: Any) -> "dict[str, torch.Tensor]":
+    """Return a program's parameters and buffers, and the constants of its graph."""
+    import torch
+
+    constants = {name: one for name, one in program.constants.items() if isinstance(one, torch.Tensor) and one.ndim}
+    return {**program.state_dict, **constants}
 
 
 def _signature(program: Any) -> Signature:

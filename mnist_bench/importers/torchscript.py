@@ -11,8 +11,6 @@ from mnist_bench.core.errors import ModelRefused
 from mnist_bench.core.signature import Signature
 from mnist_bench.importers import _programs
 from mnist_bench.importers._contract import Found, Given, Request, refuse_output
-from mnist_bench.runtimes import _torch
-from mnist_bench.runtimes import torchscript as runtime
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,17 +44,35 @@ def read(request: Request) -> Found:
         raise ModelRefused(f"PyTorch cannot load it: {text.reason(str(error))}") from error
     trains = getattr(loaded, "training", False)  # a frozen one has no modes
     loaded.eval()
-    tensors = runtime.tensors(loaded)
+    tensors = _tensors(loaded)
     found, answers = _programs.found_program(request, "torchscript", loaded, _signatures(tensors), tensors)
     found = _programs.with_graph(request, found, lambda: _exported(loaded, answers))
     return replace(found, notes=(*found.notes, IN_TRAINING)) if trains and _differs(loaded.train(), answers) else found
 
 
+def _tensors(loaded: Any) -> "dict[str, torch.Tensor]":
+    """Return a module's parameters and buffers; of a frozen one, the constants of its graph."""
+    own: dict[str, torch.Tensor] = loaded.state_dict()
+    if own:
+        return own
+    constants = [node for node in loaded.inlined_graph.nodes() if node.kind() == "prim::Constant"]
+    values = [node.output().toIValue() for node in constants]
+    return {f"constant {place}": one for place, one in enumerate(values) if _is_array(one)}
+
+
+def _is_array(value: Any) -> bool:
+    import torch
+
+    return isinstance(value, torch.Tensor) and value.ndim > 0
+
+
 def _signatures(tensors: "Mapping[str, torch.Tensor]") -> tuple[Signature, ...]:
     """Return what it may take: pixels of float32, or else of the type of its weights."""
-    others: dict[str, PixelType] = {"fp16": "float16", "fp64": "float64"}
-    own = others.get(_torch.precision_of(tensors.values(), "float32"))
-    types: tuple[PixelType, ...] = ("float32", own) if own else ("float32",)
+    import torch
+
+    others: dict[torch.dtype, PixelType] = {torch.float16: "float16", torch.float64: "float64"}
+    held = {others.get(one.dtype) for one in tensors.values() if one.ndim}
+    types: list[PixelType] = ["float32", *(kind for kind in others.values() if kind in held)]
     return tuple(Signature(shape=shape, dtype=dtype) for dtype in types for shape in _programs.SHAPES)
 
 

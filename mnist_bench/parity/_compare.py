@@ -19,7 +19,7 @@ TOLERANCE_EPS = 32
 
 EPS = 2.0**-23  # float32: the spacing of numbers above 1
 
-NOT_FLOAT32, OTHER_WEIGHTS = ": this is not this network in float32", ", as by other weights"
+NOT_FLOAT32, OTHER_WEIGHTS = ": this is not this network in float32", ", as if by other weights"
 """What answers beyond their bounds mean, and wrong ones to probes, where nothing else is known to explain them."""
 
 

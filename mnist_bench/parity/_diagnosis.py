@@ -191,6 +191,9 @@ class Trial:
     wrong: Hits
     ends_at: float = field(default_factory=lambda: time.monotonic() + TIME_S)
 
+    def __post_init__(self) -> None:
+        self.case = replace(self.case, ends_at=self.ends_at)
+
     def run(self, session: Callable[[], contextlib.AbstractContextManager[None]]) -> list[Named]:
         """Try all, those that ask while a session lasts; return those that apply, the simplest first."""
         all_of_them = plugins.load_all(hypotheses)
@@ -215,7 +218,7 @@ class Trial:
             return Guess(None, module.SAYS, reason=TOO_LATE)
         try:
             return guess_of(module, self.case)
-        except (RuntimeFailed, Unsupported) as error:
+        except (RuntimeFailed, Unsupported, ModelRefused) as error:  # or the reference does not, once it is changed
             return Guess(None, module.SAYS, reason=f"it does not answer that: {error}")
 
     def _two(self, found: Mapping[ModuleType, Guess | None]) -> list[Named]:
@@ -227,7 +230,8 @@ class Trial:
         for first in (one for one in tried if asks(one) or hasattr(one, "OUTPUT")):
             changed = self._changed(first) if time.monotonic() < self.ends_at else None
             for second in tried if changed else ():
-                if changed and beside(first, second) and (guess := guess_of(second, changed)):
+                late = time.monotonic() > self.ends_at
+                if changed and not late and beside(first, second) and (guess := guess_of(second, changed)):
                     best = max(filter(None, (best, _both(first, guess))), key=_count)
         return [(TWO, best)] if best else []
 

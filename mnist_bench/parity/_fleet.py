@@ -80,12 +80,13 @@ def verify_fleet(
         folder, lambda record: (reference_of(folder, record), _targets(folder, record, plan, model, trusted))
     )
     targets = [one for one in there if one.precision in PRECISIONS or hosts.answers_itself(one.host)]
-    found = Findings(build_inputs(dataset, reference), skipped=list(absent or ()))
+    signature = there[0].signature if model else record.signature
+    found = Findings(build_inputs(dataset, reference, signature=signature), skipped=list(absent or ()))
     limits = plan.foreign_limits if model else plan.limits
     native = _native(targets, plan, Workers(limits, shared=model is None), found, on_event)
     visits = _visits(Questions(found, plan, limits, native, _one_at_a_time(on_event)), targets)
     _enter(visits, found, named=absent is None)
-    base = parity_record(record, dataset, found, reference)
+    base = parity_record(record, dataset, found, reference, signature)
     return FleetRecord.of(base, tuple(visit.processor for visit in visits))
 
 

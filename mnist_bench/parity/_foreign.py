@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast, get_args
 
 from msgspec.structs import replace as replace_field
 
@@ -63,7 +62,7 @@ def verify_file(
         dataset: the images.
         plan: which runtimes, in which configurations; its `precision` is what the file claims to be.
         on_event: is called before each configuration.
-        trusted: load a file that is a program although it does not stand in the run's manifest.
+        trusted: load a program although it does not stand in the run's manifest.
 
     Raises:
         ModelRefused: it is no such file, wants what cannot be adapted to, is a program that nobody vouches for, or its
@@ -72,20 +71,20 @@ def verify_file(
     """
     record, reference = store.steady(folder, lambda record: reference_of(folder, record))
     targets = targets_of_file(path, folder, record, plan, trusted=trusted)
-    inputs = build_inputs(dataset, reference, probing=True, assumption=plan.assumption, signature=targets[0].signature)
+    signature = targets[0].under(plan.assumption).signature
+    inputs = build_inputs(dataset, reference, probing=True, assumption=plan.assumption, signature=signature)
     found = Findings(inputs, assumption=plan.assumption)
-    workers = Workers(plan.foreign_limits, shared=False)
-    looking = Looking(reference, found.inputs, workers, plan, folder)
+    looking = Looking(reference, found.inputs, Workers(plan.foreign_limits, shared=False), plan, folder)
     refused: list[tuple[Target, MnistBenchError]] = []
     for target in (one.under(plan.assumption) for one in targets):
         try:
-            answers = _answers(target, workers, found, plan, on_event)
+            answers = _answers(target, looking.workers, found, plan, on_event)
         except (Unreachable, ModelRefused, RuntimeFailed) as error:
             refused.append((target, error))
         else:
             found.look(target, found.add(target, answers), looking)
     _judge_refusals(path, found, refused, plan)
-    return parity_record(record, dataset, found, reference)
+    return parity_record(record, dataset, found, reference, signature)
 
 
 def _answers(target: Target, workers: Workers, found: Findings, plan: Plan, on_event: OnEvent) -> list[Answer]:
@@ -131,7 +130,7 @@ def _check_trust(path: Path, content: bytes, kind: str, folder: Path, trusted: b
 def _looked_at(path: Path, content: bytes, kind: str, plan: Plan) -> Foreign:
     """Find out what a file wants; of what does not let itself be read it is what ours do, until it has answered."""
     opened_as = OPENED_AS.get(kind, kind)
-    if opened_as not in {runtimes.load(name).FORMAT for name in runtimes.names()}:
+    if opened_as not in {module.FORMAT for module in map(runtimes.load, runtimes.names())}:
         raise BadInput(f"{path} is {kind}, which no runtime opens: make a run of it with mnist-bench import {path}")
     with scratch.folder() as place:
         try:
@@ -142,7 +141,9 @@ def _looked_at(path: Path, content: bytes, kind: str, plan: Plan) -> Foreign:
             return Foreign(path, content, opened_as, plan.precision or "fp32", OURS)
         if kind == "onnx" and found.graph_file:  # but for what it answers besides, the very file
             content = (place / found.graph_file).read_bytes()
-    own = cast("Precision", found.precision) if found.precision in get_args(Precision) else "fp32"
+    modules = [module for module in map(runtimes.load, runtimes.names()) if opened_as == module.FORMAT]
+    read = {precision for module in modules for precision in module.PRECISIONS}
+    own: Precision = next((precision for precision in read if precision == found.precision), "fp32")
     # Pixels come as the reference gets them: what a file does to them besides is found out where answers differ.
     as_ours = replace_field(found.signature, pixels=OURS.pixels)
     return Foreign(path, content, opened_as, plan.precision or own, as_ours)
@@ -170,7 +171,7 @@ def _targets(file: Foreign, record: Record, plan: Plan) -> list[Target]:
         check_host(host)
         own = hosts.load(host.kind).RUNTIMES
         if not hosts.takes(host, model.signature):
-            raise BadInput(f"host {host.kind} gives images as float32 (n, 1, 28, 28), and {file.path} wants others")
+            raise BadInput(f"host {host.kind} asks in float32 (n, 1, 28, 28) alone, and {file.path} has other borders")
         readers = [""] if hosts.answers_itself(host) else _readers(file, own, plan)
         found += [on(host, runtime) for runtime in readers]
     return found
@@ -185,8 +186,8 @@ def _readers(file: Foreign, usual: tuple[str, ...] | None, plan: Plan) -> list[s
         and file.precision in module.PRECISIONS
         and not absence(name, plan.device)
     ]
-    if unable := [name for name in plan.runtimes if name not in able] or ([] if able else ["no runtime here"]):
-        raise BadInput(
-            f"{', '.join(unable)} cannot read {file.path}, which is {file.format} in {file.precision}: name others"
-        )
+    unable = [name for name in plan.runtimes if name not in able]
+    if unable or not able:
+        who = f"{', '.join(unable)} cannot" if unable else "no runtime here can"
+        raise BadInput(f"{who} read {file.path}, which is {file.format} in {file.precision}: name others")
     return [name for name in able if not plan.runtimes or name in plan.runtimes]

@@ -46,9 +46,10 @@ def build_inputs(
     if probing and isinstance(reference, Weights):
         found = probes(reference)
     images = np.concatenate([data.to_input(dataset.test.pixels), np.stack(list(edges.values())), found])
-    images = signature.held(images)
-    # A model that takes bytes makes pixels of them itself, in one rounding or two; a graph does so in its reference.
-    divided = signature.dtype == "uint8" and isinstance(reference, Weights)
+    own = OURS if isinstance(reference, Weights) else reference.signature
+    images = signature.held(own.held(images))
+    # A model that takes bytes makes pixels of them itself, in one rounding or two; unless its reference does so too.
+    divided = signature.dtype == "uint8" != own.dtype and assumption.pixels in (None, "unit")
     changed = replace(assumption, pixels="bytes") if divided else assumption
     bounds = bounds_of(reference, images, changed.pixel_errors(images))
     dataset.check_fits(bounds.logits.shape[1])

@@ -18,6 +18,7 @@ from mnist_bench.core.errors import (
     Unsupported,
 )
 from mnist_bench.core.events import OnEvent
+from mnist_bench.core.signature import Signature
 from mnist_bench.core.types import (
     Absent,
     Blind,
@@ -84,7 +85,7 @@ def verify(folder: Path, dataset: data.Dataset, plan: Plan, on_event: OnEvent) -
         for target in (one.under(plan.assumption) for one in targets.ready):
             asking.about(target)
         asking.close()
-    return parity_record(record, dataset, found, reference)
+    return parity_record(record, dataset, found, reference, record.signature)
 
 
 @dataclass
@@ -289,8 +290,10 @@ def result(target: Target, inputs: Inputs, answer: Answer, quantised: Int8Bounds
     )
 
 
-def parity_record(record: Record, dataset: data.Dataset, found: Findings, reference: Reference) -> ParityRecord:
-    """Put together what is saved."""
+def parity_record(
+    record: Record, dataset: data.Dataset, found: Findings, reference: Reference, signature: Signature
+) -> ParityRecord:
+    """Put together what is saved; `signature` is that of the model whose predictions are certified."""
     assert record.checkpoint
     inputs = found.inputs
     # Behind a softmax most logits no longer show: nobody has counted what that hides.
@@ -310,7 +313,7 @@ def parity_record(record: Record, dataset: data.Dataset, found: Findings, refere
         reference_margins=tuple((ordered[:, -1] - ordered[:, -2]).tolist()),
         largest_logit=inputs.largest_logit,
         tolerance=inputs.tolerance,
-        certificate=certificate(_as_answered(inputs, record)),
+        certificate=certificate(_as_answered(inputs, signature)),
         results=tuple(found.results),
         skipped=(*found.skipped, *found.certificates.absent),
         saturation=found.saturation,
@@ -330,9 +333,9 @@ def _blind(inputs: Inputs, weights: Weights) -> Blind:
     return Blind(probes=inputs.probes, unseen=missed, trials=TRIALS)
 
 
-def _as_answered(inputs: Inputs, record: Record) -> Inputs:
-    """Return the inputs with what is proved of predictions that the run's own graph makes of its logits."""
-    given = inputs.given_by(record.signature).bounds
+def _as_answered(inputs: Inputs, signature: Signature) -> Inputs:
+    """Return the inputs with what is proved of the predictions that a model makes of its logits."""
+    given = inputs.given_by(signature).bounds
     bounds = dataclasses.replace(inputs.bounds, margin_bounds=given.margin_bounds, certified=given.certified)
     return dataclasses.replace(inputs, bounds=bounds)
 

@@ -145,7 +145,7 @@ class _Asking:
                 self.visit.unreachable.append(lost)
             except (RuntimeFailed, ModelRefused) as error:
                 failed = Answer(unasked(target, self.questions.plan), None, target.precision, str(error))
-                self.visit.results.append(result(target, self.questions.inputs, failed))
+                self.visit.results.append(result(target, self.questions.found.inputs_of(target), failed))
 
     def ask(self, worker: hosts.Worker, target: Target, due_s: float) -> None:
         """Ask a target about as many images as fit in the time, in every configuration."""
@@ -168,7 +168,7 @@ class _Asking:
 
 def _compared(questions: Questions, target: Target, answer: Answer, chosen: NDArray[np.intp]) -> ParityResult:
     """Compare an answer with the reference, and with what this machine's own processor says of the same images."""
-    inputs = questions.inputs
+    inputs = questions.found.inputs_of(target)
     everything = len(chosen) == len(inputs.images)
     proved = questions.found.certificates.bounds(target, answer.configuration.batch_size)
     quantised = proved.only(chosen) if proved else None

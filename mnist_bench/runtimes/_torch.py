@@ -1,8 +1,8 @@
 """What the runtimes of PyTorch have in common."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.runtimes._contract import Effective, Images, Layers, Logits, Model, Session, Spec, in_float32
@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from mnist_bench.model import Network
 
 NAMES = {"float32": "fp32", "float16": "fp16", "float64": "fp64", "bfloat16": "bf16"}
+LOWEST_FIRST = ("bfloat16", "float16", "float32", "float64")
+PRODUCTS = frozenset(
+    {"linear", "addmm", "mm", "bmm", "baddbmm", "matmul", "einsum", "bilinear"}
+    | {"conv1d", "conv2d", "convolution", "_convolution", "scaled_dot_product_attention"}
+)
+"""Operations of PyTorch that multiply matrices; a program's own functions are made of them."""
 PROBE = 2  # torch.compile takes a batch of one for a constant
 
 
@@ -65,18 +71,35 @@ Showing = Callable[["torch.Tensor"], Mapping[str, "torch.Tensor"]]
 """From images to what every layer gives them, by name."""
 
 
-def precision_of(tensors: "Iterable[torch.Tensor]", answers: str) -> str:
-    """Return in which precision a program computes: in that of its parameters, or of its answers, where it has none.
+@contextlib.contextmanager
+def watching(types: set[str]) -> Iterator[None]:
+    """Collect the types in which products are computed while this lasts, of a program of whatever kind."""
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Watching(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        def __torch_dispatch__(self, function: Any, kinds: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if function.overloadpacket.__name__ in PRODUCTS:
+                operands = [one for one in args if isinstance(one, torch.Tensor) and one.is_floating_point()]
+                types.update(name_of(one.dtype) for one in operands)
+            return function(*args, **(kwargs or {}))
+
+    with Watching():  # type: ignore[no-untyped-call]
+        yield
+
+
+def precision_of(products: set[str], answers: str) -> str:
+    """Return in which precision a program computes: the lowest of its products; of its answers, where it has none.
 
     Args:
-        tensors: its parameters and buffers.
+        products: in which types it computes them, see `watching`.
         answers: the type of its answers, "float32" say.
 
     Returns:
-        A `Precision`, "fp64", or "unknown" where parameters are of several types, or of others.
+        A `Precision`, "fp64", or "unknown" for another type.
     """
-    found = {name_of(one.dtype) for one in tensors if one.is_floating_point()} or {answers}
-    return NAMES.get(found.pop(), "unknown") if len(found) == 1 else "unknown"
+    order = [kind for kind in LOWEST_FIRST if kind in products]
+    return NAMES.get(order[0] if order else answers, "unknown")
 
 
 def name_of(dtype: "torch.dtype") -> str:
@@ -84,11 +107,28 @@ def name_of(dtype: "torch.dtype") -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def _effective(answer: "torch.Tensor", tensors: "Mapping[str, torch.Tensor]") -> Effective:
+def _asked(call: "Callable[..., object]", images: "torch.Tensor") -> "torch.Tensor":
+    import torch
+
+    with torch.inference_mode():
+        answer = call(images)
+    assert isinstance(answer, torch.Tensor)
+    return answer
+
+
+def _products(ask: "Callable[[torch.Tensor], object]", images: "torch.Tensor") -> set[str]:
+    """Return the types in which products are computed; none of a program that does not let itself be watched."""
+    found = set[str]()
+    with contextlib.suppress(Exception), watching(found):
+        ask(images)
+    return found
+
+
+def _effective(answer: "torch.Tensor", products: set[str]) -> Effective:
     import torch
 
     exact = torch.get_float32_matmul_precision() == "highest"
-    precision = precision_of(tensors.values(), name_of(answer.dtype))
+    precision = precision_of(products, name_of(answer.dtype))
     return Effective(f"torch {answer.device}", "tf32" if precision == "fp32" and not exact else precision)
 
 
@@ -97,7 +137,8 @@ def session(
     device: str,
     model: Model,
     showing: Showing | None = None,
-    tensors: "Callable[[], Mapping[str, torch.Tensor]]" = dict,
+    *,
+    watched: bool = False,
 ) -> Session:
     """Wrap a function from tensor to tensor, as torch runtimes have one; inspecting it asks it once.
 
@@ -106,24 +147,21 @@ def session(
         device: where it computes.
         model: what was opened.
         showing: what gives the values of its layers, where they can be told apart.
-        tensors: tells what it computes with, if anything can: its answers may be cast to another type.
+        watched: whether it is a program, in whatever types, that may cast its answers to another one.
     """
     import torch
 
     fixed = model.signature.batch if model.signature else None
 
     def ask(images: "torch.Tensor") -> "torch.Tensor":
-        with torch.inference_mode():
-            answer = call(images.to(device))
-        assert isinstance(answer, torch.Tensor)
-        return answer
+        return _asked(call, images.to(device))
 
     def run(images: Images) -> Logits:
         return ask(torch.from_numpy(images)).cpu().numpy()
 
     def inspect() -> Effective:
         probe = torch.zeros((fixed or PROBE, *model.shape), dtype=getattr(torch, model.dtype))
-        return _effective(ask(probe), tensors())
+        return _effective(ask(probe), _products(ask, probe) if watched else set())
 
     def layers(images: Images) -> Layers:
         assert showing

@@ -1,17 +1,12 @@
 """The graph of a `.pt2` archive, run operation by operation."""
 
 import contextlib
-import functools
 import io
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
 
 from mnist_bench.core.kinds import Skipped
 from mnist_bench.runtimes import _torch
 from mnist_bench.runtimes._contract import Model, Session, Spec, as_stored, not_installed
-
-if TYPE_CHECKING:
-    import torch
 
 FORMAT, DEVICES, PRECISIONS = "torch-export", ("cpu", "cuda"), as_stored("fp32", "fp16")
 COMPILED, LIBRARY = False, "torch"
@@ -35,14 +30,4 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
 
     with _torch.configured(spec):
         program = torch.export.load(io.BytesIO(model.content))
-        yield _torch.session(
-            program.module().to(spec.device), spec.device, model, tensors=functools.partial(tensors, program)
-        )
-
-
-def tensors(program: Any) -> "dict[str, torch.Tensor]":
-    """Return a program's parameters and buffers, and the constants of its graph."""
-    import torch
-
-    constants = {name: one for name, one in program.constants.items() if isinstance(one, torch.Tensor) and one.ndim}
-    return {**program.state_dict, **constants}
+        yield _torch.session(program.module().to(spec.device), spec.device, model, watched=True)

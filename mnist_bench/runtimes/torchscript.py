@@ -1,7 +1,6 @@
 """TorchScript's interpreter; loading a file runs what is in it."""
 
 import contextlib
-import functools
 import io
 import warnings
 from collections.abc import Callable, Iterator
@@ -53,24 +52,7 @@ def open(model: Model, spec: Spec) -> Iterator[Session]:  # noqa: A001 the contr
     with _torch.configured(spec), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"`torch\.jit\.\w+` is deprecated", FutureWarning)
         loaded = torch.jit.load(io.BytesIO(model.content), map_location=spec.device)  # type: ignore[no-untyped-call]
-        shown, held = functools.partial(_shown, loaded), functools.partial(tensors, loaded)
-        yield _torch.session(loaded, spec.device, model, shown, held)
-
-
-def tensors(loaded: Any) -> "dict[str, torch.Tensor]":
-    """Return a module's parameters and buffers; of a frozen one, the constants of its graph."""
-    own: dict[str, torch.Tensor] = loaded.state_dict()
-    if own:
-        return own
-    constants = [node for node in loaded.inlined_graph.nodes() if node.kind() == "prim::Constant"]
-    values = [node.output().toIValue() for node in constants]
-    return {f"constant {place}": one for place, one in enumerate(values) if _is_array(one)}
-
-
-def _is_array(value: Any) -> bool:
-    import torch
-
-    return isinstance(value, torch.Tensor) and value.ndim > 0
+        yield _torch.session(loaded, spec.device, model, lambda images: _shown(loaded, images), watched=True)
 
 
 def _shown(loaded: Any, images: "torch.Tensor") -> "dict[str, torch.Tensor]":

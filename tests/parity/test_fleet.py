@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from msgspec.structs import replace
 
@@ -17,6 +18,7 @@ from mnist_bench.parity import _sample, _visit
 from mnist_bench.parity._inputs import build_inputs
 from tests.conftest import Run
 from tests.hosts.emulators import HONEST, emulator, lying_about
+from tests.test_importing import with_borders
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="x86 processors are shown to this very Python")
 NAMES = ("nehalem", "haswell")
@@ -183,6 +185,19 @@ def test_a_file_from_elsewhere_is_compared_by_processor(
     assert run(*words, "--quiet") == 2
     assert "is text, and no model" in capsys.readouterr().err
     assert not (mine / "processors.json").exists()
+
+
+@pytest.mark.parametrize("taken", [onnx.TensorProto.FLOAT16, onnx.TensorProto.UINT8], ids=["float16", "uint8"])
+def test_borders_of_a_file_from_elsewhere_are_known_on_a_processor(
+    taken: int, mine: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers that are rounded to float16 are compared as such, and pixels with what their type can hold."""
+    emulator(tmp_path, monkeypatch, HONEST)
+    record = store.load_record(mine)
+    assert record.checkpoint
+    model = with_borders(store.load_weights(mine, record.checkpoint.weights), taken, onnx.TensorProto.FLOAT16)
+    onnx.save(model, "other.onnx")
+    assert run("verify", "--run", mine.name, "--cpu", "haswell", "--model", "other.onnx", "--quiet") == 0
 
 
 # Samples

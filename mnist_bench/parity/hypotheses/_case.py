@@ -1,5 +1,6 @@
 """What a hypothesis has to explain, what it can be asked about, and what it comes to."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -54,6 +55,7 @@ class Case:
     answers costs. `ask` asks the target again about as many images as one likes, `together` does so in batches of many,
     `show` asks for its layers. `reference` is the network itself, `others` are the weights of other models that might
     have been meant, by name; `proof` is of a quantised file, and `computes` tells in what the target really computes.
+    After `ends_at`, by the monotonic clock, no more networks are evaluated.
     """
 
     images: Images
@@ -71,6 +73,7 @@ class Case:
     proof: Callable[[], Proof | None] = lambda: None
     together: Callable[[Images], Answers] | None = None
     computes: str = ""
+    ends_at: float = math.inf
 
     @property
     def weights(self) -> Weights | None:
@@ -93,8 +96,8 @@ class Case:
             return np.zeros(len(logits), np.bool_)
         scale = np.maximum(np.abs(logits).max(1) / self.largest, 1.0)
         allowed = slack * self.tolerance * (KINDS[kind].slope * scale + KINDS[kind].rounding / self.largest)
-        expected = answered(logits, kind)
         with np.errstate(invalid="ignore"):  # what is no number is explained by nothing
+            expected = answered(logits, kind)
             off = np.abs(answers - expected) - rounding(expected, self.signature.answers)
             return np.asarray(off.max(1) <= allowed, np.bool_)
 

@@ -1,5 +1,6 @@
 """Numbers of fewer bits than float32's, and networks whose weights are such numbers."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
@@ -60,12 +61,16 @@ def _of_weights(weights: Weights, rounding: Rounding) -> Iterator[Weights]:
         yield replace(weights, layers=tuple(zip(rounded, biases, strict=True)))
 
 
-def explained_by(case: Case, network: Reference) -> Hits:
-    """Return which images another network explains: none, where it explains none of the first few."""
-    few = case.only(FEW)
-    if not few.explained(logits_of(network, few.images)).any():
+def explained_by(case: Case, network: Reference, rounding: Rounding | None = None) -> Hits:
+    """Return which images another network, or rounded pixels, explain: none, where they explain none of a few."""
+
+    def hits(part: Case) -> Hits:
+        rounded = part.images if rounding is None else rounding(part.images.astype(np.float64)).astype(np.float32)
+        return part.explained(logits_of(network, rounded))
+
+    if time.monotonic() > case.ends_at or not hits(case.only(FEW)).any():
         return np.zeros(len(case.images), np.bool_)
-    return case.explained(logits_of(network, case.images))
+    return hits(case)
 
 
 def narrowed(case: Case, roundings: Sequence[Rounding], bits: int) -> Iterator[tuple[str, Hits]]:
@@ -83,8 +88,7 @@ def narrowed(case: Case, roundings: Sequence[Rounding], bits: int) -> Iterator[t
         for network in variants(case.reference, rounding):
             yield "its weights", explained_by(case, network)
         if case.signature.pixels == "unit":
-            pixels = rounding(case.images.astype(np.float64)).astype(np.float32)
-            yield "its pixels", case.explained(logits_of(case.reference, pixels))
+            yield "its pixels", explained_by(case, case.reference, rounding)
 
 
 def most(found: Iterator[tuple[str, Hits]]) -> tuple[str, Hits]:

@@ -12,4 +12,4 @@ REMEDY = "export it in float32"
 def explain(case: Case) -> Guess:
     """Expect the answers of weights or of pixels that are rounded or cut off, or answers that are such numbers."""
     what, hits = most(narrowed(case, [nearest(BITS), truncated(BITS)], BITS))
-    return Guess(hits, f"{SAYS}: {what} are rounded to it", REMEDY)
+    return Guess(hits, f"{SAYS}: {what} are rounded to it, or cut off", REMEDY)

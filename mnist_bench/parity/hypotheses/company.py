@@ -11,7 +11,8 @@ SAYS = (
 REMEDY = "export it in evaluation mode (model.eval()), without a softmax or a mean over the batch"
 
 FACTOR = 2.0**-10
-"""A number that changes by more than this share of itself is another one: rounding in another order changes it less."""
+"""A number that changes by more than this share of itself is another one: rounding in another order changes it less,
+unless it is nearly nothing."""
 
 
 def explain(case: Case) -> Guess | None:
