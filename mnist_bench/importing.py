@@ -67,7 +67,7 @@ class Wanted:
 class Network:
     """What was found: the network, how it reads an image, and what was said about that.
 
-    `content` is what a run keeps of it: its weights, or its graph; `compares` as in `Found`.
+    `content` is what a run keeps of it: its weights, or its graph.
     """
 
     reference: parity.Reference
@@ -76,7 +76,6 @@ class Network:
     content: bytes
     specified: bool
     notes: tuple[str, ...]
-    compares: bool
 
 
 def bring(wanted: Wanted, folder: Path, tell: Callable[[str], object]) -> Record:
@@ -280,15 +279,7 @@ class Way:
 
     def chosen(self, notes: tuple[str, ...]) -> Network:
         """Return what is known of it, now that it is the one."""
-        return Network(
-            self._reference(),
-            self.activation,
-            self.signature,
-            self._content(),
-            self.specified,
-            notes,
-            self.found.compares,
-        )
+        return Network(self._reference(), self.activation, self.signature, self._content(), self.specified, notes)
 
     def _reference(self) -> parity.Reference:
         if self.specified:
@@ -356,7 +347,7 @@ def _record(wanted: Wanted, name: str, found: Found, network: Network, content: 
         checkpoint=Checkpoint(
             weights=store.imported_file(network.content, "safetensors" if network.specified else "onnx")
         ),
-        final=_measured(network, dataset),
+        final=_measured(network, found, dataset),
         imported=Imported(
             source=wanted.path.name,
             sha256=sha256(content),
@@ -383,32 +374,31 @@ def _parameters(network: Network) -> int:
     return max(sum(array.size for array in trained), 1)
 
 
-def _measured(network: Network, dataset: data.Dataset) -> FinalMeasurement:
+def _measured(network: Network, found: Found, dataset: data.Dataset) -> FinalMeasurement:
     """Let the reference answer all images: what is reported of a run is said of the network itself."""
     began = time.perf_counter()
-    train, _ = training.answered(_answers(network, dataset.train), dataset.train.labels)
-    test, predictions = training.answered(_answers(network, dataset.test), dataset.test.labels)
+    train, _ = training.answered(_answers(network, found, dataset.train), dataset.train.labels)
+    test, predictions = training.answered(_answers(network, found, dataset.test), dataset.test.labels)
     return FinalMeasurement(train=train, test=test, predictions=predictions, measurement_s=time.perf_counter() - began)
 
 
-def _answers(network: Network, images: data.Images) -> NDArray[np.float64]:
+def _answers(network: Network, found: Found, images: data.Images) -> NDArray[np.float64]:
     starts = range(0, len(images), CHUNK)
     parts = (data.to_input(images.pixels[at : at + CHUNK]) for at in starts)
-    found = np.concatenate([parity.logits_of(network.reference, part) for part in parts])
-    if not np.isfinite(found).all():
-        raise ModelRefused(f"it answers {int((~np.isfinite(found)).any(1).sum()):,} images with what is no number")
-    if not found.any():
-        why = COMPARES if network.compares else "its weights are damaged or empty"
+    answers = np.concatenate([parity.logits_of(network.reference, part) for part in parts])
+    if not np.isfinite(answers).all():
+        raise ModelRefused(f"it answers {int((~np.isfinite(answers)).any(1).sum()):,} images with what is no number")
+    if not answers.any():
+        why = COMPARES if found.compares else "its weights are damaged or empty"
         raise ModelRefused(f"it answers every image, asked about it alone, with zeros: {why}")
-    return found
+    return answers
 
 
 def _enter(folder: Path, record: Record, kind: str, computes: str, content: bytes) -> None:
     """Enter the very file into the run's manifest: it is what is going to be deployed."""
     assert record.checkpoint
     assert record.imported
-    modules = [module for module in map(runtimes.load, runtimes.names()) if kind == module.FORMAT]
-    stored = {one for module in modules for one in module.PRECISIONS.values()}
+    stored = {one for runtime in runtimes.of_format(kind) for one in runtime.PRECISIONS.values()}
     precision: Precision = next((one for one in stored if one == computes), "fp32")
     signature = record.imported.signature
     with store.making(folder) as place:

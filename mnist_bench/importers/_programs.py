@@ -1,6 +1,5 @@
 """Programs of PyTorch, loaded because somebody vouches for them: what they answer, and their graph as ONNX."""
 
-import contextlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -45,27 +44,23 @@ def answering(call: Call, signatures: "tuple[Signature, ...]") -> Answering:
     Raises:
         ModelRefused: it answers none of them, or not with one tensor (n, classes).
     """
+    import torch
+
     why = ""
     for signature in signatures:
-        images, types = _network.random_images(signature.batch or EXAMPLES), set[str]()
+        images = _network.random_images(signature.batch or EXAMPLES)
+        adapted = torch.from_numpy(signature.adapt(images))
         try:
-            answer = _asked(call, signature, images)
+            with torch.inference_mode():
+                answer = call(adapted)
         except Exception as error:  # noqa: BLE001 whatever a program raises
             why = why or text.reason(str(error).strip().rpartition("\n")[2] or type(error).__name__)
             continue
-        with contextlib.suppress(Exception), _torch.watching(types):  # whatever does not let itself be watched
-            _asked(call, signature, images)
         values, dtype = _one_tensor(answer, len(images)), _torch.name_of(answer.dtype)
-        return Answering(signature, images, values, dtype, _torch.precision_of(types, dtype))
+        precision = _torch.precision_of(_torch.products(call, adapted), dtype)
+        return Answering(signature, images, values, dtype, precision)
     shapes = " or ".join(dict.fromkeys(f"(n, {', '.join(map(str, one.shape))})" for one in signatures))
     raise ModelRefused(f"it answers no images of shape {shapes.replace(',)', ')')}: {why}")
-
-
-def _asked(call: Call, signature: Signature, images: NDArray[np.float32]) -> Any:
-    import torch
-
-    with torch.inference_mode():
-        return call(torch.from_numpy(signature.adapt(images)))
 
 
 def _one_tensor(answer: Any, images: int) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """Telling the specified network in an ONNX graph, in whatever layout; what is told is proved by evaluation."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -221,32 +222,34 @@ def evaluated(proto: Any, image: str, value: str, signature: Signature) -> NDArr
     The standard's own evaluator does that; of graphs with others' operators, ONNX Runtime.
     """
     images = signature.adapt(_network.random_images(signature.batch or IMAGES))
-    one = _graph.cut(proto, value)
     try:
         from onnx.reference import ReferenceEvaluator
 
-        (found,) = ReferenceEvaluator(one).run([value], {image: images})
+        (found,) = ReferenceEvaluator(_graph.cut(proto, value)).run([value], {image: images})
     except Exception:  # noqa: BLE001 whatever an evaluator makes of a stranger's graph
-        found = _by_onnxruntime(one, image, value, images)
+        found = asking(proto, image, value)(images)
     return None if found is None else np.asarray(found, np.float64)
 
 
-def takes_one_alone(proto: Any, image: str, answer: str, signature: Signature) -> bool:
+Ask = Callable[[NDArray[Any]], Any]
+
+
+def takes_one_alone(ask: Ask, signature: Signature) -> bool:
     """Tell whether a graph answers one image and not several, though it tells of any number of them.
 
     As where an exporter took the batch of its example for a constant.
+
+    Args:
+        ask: from `asking`.
+        signature: what the graph tells.
     """
     if signature.batch is not None:
         return False
-    one = _graph.cut(proto, answer)
-
-    def fails(count: int) -> bool:
-        return _by_onnxruntime(one, image, answer, signature.adapt(_network.random_images(count))) is None
-
-    return fails(IMAGES) and not fails(1)
+    several, one = (ask(signature.adapt(_network.random_images(count))) for count in (IMAGES, 1))
+    return several is None and one is not None
 
 
-def compares(proto: Any, image: str, answer: str, found: Found) -> bool:
+def compares(ask: Ask, found: Found) -> bool:
     """Tell whether a graph answers an image otherwise beside other ones; no, where it cannot be evaluated here.
 
     What is quantised as it runs has one scale for a whole batch, and does so by design.
@@ -256,23 +259,30 @@ def compares(proto: Any, image: str, answer: str, found: Found) -> bool:
         return False
     images = _network.random_images(2 * size)
     images[size] = images[0]
-    one = _graph.cut(proto, answer)
-    halves = (found.signature.adapt(half) for half in (images[:size], images[size:]))
-    first, second = (_by_onnxruntime(one, image, answer, half) for half in halves)
+    first, second = (ask(found.signature.adapt(half)) for half in (images[:size], images[size:]))
     if first is None or second is None or first.shape != second.shape:
         return False
     here, there = np.asarray(first[0], np.float64), np.asarray(second[0], np.float64)
     return bool(np.abs(here - there).max() > IN_COMPANY * max(np.abs(here).max(), np.abs(there).max()))
 
 
-def _by_onnxruntime(one: Any, image: str, value: str, images: Any) -> Any:
+def asking(proto: Any, image: str, value: str) -> Ask:
+    """Open a graph in ONNX Runtime; return what gives one of its values for images, None where it does not."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    content = _graph.cut(proto, value).SerializeToString()
     try:
-        session = onnxruntime.InferenceSession(one.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        (found,) = session.run([value], {image: images})
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception:  # noqa: BLE001 whatever an engine makes of a stranger's graph
-        return None
-    return found
+        return lambda _: None
+
+    def ask(images: NDArray[Any]) -> Any:
+        try:
+            (found,) = session.run([value], {image: images})
+        except Exception:  # noqa: BLE001 as above
+            return None
+        return found
+
+    return ask

@@ -122,9 +122,10 @@ def _told(found: Found, proto: Any, image: str, answer: str, logits: str, reques
     """Add what is found out by asking: of a graph that is the specified network, and nothing else, its weights."""
     if found.random:
         return found
-    if _recognise.takes_one_alone(proto, image, answer, found.signature):
+    ask = _recognise.asking(proto, image, answer)
+    if _recognise.takes_one_alone(ask, found.signature):
         found = replace(found, signature=replace(found.signature, batch=1), notes=(*found.notes, ONE_ALONE))
-    found = replace(found, compares=_recognise.compares(proto, image, answer, found))
+    found = replace(found, compares=_recognise.compares(ask, found))
     recognised = _recognise.specified(proto, image, logits, found.signature, found.precision)
     if recognised is None:
         return found

@@ -130,7 +130,7 @@ def _check_trust(path: Path, content: bytes, kind: str, folder: Path, trusted: b
 def _looked_at(path: Path, content: bytes, kind: str, plan: Plan) -> Foreign:
     """Find out what a file wants; of what does not let itself be read it is what ours do, until it has answered."""
     opened_as = OPENED_AS.get(kind, kind)
-    if opened_as not in {module.FORMAT for module in map(runtimes.load, runtimes.names())}:
+    if not (readers := runtimes.of_format(opened_as)):
         raise BadInput(f"{path} is {kind}, which no runtime opens: make a run of it with mnist-bench import {path}")
     with scratch.folder() as place:
         try:
@@ -141,8 +141,7 @@ def _looked_at(path: Path, content: bytes, kind: str, plan: Plan) -> Foreign:
             return Foreign(path, content, opened_as, plan.precision or "fp32", OURS)
         if kind == "onnx" and found.graph_file:  # but for what it answers besides, the very file
             content = (place / found.graph_file).read_bytes()
-    modules = [module for module in map(runtimes.load, runtimes.names()) if opened_as == module.FORMAT]
-    read = {precision for module in modules for precision in module.PRECISIONS}
+    read = {precision for runtime in readers for precision in runtime.PRECISIONS}
     own: Precision = next((precision for precision in read if precision == found.precision), "fp32")
     # Pixels come as the reference gets them: what a file does to them besides is found out where answers differ.
     as_ours = replace_field(found.signature, pixels=OURS.pixels)

@@ -207,10 +207,7 @@ def _add_artifacts(
     fitting = [(entry, content) for entry, content in fitting if entry.precision in readable]
     again = on_run("export", folder, "--format", module.FORMAT or "")
     if not fitting and hosts.is_of_this_machine(host):
-        reason, remedy = _why_no_file(record, module.FORMAT or "", readable) or (
-            f"the run holds no {module.FORMAT} file",
-            again,
-        )
+        reason, remedy = _why_no_file(record, module.FORMAT or "", readable, again)
         targets.skip(name, reason, remedy, on=launch.label)
     for entry, content in fitting:
         if entry.weights_sha256 != record.checkpoint.weights.sha256:
@@ -228,14 +225,14 @@ def _add_artifacts(
                 targets.ready.append(replace(made, graph=_graph(entry, files)))
 
 
-def _why_no_file(record: Record, kind: str, readable: Collection[Precision]) -> tuple[str, str] | None:
-    """Return why an imported graph cannot be exported for a runtime, and what to use; None where it can."""
+def _why_no_file(record: Record, kind: str, readable: Collection[Precision], again: str) -> tuple[str, str]:
+    """Return why a run has no file for a runtime, and what to do: some graphs cannot be exported, `again` or at all."""
     if not formats.writes(kind, record):
         return "the network is an imported graph, not the specified one", GRAPH_REMEDY
     came_in = record.imported.precision if record.imported and record.is_graph else ""
     if came_in in formats.LOWER and came_in not in readable:
         return f"the imported graph is {came_in}, and stays so", GRAPH_REMEDY
-    return None
+    return f"the run holds no {kind} file", again
 
 
 def _of_artifact(

@@ -35,6 +35,7 @@ __all__ = [
     "largest_pair_sums",
     "load",
     "names",
+    "of_format",
     "pair_sums",
     "skips_zeros",
     "wants",
@@ -67,6 +68,11 @@ def load(name: str) -> Runtime:
     import mnist_bench.runtimes as folder
 
     return cast("Runtime", plugins.load(folder, name))
+
+
+def of_format(kind: str) -> list[Runtime]:
+    """Return the runtimes that read files of a format."""
+    return [module for module in map(load, names()) if kind == module.FORMAT]
 
 
 def skips_zeros(name: str) -> bool:

@@ -72,7 +72,7 @@ Showing = Callable[["torch.Tensor"], Mapping[str, "torch.Tensor"]]
 
 
 @contextlib.contextmanager
-def watching(types: set[str]) -> Iterator[None]:
+def _watching(types: set[str]) -> Iterator[None]:
     """Collect the types in which products are computed while this lasts, of a program of whatever kind."""
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
@@ -88,17 +88,17 @@ def watching(types: set[str]) -> Iterator[None]:
         yield
 
 
-def precision_of(products: set[str], answers: str) -> str:
+def precision_of(computed: set[str], answers: str) -> str:
     """Return in which precision a program computes: the lowest of its products; of its answers, where it has none.
 
     Args:
-        products: in which types it computes them, see `watching`.
+        computed: the types of its products, see `products`.
         answers: the type of its answers, "float32" say.
 
     Returns:
         A `Precision`, "fp64", or "unknown" for another type.
     """
-    order = [kind for kind in LOWEST_FIRST if kind in products]
+    order = [kind for kind in LOWEST_FIRST if kind in computed]
     return NAMES.get(order[0] if order else answers, "unknown")
 
 
@@ -116,19 +116,21 @@ def _asked(call: "Callable[..., object]", images: "torch.Tensor") -> "torch.Tens
     return answer
 
 
-def _products(ask: "Callable[[torch.Tensor], object]", images: "torch.Tensor") -> set[str]:
-    """Return the types in which products are computed; none of a program that does not let itself be watched."""
+def products(call: "Callable[..., object]", images: "torch.Tensor") -> set[str]:
+    """Return the types in which a program computes products; none of one that does not let itself be watched."""
+    import torch
+
     found = set[str]()
-    with contextlib.suppress(Exception), watching(found):
-        ask(images)
+    with contextlib.suppress(Exception), _watching(found), torch.inference_mode():
+        call(images)
     return found
 
 
-def _effective(answer: "torch.Tensor", products: set[str]) -> Effective:
+def _effective(answer: "torch.Tensor", computed: set[str]) -> Effective:
     import torch
 
     exact = torch.get_float32_matmul_precision() == "highest"
-    precision = precision_of(products, name_of(answer.dtype))
+    precision = precision_of(computed, name_of(answer.dtype))
     return Effective(f"torch {answer.device}", "tf32" if precision == "fp32" and not exact else precision)
 
 
@@ -161,7 +163,7 @@ def session(
 
     def inspect() -> Effective:
         probe = torch.zeros((fixed or PROBE, *model.shape), dtype=getattr(torch, model.dtype))
-        return _effective(ask(probe), _products(ask, probe) if watched else set())
+        return _effective(ask(probe), products(call, probe.to(device)) if watched else set())
 
     def layers(images: Images) -> Layers:
         assert showing

@@ -25,6 +25,11 @@ EXACT: tuple[Precision, ...] = ("fp32", "tf32", "fp16")
 """Precisions whose answers are near enough to the reference's to tell one explanation from another."""
 
 
+ANOTHER = 2.0**-10
+"""A number that changes by more than this share of itself is another one: rounding in another order changes it less,
+unless it is nearly nothing."""
+
+
 class Guess(NamedTuple):
     """What a hypothesis comes to: which images it explains, (n,); None where it was not tried, for a `reason`.
 
@@ -120,6 +125,12 @@ class Case:
         if pixels is None:
             return np.ascontiguousarray(turned)
         return before(replace_field(OURS, pixels=pixels).adapt(turned), self.signature.pixels)
+
+
+def changed(one: Answers, other: Answers) -> Hits:
+    """Return on which images a target that was asked twice has answered otherwise than by rounding."""
+    size = np.maximum(np.abs(one), np.abs(other))
+    return np.asarray((np.abs(one - other) > ANOTHER * size).any(1), np.bool_)
 
 
 def within(answers: Answers, bounds: Bounds) -> Hits:

@@ -2,17 +2,13 @@
 
 import numpy as np
 
-from mnist_bench.parity.hypotheses._case import Answers, Case, Guess, Hits
+from mnist_bench.parity.hypotheses._case import Case, Guess, changed
 
 ORDER, NAME, ASKS = 11.5, "answers that depend on the batch", True
 SAYS = (
     "its answers to an image change with the others of its batch, as those of a batch normalisation in training mode do"
 )
 REMEDY = "export it in evaluation mode (model.eval()), without a softmax or a mean over the batch"
-
-FACTOR = 2.0**-10
-"""A number that changes by more than this share of itself is another one: rounding in another order changes it less,
-unless it is nearly nothing."""
 
 
 def explain(case: Case) -> Guess | None:
@@ -26,10 +22,5 @@ def explain(case: Case) -> Guess | None:
         if found.shape != apart[part].shape or usual.shape != apart.shape:
             return Guess(None, SAYS, reason="it gives no answer for each image")
         apart[part] = found
-    changed = _differs(usual, apart) & ~_differs(usual, again)
-    return Guess(changed | case.right() if changed.any() else changed, SAYS, REMEDY)
-
-
-def _differs(one: Answers, other: Answers) -> Hits:
-    size = np.maximum(np.abs(one), np.abs(other))
-    return np.asarray((np.abs(one - other) > FACTOR * size).any(1), np.bool_)
+    other = changed(usual, apart) & ~changed(usual, again)
+    return Guess(other | case.right() if other.any() else other, SAYS, REMEDY)
